@@ -1,0 +1,186 @@
+"""The configuration: frozen dataclasses, one per section of the YAML.
+
+Nothing here imports torch, so that `--help` and configuration errors answer at once.
+Facts that the dataset or the policy already state (frame rate, camera names, state and
+action sizes, time windows) are not options.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """Which demonstrations to learn from."""
+
+    path: str = "data/so101_pick"
+    """Folder of a LeRobotDataset v3, or a hub id such as `lerobot/svla_so101_pickplace`."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub dataset; ignored for a folder."""
+
+
+@dataclass(frozen=True)
+class DemonstrationsConfig:
+    """Simulated demonstrations, recorded when `dataset.path` is a folder that is not there."""
+
+    simulate: bool = True
+    """Record the dataset in simulation when it is missing; false: a missing dataset is an error."""
+    episodes: int = 100
+    """Number of episodes."""
+    clean: float = 0.4
+    """Share of clean demonstrations."""
+    stall: float = 0.1
+    """Share that stops for seconds on the way."""
+    retry: float = 0.1
+    """Share that misses the cube once or twice before it grasps it."""
+    drop: float = 0.1
+    """Share that drops the cube and grasps it again."""
+    detour: float = 0.1
+    """Share that wanders off before it approaches."""
+    give_up: float = 0.2
+    """Share that misses and goes home: the failed episodes."""
+    image_size: int = 96
+    """Height and width of both cameras, pixels."""
+    first_seed: int = 0
+    """Offset of the first episode within the seeds set aside for demonstrations."""
+    processes: int = 2
+    """Recording processes."""
+
+
+@dataclass(frozen=True)
+class ScorerConfig:
+    """The frozen video-language model that scores every prefix (TOPReward)."""
+
+    model: str = "checkpoints/so101-scorer"
+    """Folder or hub id of a Hugging Face video-language model, e.g. `Qwen/Qwen3-VL-8B-Instruct`."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub model; ignored for a folder."""
+    camera: str = "front"
+    """Camera that the scorer watches: the part after `observation.images.`."""
+    num_prefixes: int = 15
+    """Prefixes scored per episode, uniform from the first frame to the last."""
+    fps: float | None = None
+    """Frames per second the scorer samples; null: what the model folder says (Qwen3-VL: 2)."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of the scorer; auto: float32 on CPU, bfloat16 on a GPU."""
+
+
+@dataclass(frozen=True)
+class WeightsConfig:
+    """How progress becomes sample weights."""
+
+    scheme: Literal["none", "topreward", "rabc"] = "rabc"
+    """none: plain behavior cloning; topreward: TOPReward Eq. 3; rabc: SARM Eq. 8-9."""
+    calibration: Literal["episode", "dataset"] = "episode"
+    """Scale of progress. episode: min-max per episode (TOPReward Eq. 2); dataset: pooled bounds."""
+    horizon: Literal["per_step", "clamped"] = "per_step"
+    """Delta over a chunk that the episode's end cuts short. per_step: scaled up to the whole chunk;
+    clamped: left as it is (LeRobot)."""
+    kappa: float = 0.01
+    """rabc: progress over a chunk above which a sample has full weight."""
+    epsilon: float = 1e-6
+    """Guard against division by zero in the calibrations and in rabc."""
+    tau: float = 2.0
+    """topreward: scale of the exponential."""
+    delta_max: float = 2.0
+    """topreward: largest weight before normalisation."""
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """The LeRobot policy. Sizes that the dataset states are taken from there."""
+
+    type: Literal["act"] = "act"
+    """LeRobot policy type."""
+    chunk_size: int = 20
+    """Actions predicted per query, control ticks."""
+    n_action_steps: int = 10
+    """Actions executed per query, control ticks."""
+    vision_backbone: str = "resnet18"
+    """Torchvision ResNet that encodes each camera."""
+    pretrained_backbone_weights: str | None = None
+    """Torchvision weights of the backbone (a download), e.g. `ResNet18_Weights.IMAGENET1K_V1`."""
+    batch_norm: Literal["frozen", "live"] = "live"
+    """frozen: LeRobot's layers, which normalise nothing without pretrained weights; live: trained
+    as BatchNorm and exported into the frozen layers, so that the folder stays LeRobot's own."""
+    dim_model: int = 128
+    """Width of the transformer."""
+    n_heads: int = 8
+    """Attention heads."""
+    dim_feedforward: int = 512
+    """Width of the feed-forward layers."""
+    n_encoder_layers: int = 2
+    """Encoder layers."""
+    n_decoder_layers: int = 1
+    """Decoder layers."""
+    use_vae: bool = True
+    """Train with ACT's variational encoder."""
+    kl_weight: float = 10.0
+    """Weight of the KL term of the variational encoder."""
+    dropout: float = 0.1
+    """Dropout probability in the transformer."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Any further field of LeRobot's policy configuration, by its name there."""
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """Optimisation."""
+
+    max_steps: int = 2500
+    """Optimizer steps."""
+    batch_size: int = 32
+    """Samples per step."""
+    lr: float = 3e-4
+    """Peak learning rate of AdamW."""
+    warmup_steps: int = 100
+    """Steps of linear warm-up before the cosine decay."""
+    weight_decay: float = 1e-4
+    """Decoupled weight decay."""
+    gradient_clip_norm: float = 10.0
+    """Largest gradient norm; 0: no clipping."""
+    state_noise: float = 0.02
+    """Standard deviation of the noise added to the normalised state in training."""
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    """Lightning precision."""
+    checkpoint_every: int = 250
+    """Steps between checkpoints, from which a killed run goes on."""
+    log_every: int = 20
+    """Steps between TensorBoard points."""
+    threads: int = 0
+    """CPU threads for torch; 0: its default."""
+
+
+@dataclass(frozen=True)
+class RolloutsConfig:
+    """Evaluation of the trained policy in simulation."""
+
+    episodes: int = 40
+    """Rollouts; 0: none (a real robot's dataset has no simulator)."""
+    first_seed: int = 0
+    """Offset of the first start state within the seeds set aside for rollouts."""
+    max_ticks: int = 100
+    """Control ticks after which a rollout has failed."""
+    videos: int = 4
+    """Rollout videos with the progress curve drawn beside them."""
+    processes: int = 2
+    """Rollout processes."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything `scripts/train.py` needs, stage by stage."""
+
+    run: str = "so101_pick"
+    """Name of the run: results go to `outputs/<run>`, the policy to `checkpoints/<run>`."""
+    seed: int = 0
+    """Seed of initial weights, batch order and training noise."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where models run; auto: cuda, then mps, then cpu."""
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    demonstrations: DemonstrationsConfig = field(default_factory=DemonstrationsConfig)
+    scorer: ScorerConfig = field(default_factory=ScorerConfig)
+    weights: WeightsConfig = field(default_factory=WeightsConfig)
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    rollouts: RolloutsConfig = field(default_factory=RolloutsConfig)

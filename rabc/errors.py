@@ -1,0 +1,28 @@
+"""The three ways a command can end badly, each with its exit code.
+
+Anything else that escapes is a bug and keeps its traceback.
+"""
+
+
+class RabcError(Exception):
+    """Base of the errors a user can cause; `exit_code` is what the command returns."""
+
+    exit_code = 1
+
+
+class InputError(RabcError):
+    """Bad input: the message names the thing, its value and the remedy."""
+
+    exit_code = 2
+
+
+class CheckFailed(RabcError):
+    """A check that was asked for did not hold."""
+
+    exit_code = 1
+
+
+class VerdictRefused(RabcError):
+    """The scorer's signal was judged unfit for weighting."""
+
+    exit_code = 3

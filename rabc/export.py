@@ -1,0 +1,105 @@
+"""Leaves a policy as a LeRobot folder that LeRobot loads without us."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import draccus
+from lerobot.configs.default import DatasetConfig
+from lerobot.configs.train import TrainPipelineConfig
+from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+from lerobot.optim import AdamWConfig
+from lerobot.optim.schedulers import CosineAnnealingWithWarmupSchedulerConfig
+from lerobot.policies.act.modeling_act import ACTPolicy
+from lerobot.processor import PolicyAction, PolicyProcessorPipeline
+
+from rabc.config import Config
+from rabc.errors import InputError
+
+
+def export(
+    policy: ACTPolicy,
+    preprocessor: PolicyProcessorPipeline[dict[str, Any], dict[str, Any]],
+    postprocessor: PolicyProcessorPipeline[PolicyAction, PolicyAction],
+    folder: Path,
+    card: str,
+    train_config: dict[str, Any],
+) -> Path:
+    """Write `pretrained_model` with everything `lerobot-rollout` and `from_pretrained` read.
+
+    The folder appears complete or not at all; one that is there is replaced.
+
+    Args:
+        policy: stock LeRobot policy (see `rabc.policies.stock_policy`).
+        preprocessor: its preprocessor, with the dataset's statistics.
+        postprocessor: its postprocessor.
+        folder: the target, by custom named `pretrained_model`.
+        card: text of the model card, Markdown.
+        train_config: content of `train_config.json` (see `lerobot_train_config`).
+
+    Returns:
+        `folder`.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        policy.save_pretrained(partial)
+        preprocessor.save_pretrained(partial)
+        postprocessor.save_pretrained(partial)
+        (partial / "train_config.json").write_text(json.dumps(train_config, indent=4) + "\n")
+        (partial / "README.md").write_text(card)
+        if folder.exists():
+            folder.rename(old)
+        partial.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise InputError(
+            f"policy folder {folder}: cannot be written ({error}); check space and permissions"
+        ) from error
+    return folder
+
+
+def lerobot_train_config(config: Config, meta: LeRobotDatasetMetadata, policy: ACTPolicy) -> dict[str, Any]:
+    """Our training in LeRobot's own terms, so that its tools can read `train_config.json`.
+
+    What LeRobot has no word for (sample weights, state noise) is left out; it is in the run's summary.
+
+    Args:
+        config: the run's configuration.
+        meta: metadata of the dataset.
+        policy: the trained policy, for its LeRobot configuration.
+
+    Returns:
+        JSON values that `TrainPipelineConfig.from_pretrained` accepts.
+    """
+    trainer = config.trainer
+    record = TrainPipelineConfig(
+        dataset=DatasetConfig(
+            repo_id=meta.repo_id,
+            revision=config.dataset.revision,
+            use_imagenet_stats=config.policy.pretrained_backbone_weights is not None,
+            video_backend="pyav",
+        ),
+        policy=policy.config,
+        job_name=config.run,
+        seed=config.seed,
+        batch_size=trainer.batch_size,
+        steps=trainer.max_steps,
+        log_freq=trainer.log_every,
+        save_freq=trainer.checkpoint_every,
+        env_eval_freq=0,
+        use_policy_training_preset=False,
+        optimizer=AdamWConfig(
+            lr=trainer.lr, weight_decay=trainer.weight_decay, grad_clip_norm=trainer.gradient_clip_norm
+        ),
+        scheduler=CosineAnnealingWithWarmupSchedulerConfig(num_warmup_steps=trainer.warmup_steps),
+    )
+    return draccus.encode(record)

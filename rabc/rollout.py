@@ -1,0 +1,148 @@
+"""The trained policy in the simulator, on start states that no demonstration used.
+
+A rollout draws only the pictures somebody reads: both cameras when the policy is queried, the scorer's
+camera at the scorer's sampling times. The judge is the simulator; the scorer looks at the same frames.
+"""
+
+import functools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rabc.sim.environment import FPS, Scene, Simulator
+from rabc.sim.workers import in_processes
+
+# After the lift a rollout goes on this long, so that its last frames show the success.
+TICKS_AFTER_SUCCESS = 5
+
+
+@dataclass(frozen=True)
+class RolloutJob:
+    """One rollout to play."""
+
+    policy_folder: Path
+    """A LeRobot policy folder."""
+    seed: int
+    """Start state."""
+    max_ticks: int
+    """Control ticks until the rollout has failed."""
+    camera: str
+    """Camera whose frames are kept for the scorer."""
+    ticks_per_frame: int
+    """Control ticks between kept frames."""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What happened in one rollout."""
+
+    seed: int
+    success: bool
+    """The simulator's verdict: the cube was grasped and lifted by more than 5 cm."""
+    ticks: int
+    """Control ticks played."""
+    closest_m: float
+    """Smallest distance from the gripper's tool point to the cube's centre, metres."""
+    frames: NDArray[np.uint8]
+    """Kept frames (F, 3, H, W), one every `ticks_per_frame` ticks."""
+
+
+Chunk = Callable[[dict[str, Any]], NDArray[np.float32]]
+"""Observation as `simulator_observation` gives it -> actions to execute (n, 6), LeRobot units."""
+
+
+def roll_out(simulator: Simulator, chunk: Chunk, job: RolloutJob) -> Rollout:
+    """Play one rollout: query, execute the chunk, query again, until success or `max_ticks`."""
+    simulator.reset(job.seed, Scene())
+    frames: list[NDArray[np.uint8]] = []
+    actions: list[NDArray[np.float32]] = []
+    closest, success_at, tick = np.inf, None, 0
+    while tick < job.max_ticks and (success_at is None or tick < success_at + TICKS_AFTER_SUCCESS):
+        if tick % job.ticks_per_frame == 0:
+            frames.append(simulator.render(job.camera))
+        if not actions:
+            actions = list(chunk(simulator_observation(simulator)))
+        simulator.tick(actions.pop(0))
+        tick += 1
+        truth = simulator.truth()
+        closest = min(closest, truth.distance)
+        if truth.success and success_at is None:
+            success_at = tick
+    return Rollout(job.seed, success_at is not None, tick, float(closest), np.stack(frames).transpose(0, 3, 1, 2))
+
+
+def simulator_observation(simulator: Simulator) -> dict[str, Any]:
+    """What a LeRobot robot would hand the policy now: unbatched, images float (3, H, W) in 0...1."""
+    import torch
+
+    from rabc.sim.environment import CAMERAS
+
+    images = {
+        f"observation.images.{camera}": torch.from_numpy(simulator.render(camera)).permute(2, 0, 1).float() / 255
+        for camera in CAMERAS
+    }
+    return {"observation.state": torch.from_numpy(simulator.state()), "task": simulator.scene.instruction, **images}
+
+
+def load_chunk(policy_folder: Path) -> Chunk:
+    """The policy of a LeRobot folder as a function of the observation, loaded by LeRobot alone."""
+    import torch
+    from lerobot.configs.policies import PreTrainedConfig
+    from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+
+    config = PreTrainedConfig.from_pretrained(policy_folder)
+    config.device = "cpu"  # small policies answer faster here than a GPU shared with other processes
+    policy = get_policy_class(config.type).from_pretrained(policy_folder, config=config)
+    policy.eval()
+    preprocess, postprocess = make_pre_post_processors(
+        config,
+        pretrained_path=str(policy_folder),
+        preprocessor_overrides={"device_processor": {"device": "cpu"}},
+    )
+    horizon = int(getattr(config, "n_action_steps"))  # noqa: B009  (every chunking policy has it)
+
+    def chunk(observation: dict[str, Any]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            actions = policy.predict_action_chunk(preprocess(observation))[0, :horizon]
+            return postprocess(actions).numpy().astype(np.float32)
+
+    return chunk
+
+
+def roll_outs(jobs: Iterable[RolloutJob], processes: int) -> Iterable[Rollout]:
+    """Play the jobs in several processes; results come in the order of completion."""
+    return in_processes(_play, jobs, processes)
+
+
+def _play(job: RolloutJob) -> Rollout:
+    simulator, chunk = _tools(job.policy_folder)
+    return roll_out(simulator, chunk, job)
+
+
+@functools.lru_cache(maxsize=1)
+def _tools(policy_folder: Path) -> tuple[Simulator, Chunk]:
+    """One simulator and one policy a process."""
+    import torch
+
+    from rabc.quiet import quiet_libraries
+
+    quiet_libraries()
+    torch.set_num_threads(1)
+    chunk = load_chunk(policy_folder)
+    return Simulator(image_size=_image_size(policy_folder)), chunk
+
+
+def _image_size(policy_folder: Path) -> int:
+    import json
+
+    features = json.loads((policy_folder / "config.json").read_text())["input_features"]
+    return next(int(f["shape"][-1]) for key, f in features.items() if key.startswith("observation.images."))
+
+
+def ticks_per_frame(sample_fps: float) -> int:
+    """Control ticks between the frames a scorer with this sampling rate wants."""
+    return max(1, round(FPS / sample_fps))

@@ -1,0 +1,98 @@
+"""How good the small scorer is, on demonstrations whose seeds nothing else uses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from rabc import progress
+from rabc.scoring.base import Scorer
+from rabc.sim.environment import COLORS, FPS, Scene
+from rabc.sim.scorer_data import SimulatedEpisode
+
+MIN_VOC, MIN_AUC, MAX_STATIC_RISE, MIN_GAP = 0.9, 0.95, 0.10, 2.0
+
+
+@dataclass(frozen=True)
+class ScorerReport:
+    """Figures over held-out demonstrations; a rise is last minus first log p(True), nats."""
+
+    episodes: int
+    voc_clean: float
+    """Mean VOC of the clean demonstrations that succeed."""
+    voc_all: float
+    success_auc: float
+    """ROC-AUC of the success score (mean of the last three prefixes) against the simulator."""
+    real_rise: float
+    """Mean rise on the real clips of successful demonstrations, nats."""
+    static_rise: float
+    """Mean rise on the same clips with every frame replaced by the first, nats."""
+    static_voc: float
+    """Mean VOC of these static clips; scale-free, so a tiny drift may give any value."""
+    wrong_color_gap: float
+    """Mean of (success score with the right instruction - with a wrong colour), successful ones, nats."""
+    progress_error: float
+    """Mean |1 + log p(True) / 4 - simulator progress| over all prefixes, clipped to 0...1."""
+
+    @property
+    def static_share(self) -> float:
+        """Static rise relative to the real rise."""
+        return self.static_rise / self.real_rise
+
+    def checks(self) -> list[tuple[str, str, str, bool]]:
+        """(what, measured, required, holds) of everything the shipped scorer must reach."""
+        return [
+            ("VOC, clean demonstrations", f"{self.voc_clean:.3f}", f">= {MIN_VOC}", self.voc_clean >= MIN_VOC),
+            ("ROC-AUC of final success", f"{self.success_auc:.3f}", f">= {MIN_AUC}", self.success_auc >= MIN_AUC),
+            (
+                "rise on static video / rise on the real clip",
+                f"{self.static_rise:.3f} / {self.real_rise:.3f} nats = {100 * self.static_share:.1f} %",
+                f"<= {100 * MAX_STATIC_RISE:.0f} %",
+                self.static_share <= MAX_STATIC_RISE,
+            ),
+            (
+                "wrong colour ends lower by",
+                f"{self.wrong_color_gap:.2f} nats",
+                f">= {MIN_GAP:.0f} nats",
+                self.wrong_color_gap >= MIN_GAP,
+            ),
+        ]
+
+
+def report(scorer: Scorer, episodes: Sequence[SimulatedEpisode], num_prefixes: int = 15) -> ScorerReport:
+    """Score every episode as it is, as a static clip, and with a wrong colour.
+
+    The wrong colour is that of another cube on the table where there is one, else one that is absent.
+    """
+    vocs, static_vocs, final, wrong_final, rises, static_rises, errors = ([] for _ in range(7))
+    for episode in tqdm(episodes, desc="scoring", unit="episode"):
+        scene = Scene(episode.color)
+        scores = scorer.score(episode.frames, scene.instruction, FPS, num_prefixes)
+        curve = scores.log_prob_true
+        frozen = np.repeat(episode.frames[:1], len(episode.frames), axis=0)
+        static = scorer.score(frozen, scene.instruction, FPS, num_prefixes).log_prob_true
+        wrong = next((c for c in episode.present[1:]), COLORS[(COLORS.index(episode.color) + 1) % len(COLORS)])
+        wrong_curve = scorer.score(episode.frames, Scene(wrong).instruction, FPS, num_prefixes).log_prob_true
+        seen = np.clip(1 + curve / 4, 0, 1)
+        vocs.append(progress.voc(curve))
+        static_vocs.append(progress.voc(static))
+        final.append(progress.success_score(curve))
+        wrong_final.append(progress.success_score(wrong_curve))
+        rises.append(curve[-1] - curve[0])
+        static_rises.append(static[-1] - static[0])
+        errors.append(np.abs(seen - episode.progress[scores.prefix_lengths - 1]).mean())
+    success = np.array([episode.success for episode in episodes])
+    clean = success & np.array([episode.kind == "clean" for episode in episodes])
+    gap = np.array(final) - np.array(wrong_final)
+    return ScorerReport(
+        episodes=len(episodes),
+        voc_clean=float(np.mean(np.array(vocs)[clean])),
+        voc_all=float(np.mean(vocs)),
+        success_auc=progress.roc_auc(np.array(final), success),
+        real_rise=float(np.mean(np.array(rises)[success])),
+        static_rise=float(np.mean(np.array(static_rises)[success])),
+        static_voc=float(np.mean(static_vocs)),
+        wrong_color_gap=float(np.mean(gap[success])),
+        progress_error=float(np.mean(errors)),
+    )

@@ -1,0 +1,37 @@
+"""Which frames a scorer sees and where its prefixes end. Pure."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def sample_frame_indices(num_frames: int, fps: float, sample_fps: float) -> NDArray[np.int64]:
+    """Indices (S,) int64 of the frames a scorer looks at: `sample_fps` of the `fps` per second, first frame
+    first.
+
+    The k-th index does not depend on `num_frames`, so the frames of a short prefix are a prefix of those of a
+    longer one (TOPReward's schedule). Qwen3-VL's own sampler spreads frames over the clip instead. A rate
+    above the video's takes every frame. Frames after the last sampled one, fewer than `fps / sample_fps`,
+    stay unseen.
+    """
+    if num_frames < 1:
+        raise ValueError(f"num_frames {num_frames}: must be at least 1")
+    if fps <= 0 or sample_fps <= 0:
+        raise ValueError(f"fps {fps}, sample_fps {sample_fps}: must be positive")
+    step = max(fps / sample_fps, 1.0)
+    # The small term keeps exact halves, e.g. 2.5, from depending on the rounding of fps / sample_fps.
+    indices = np.floor(np.arange(int(np.ceil(num_frames / step)) + 1) * step + 0.5 + 1e-9).astype(np.int64)
+    return indices[indices < num_frames]
+
+
+def prefix_ends(frame_indices: NDArray[np.int64], num_frames: int, num_prefixes: int) -> NDArray[np.int64]:
+    """Number of sampled frames (K,) int64 in each prefix, K <= num_prefixes.
+
+    Ideal ends are uniform from the first frame to the last; each snaps to the nearest sampled frame (the
+    earlier of two equally near) and duplicates are dropped. The last prefix always is the whole sampled clip.
+    """
+    if num_prefixes < 1:
+        raise ValueError(f"num_prefixes {num_prefixes}: must be at least 1")
+    ideal = np.linspace(0, num_frames - 1, num_prefixes) if num_prefixes > 1 else np.array([num_frames - 1.0])
+    nearest = np.abs(ideal[:, None] - frame_indices[None, :]).argmin(axis=1)
+    nearest[-1] = len(frame_indices) - 1
+    return np.unique(nearest) + 1

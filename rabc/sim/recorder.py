@@ -1,0 +1,217 @@
+"""Simulated demonstrations as a LeRobotDataset v3, in the names and units of a real SO-101 recording.
+
+Episodes are recorded in shards by several processes and joined with LeRobot's own aggregation. A
+finished shard survives a crash; the dataset's folder appears only when it is whole. What the simulator
+alone knows goes into `ground_truth/` beside the tables, which LeRobot ignores and nothing trains on.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from rabc.config import DemonstrationsConfig
+from rabc.errors import InputError
+from rabc.quiet import quiet_libraries
+from rabc.sim import seeds
+from rabc.sim.demonstrator import KINDS, Kind, demonstrate
+from rabc.sim.environment import CAMERAS, FPS, JOINTS, Scene, Simulator
+from rabc.sim.workers import in_processes
+
+EPISODES_PER_SHARD = 10
+ROBOT_TYPE = "so101_follower"
+GROUND_TRUTH = "ground_truth"
+# Nearly lossless: a rollout shows the policy raw renderings, so the recording must look the same.
+VIDEO_CODEC, VIDEO_QUALITY = "h264", 12
+
+
+@dataclass(frozen=True)
+class PlannedEpisode:
+    """One episode to record."""
+
+    seed: int
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class EpisodeTruth:
+    """The simulator's view of one recorded episode; for tests and reports only."""
+
+    seed: int
+    kind: Kind
+    success: bool
+    """Whether the cube is lifted in the last frame."""
+    phases: tuple[tuple[int, str], ...]
+    """(frame, name) of each phase's beginning."""
+    progress: tuple[float, ...]
+    """Simulator progress at each frame, 0...1."""
+
+
+@dataclass(frozen=True)
+class _Shard:
+    folder: Path
+    episodes: tuple[PlannedEpisode, ...]
+    image_size: int
+
+
+def plan(config: DemonstrationsConfig) -> list[PlannedEpisode]:
+    """Seeds and kinds of all episodes: the configured shares, in an order drawn from the first seed."""
+    shares = np.array([getattr(config, kind) for kind in KINDS]) * config.episodes
+    counts = np.floor(shares + 1e-9).astype(int)
+    for kind in np.argsort(counts - shares, kind="stable")[: config.episodes - counts.sum()]:
+        counts[kind] += 1  # largest remainders
+    kinds = [kind for kind, count in zip(KINDS, counts, strict=True) for _ in range(count)]
+    order = np.random.default_rng(config.first_seed).permutation(len(kinds))
+    range_ = seeds.seed_range(seeds.DEMONSTRATIONS, config.first_seed, config.episodes)
+    return [PlannedEpisode(seed, kinds[i]) for seed, i in zip(range_, order, strict=True)]
+
+
+def record(config: DemonstrationsConfig, root: Path) -> None:
+    """Record the planned episodes into `root`, going on where an earlier recording was stopped.
+
+    Raises InputError where `root` exists already or cannot be written.
+    """
+    if root.exists():
+        raise InputError(f"dataset folder {root} exists already; remove it or choose another dataset.path")
+    quiet_libraries()
+    episodes = plan(config)
+    work = root.parent / f"{root.name}.partial" / fingerprint(config)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"dataset folder {root} cannot be written: {error.strerror}; choose another dataset.path") from error
+    shards = [
+        _Shard(work / f"shard_{first:05d}", tuple(episodes[first : first + EPISODES_PER_SHARD]), config.image_size)
+        for first in range(0, len(episodes), EPISODES_PER_SHARD)
+    ]
+    missing = [shard for shard in shards if not shard.folder.exists()]
+    done = len(episodes) - sum(len(shard.episodes) for shard in missing)
+    with tqdm(total=len(episodes), initial=done, desc="recording", unit="episode") as bar:
+        for recorded in in_processes(_record_shard, missing, config.processes):
+            bar.update(recorded)
+    joined = work / "joined"
+    shutil.rmtree(joined, ignore_errors=True)
+    _join(shards, joined, config)
+    joined.replace(root)
+    shutil.rmtree(work.parent)
+
+
+def fingerprint(config: DemonstrationsConfig) -> str:
+    """Short hash of everything that decides what is recorded (not how many processes do it)."""
+    facts = {key: value for key, value in asdict(config).items() if key not in ("processes", "simulate")}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def recorded_with(root: Path) -> str | None:
+    """The fingerprint of the configuration that recorded `root`; None for a dataset from elsewhere."""
+    path = root / GROUND_TRUTH / "recording.json"
+    return json.loads(path.read_text())["fingerprint"] if path.exists() else None
+
+
+def read_ground_truth(root: Path) -> list[EpisodeTruth]:
+    """The sidecar of a simulated dataset, by episode; empty for a dataset from elsewhere."""
+    path = root / GROUND_TRUTH / "episodes.jsonl"
+    if not path.exists():
+        return []
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    return [
+        EpisodeTruth(
+            seed=record["seed"],
+            kind=record["kind"],
+            success=record["success"],
+            phases=tuple((tick, name) for tick, name in record["phases"]),
+            progress=tuple(record["progress"]),
+        )
+        for record in records
+    ]
+
+
+def _record_shard(shard: _Shard) -> int:
+    import av
+    from lerobot.configs.video import RGBEncoderConfig
+    from lerobot.datasets import LeRobotDataset
+
+    quiet_libraries()
+    av.logging.set_libav_level(av.logging.ERROR)  # LeRobot hands libav's messages back to stderr
+    partial = shard.folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    names = [f"{joint}.pos" for joint in JOINTS]
+    shape = (shard.image_size, shard.image_size, 3)
+    features: dict[str, dict[str, Any]] = {
+        "observation.state": {"dtype": "float32", "shape": (len(JOINTS),), "names": names},
+        "action": {"dtype": "float32", "shape": (len(JOINTS),), "names": names},
+    }
+    for camera in CAMERAS:
+        features[f"observation.images.{camera}"] = {
+            "dtype": "video", "shape": shape, "names": ["height", "width", "channels"]
+        }  # fmt: skip
+    dataset = LeRobotDataset.create(
+        repo_id=f"local/{shard.folder.name}",
+        fps=FPS,
+        features=features,
+        root=partial,
+        robot_type=ROBOT_TYPE,
+        rgb_encoder=RGBEncoderConfig(vcodec=VIDEO_CODEC, crf=VIDEO_QUALITY),
+        streaming_encoding=True,
+        encoder_queue_maxsize=1000,  # the simulator is faster than the encoder; no frame may be dropped
+        encoder_threads=1,
+    )
+    truths: list[EpisodeTruth] = []
+    with Simulator(image_size=shard.image_size) as simulator:
+        for planned in shard.episodes:
+            truths.append(_record_episode(simulator, planned, dataset))
+    dataset.finalize()
+    _write_truth(partial, truths)
+    partial.replace(shard.folder)
+    return len(shard.episodes)
+
+
+def _record_episode(simulator: Simulator, planned: PlannedEpisode, dataset: Any) -> EpisodeTruth:
+    scene = Scene()
+    demonstrator = demonstrate(simulator, planned.seed, planned.kind, scene)
+    progress: list[float] = []
+    for step in demonstrator.steps():
+        images = {f"observation.images.{camera}": simulator.render(camera) for camera in CAMERAS}
+        dataset.add_frame(
+            {"observation.state": step.state, "action": step.action, "task": scene.instruction, **images}
+        )
+        progress.append(round(step.truth.progress, 6))
+    dataset.save_episode()
+    return EpisodeTruth(
+        seed=planned.seed,
+        kind=planned.kind,
+        success=simulator.truth().success,
+        phases=tuple((phase.tick, phase.name) for phase in demonstrator.phases),
+        progress=tuple(progress),
+    )
+
+
+def _join(shards: list[_Shard], root: Path, config: DemonstrationsConfig) -> None:
+    import av
+    from lerobot.datasets.aggregate import aggregate_datasets
+
+    av.logging.set_libav_level(av.logging.ERROR)
+    # LeRobot shows a bar for each of its steps, which take a second together.
+    with contextlib.redirect_stderr(io.StringIO()):
+        aggregate_datasets(
+            repo_ids=[f"local/{shard.folder.name}" for shard in shards],
+            aggr_repo_id=f"local/{root.name}",
+            roots=[shard.folder for shard in shards],
+            aggr_root=root,
+        )
+    _write_truth(root, [truth for shard in shards for truth in read_ground_truth(shard.folder)])
+    recording = {"fingerprint": fingerprint(config), "demonstrations": asdict(config)}
+    (root / GROUND_TRUTH / "recording.json").write_text(json.dumps(recording, indent=2) + "\n")
+
+
+def _write_truth(root: Path, truths: list[EpisodeTruth]) -> None:
+    folder = root / GROUND_TRUTH
+    folder.mkdir()
+    (folder / "episodes.jsonl").write_text("".join(json.dumps(asdict(truth)) + "\n" for truth in truths))

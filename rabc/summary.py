@@ -1,0 +1,139 @@
+"""The end of a run: `summary.json` for programs, a table for people, a model card for the policy.
+
+`summary.json`, format 1:
+
+    format          1
+    run             name of the run
+    config          the whole configuration, section by section
+    stages          stage -> {seconds, skipped}: time it took when it ran; whether this call skipped it
+    dataset         root, episodes, frames, fps, kinds {kind: episodes} (simulated data only)
+    scorer          store (folder of the raw scores), scorer {name, revision, prompt, rates, sizes},
+                    prefixes, voc, final_log_prob; simulated data also: success_auc, voc_clean
+    weights         scheme, frames, effective_sample_size, share_zero, share_saturated,
+                    histogram_edges, histogram_counts, progress_file, weights_file
+    training        steps, training_seconds, samples_per_second, loss, tensorboard, policy_folder
+    rollouts        episodes, success {successes, trials, low, high}, mean_final_log_prob (nats),
+                    scorer_auc, mean_ticks, mean_closest_m, rollouts_file, videos; episodes 0: nothing else
+
+A figure that is not defined, such as an AUC with one class only, is null.
+"""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rabc.config import Config
+from rabc.stages import Finished, duration, write_json
+from rabc.stats import Proportion
+from rabc.terminal import table
+
+if TYPE_CHECKING:
+    from rabc.pipeline import Paths
+
+FORMAT = 1
+_SECTION = {
+    "demonstrations": "dataset",
+    "scores": "scorer",
+    "weights": "weights",
+    "training": "training",
+    "rollouts": "rollouts",
+}
+
+
+def write_summary(config: Config, where: "Paths", finished: dict[str, Finished]) -> dict[str, Any]:
+    """Write `outputs/<run>/summary.json` and return its content."""
+    summary: dict[str, Any] = {
+        "format": FORMAT,
+        "run": config.run,
+        "config": asdict(config),
+        "stages": {
+            name: {"seconds": round(stage.seconds, 1), "skipped": stage.skipped} for name, stage in finished.items()
+        },
+    }
+    for name, stage in finished.items():
+        summary[_SECTION[name]] = {key: value for key, value in stage.result.items() if key != "files"}
+    write_json(where.outputs / "summary.json", summary)
+    return summary
+
+
+def print_summary(summary: dict[str, Any]) -> None:
+    """The figures of a run as a table."""
+    dataset, scorer, weights = summary["dataset"], summary["scorer"], summary["weights"]
+    training, rollouts = summary["training"], summary["rollouts"]
+    kinds = ", ".join(f"{count} {kind}" for kind, count in dataset["kinds"].items())
+    rows = [
+        ["demonstrations", f"{dataset['episodes']} episodes, {dataset['frames']} frames" + (f" ({kinds})" if kinds else "")],
+        ["scorer", f"{scorer['scorer']['scorer']}, {scorer['prefixes']} prefixes, VOC {scorer['voc']:.3f}"],
+    ]
+    if scorer.get("success_auc") is not None:
+        rows.append(["", f"AUC of final success {scorer['success_auc']:.3f}, VOC on clean {scorer['voc_clean']:.3f}"])
+    ess = weights["effective_sample_size"]
+    rows += [
+        [
+            "weights",
+            f"{weights['scheme']}: effective sample size {ess:.0f} of {weights['frames']}, "
+            f"{100 * weights['share_zero']:.0f} % zero, {100 * weights['share_saturated']:.0f} % saturated",
+        ],
+        ["", f"from 0 to largest: {spark(weights['histogram_counts'])}"],
+        [
+            "training",
+            f"{training['steps']} steps in {duration(training['training_seconds'])}, "
+            f"{training['samples_per_second']:.0f} samples/s, loss {training['loss']:.4f}",
+        ],
+    ]
+    if rollouts["episodes"]:
+        rows += [
+            ["rollouts", f"lifted {Proportion(**rollouts['success'])}"],
+            ["", f"mean final log p(True) {rollouts['mean_final_log_prob']:.2f} nats, {_agreement(rollouts)}"],
+        ]
+    else:
+        rows.append(["rollouts", "none asked for"])
+    rows.append(["policy", training["policy_folder"]])
+    rows.append(["time", ", ".join(f"{name} {duration(stage['seconds'])}" for name, stage in summary["stages"].items())])
+    print("\n" + table(rows, [f"run {summary['run']}", ""]))
+    print(f"\nsummary: outputs/{summary['run']}/summary.json")
+    print(f"curves:  tensorboard --logdir outputs/{summary['run']}")
+
+
+def model_card(config: Config, results: dict[str, dict[str, Any]]) -> str:
+    """README of the policy folder: data, scorer, weighting, results."""
+    dataset, scorer, weights, training = (results[name] for name in ("demonstrations", "scores", "weights", "training"))
+    rollouts = results.get("rollouts", {"episodes": 0})
+    lines = [
+        "---",
+        "library_name: lerobot",
+        "pipeline_tag: robotics",
+        f"tags: [robotics, lerobot, {config.policy.type}, rabc]",
+        "license: apache-2.0",
+        "---",
+        "",
+        f"# {config.run}",
+        "",
+        f"LeRobot {config.policy.type.upper()} policy, trained by reward-aligned behavior cloning (rabc): each sample of "
+        "the demonstrations is weighted by the progress that a frozen video-language model sees over its chunk of actions.",
+        "",
+        f"- Demonstrations: `{dataset['root']}`, {dataset['episodes']} episodes, {dataset['frames']} frames at "
+        f"{dataset['fps']} Hz" + (", simulated" if dataset["kinds"] else ""),
+        f"- Scorer: `{scorer['scorer']['scorer']}` ({scorer['scorer']['revision'][:12]}), camera {config.scorer.camera}",
+        f"- Weights: `{weights['scheme']}`, calibration `{config.weights.calibration}`, horizon "
+        f"`{config.weights.horizon}`, effective sample size {weights['effective_sample_size']:.0f} of {weights['frames']}",
+        f"- Training: {training['steps']} steps of {config.trainer.batch_size} samples, seed {config.seed}",
+    ]
+    if rollouts["episodes"]:
+        lines.append(f"- Simulated rollouts on unseen start states: lifted {Proportion(**rollouts['success'])}")
+    else:
+        lines.append("- Not evaluated in simulation")
+    return "\n".join([*lines, ""])
+
+
+def spark(counts: list[int]) -> str:
+    """A histogram in one line of text."""
+    blocks = " ▁▂▃▄▅▆▇█"
+    largest = max(counts)
+    return "[" + "".join(blocks[-(-count * (len(blocks) - 1) // largest)] for count in counts) + "]"
+
+
+def _agreement(rollouts: dict[str, Any]) -> str:
+    auc = rollouts["scorer_auc"]
+    if auc is None:
+        return "scorer against simulator: not defined, all rollouts ended alike"
+    return f"scorer against simulator: AUC {auc:.2f}"

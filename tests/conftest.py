@@ -1,0 +1,69 @@
+"""Fixtures shared by all tests: one small, real LeRobotDataset, recorded with LeRobot itself."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EPISODE_LENGTHS = (12, 15, 9, 14)
+FPS = 10
+SIZE = 32
+CAMERAS = ("observation.images.front", "observation.images.wrist")
+
+
+def record_dataset(root: Path, storage: str = "video") -> Path:
+    """Record random motion and moving pictures: four short episodes, two cameras, two tasks."""
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    joints = [f"joint_{i}.pos" for i in range(6)]
+    picture = {"dtype": storage, "shape": (SIZE, SIZE, 3), "names": ["height", "width", "channels"]}
+    vector = {"dtype": "float32", "shape": (6,), "names": joints}
+    dataset = LeRobotDataset.create(
+        "local/tiny",
+        fps=FPS,
+        features={**dict.fromkeys(CAMERAS, picture), "observation.state": vector, "action": vector},
+        root=root,
+        robot_type="so101_follower",
+        use_videos=storage == "video",
+    )
+    rng = np.random.default_rng(0)
+    for episode, length in enumerate(EPISODE_LENGTHS):
+        state = np.cumsum(rng.normal(0, 5, (length, 6)), axis=0).astype(np.float32)
+        texture = rng.integers(0, 255, (2, SIZE, 4 * SIZE, 3), dtype=np.uint8)
+        for t in range(length):
+            pictures = [texture[camera, :, 2 * t : 2 * t + SIZE] for camera in range(2)]
+            dataset.add_frame(
+                {
+                    **dict(zip(CAMERAS, pictures, strict=True)),
+                    "observation.state": state[t],
+                    "action": (state[t] + rng.normal(0, 1, 6)).astype(np.float32),
+                    "task": ("Pick up the red cube.", "Pick up the blue cube.")[episode % 2],
+                }
+            )
+        dataset.save_episode()
+    dataset.finalize()
+    return root
+
+
+@pytest.fixture(scope="session")
+def recorded_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the small dataset; shared, so leave it as it is."""
+    return record_dataset(tmp_path_factory.mktemp("recorded") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def recorded_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same dataset with its frames stored as pictures in the tables instead of videos."""
+    return record_dataset(tmp_path_factory.mktemp("recorded") / "pictures", storage="image")
+
+
+@pytest.fixture
+def dataset_copy(recorded_dataset: Path, tmp_path: Path) -> Callable[[], Path]:
+    """Makes a copy of the small dataset that a test may damage."""
+
+    def copy() -> Path:
+        return shutil.copytree(recorded_dataset, tmp_path / "tiny", ignore=shutil.ignore_patterns(".rabc"))
+
+    return copy

@@ -1,0 +1,202 @@
+"""The in-memory dataset against LeRobotDataset, and what damaged datasets answer."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+from rabc.config import PolicyConfig
+from rabc.data import BatchOrder, ChunkDataset
+from rabc.errors import InputError
+from rabc.frames import cache_folder, cached_frames
+from rabc.policies import build_policy
+from rabc.tables import load_meta, read_frames
+
+# As recorded by tests/conftest.py.
+CAMERAS = ("observation.images.front", "observation.images.wrist")
+EPISODE_LENGTHS = (12, 15, 9, 14)
+FPS = 10
+CHUNK = 5
+VECTORS = ["observation.state", "action"]
+Copy = Callable[[], Path]
+
+
+def read(root: Path, cache: Path, chunk: int = CHUNK) -> ChunkDataset:
+    meta = load_meta(root)
+    return ChunkDataset(read_frames(meta, VECTORS), cached_frames(meta, list(CAMERAS), cache), chunk)
+
+
+def edit_table(root: Path, change: Callable[[pd.DataFrame], None]) -> None:
+    (path,) = (root / "data").glob("*/*.parquet")
+    frame = pd.read_parquet(path)
+    change(frame)
+    frame.to_parquet(path)
+
+
+@pytest.mark.parametrize("fixture", ["recorded_dataset", "recorded_pictures"])
+def test_samples_are_lerobots(request: pytest.FixtureRequest, tmp_path: Path, fixture: str) -> None:
+    root = request.getfixturevalue(fixture)
+    ours = read(root, tmp_path)
+    deltas = {"action": [t / FPS for t in range(CHUNK)]}
+    theirs = LeRobotDataset("local/tiny", root=root, delta_timestamps=deltas)
+    assert len(ours) == len(theirs) == sum(EPISODE_LENGTHS)
+    batch = ours.batch(np.arange(len(ours)))
+    for i in range(len(theirs)):
+        item = theirs[i]
+        assert batch["task"][i] == item["task"]
+        for name in ("action", "action_is_pad", "observation.state", "index", "episode_index", "frame_index"):
+            assert torch.equal(batch[name][i], item[name]), (i, name)
+        for camera in CAMERAS:
+            assert torch.equal(batch[camera][i].float() / 255.0, item[camera]), (i, camera)
+
+
+def test_frames_are_decoded_once(recorded_dataset: Path, tmp_path: Path) -> None:
+    read(recorded_dataset, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert {path.name for path in before} == {f"{camera}.npy" for camera in CAMERAS}
+    read(recorded_dataset, tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    (tmp_path / f"{CAMERAS[0]}.npy").write_bytes(b"half a file")
+    read(recorded_dataset, tmp_path)
+    assert (tmp_path / f"{CAMERAS[0]}.npy").stat().st_size > 1000
+
+
+def test_batch_order_depends_on_seed_and_step_alone() -> None:
+    drawable = np.arange(0, 50, 2)
+    order = BatchOrder(drawable, 4, seed=3)
+    drawn = [order.indices(step) for step in range(25)]
+    for step in (0, 7, 24):
+        assert np.array_equal(BatchOrder(drawable, 4, seed=3).indices(step), drawn[step])
+    assert not np.array_equal(BatchOrder(drawable, 4, seed=4).indices(0), drawn[0])
+    # 100 draws of 25 frames: every frame four times, and each epoch in another order.
+    assert np.array_equal(np.sort(np.concatenate(drawn)), np.repeat(drawable, 4))
+    assert not np.array_equal(np.concatenate(drawn)[:25], np.concatenate(drawn)[25:50])
+
+
+def test_cache_that_cannot_be_written(recorded_dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"frame cache .*file/cache: cannot be written"):
+        read(recorded_dataset, tmp_path / "file" / "cache")
+
+
+def test_cache_of_a_local_dataset_is_beside_it(tmp_path: Path) -> None:
+    assert cache_folder(tmp_path, "0123456789abcdef0123").is_relative_to(tmp_path)
+
+
+def test_episode_shorter_than_a_chunk(recorded_dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"0 \(12 frames\), 2 \(9 frames\): shorter than a chunk of 13.*at most 9"
+    ):
+        read(recorded_dataset, tmp_path, chunk=13)
+
+
+def test_empty_task(dataset_copy: Copy, tmp_path: Path) -> None:
+    root = dataset_copy()
+    tasks = pd.read_parquet(root / "meta/tasks.parquet")
+    tasks.index = pd.Index(["  ", *tasks.index[1:]], name=tasks.index.name)
+    tasks.to_parquet(root / "meta/tasks.parquet")
+    with pytest.raises(InputError, match="task '  ': empty in episode 0"):
+        read(root, tmp_path / "cache")
+
+
+def test_action_that_is_not_a_number(dataset_copy: Copy, tmp_path: Path) -> None:
+    root = dataset_copy()
+
+    def spoil(frame: pd.DataFrame) -> None:
+        actions = [np.array(value) for value in frame["action"]]
+        actions[EPISODE_LENGTHS[0] + 3][2] = np.nan
+        frame["action"] = actions
+
+    edit_table(root, spoil)
+    with pytest.raises(InputError, match=r"action .*nan.* not finite in episode 1, frame 3"):
+        read(root, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.9])
+def test_truncated_video(dataset_copy: Copy, tmp_path: Path, kept: float) -> None:
+    root = dataset_copy()
+    video = next((root / "videos" / CAMERAS[1]).glob("*/*.mp4"))
+    os.truncate(video, int(kept * video.stat().st_size))
+    with pytest.raises(InputError, match=f"video {video}: .*cannot be decoded.*record the data") as raised:
+        read(root, tmp_path / "cache")
+    assert "\n" not in str(raised.value)
+    # The camera that could be read is kept, the broken one leaves nothing behind.
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [f"{CAMERAS[0]}.npy"]
+
+
+def test_corrupt_table(dataset_copy: Copy, tmp_path: Path) -> None:
+    root = dataset_copy()
+    (path,) = (root / "data").glob("*/*.parquet")
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match=f"table {path}: cannot be read"):
+        read(root, tmp_path / "cache")
+
+
+def test_corrupt_metadata(dataset_copy: Copy) -> None:
+    root = dataset_copy()
+    (path,) = (root / "meta/episodes").glob("*/*.parquet")
+    path.write_bytes(b"not parquet")
+    with pytest.raises(InputError, match="metadata cannot be read"):
+        load_meta(root)
+
+
+def test_missing_frames(dataset_copy: Copy, tmp_path: Path) -> None:
+    root = dataset_copy()
+    (path,) = (root / "data").glob("*/*.parquet")
+    pd.read_parquet(path).iloc[:-2].to_parquet(path)
+    with pytest.raises(InputError, match="48 of 50 frames are in data/"):
+        read(root, tmp_path / "cache")
+
+
+def test_missing_dataset(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no LeRobotDataset there"):
+        load_meta(tmp_path / "nowhere")
+
+
+def test_older_format(dataset_copy: Copy) -> None:
+    root = dataset_copy()
+    info = json.loads((root / "meta/info.json").read_text())
+    (root / "meta/info.json").write_text(json.dumps({**info, "codebase_version": "v2.1"}))
+    with pytest.raises(InputError, match=r"has format v2\.1, not v3\.0; convert it"):
+        load_meta(root)
+
+
+def test_camera_that_the_policy_needs_is_absent(recorded_dataset: Path) -> None:
+    config = PolicyConfig(extra={"input_features": ["observation.images.top", "observation.state"]})
+    with pytest.raises(InputError, match=r"camera observation.images.top: needed .*observation.images.front"):
+        build_policy(config, load_meta(recorded_dataset))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("observation.state", None, "statistic mean of observation.state: missing"),
+        ("action", {"mean": [np.inf] * 6, "std": [1.0] * 6}, "statistic mean of action .*inf.*not finite"),
+    ],
+)
+def test_unusable_statistics(dataset_copy: Copy, name: str, change: object, message: str) -> None:
+    meta = load_meta(dataset_copy())
+    meta.stats = {**meta.stats, name: change or {}}
+    with pytest.raises(InputError, match=message):
+        build_policy(PolicyConfig(), meta)
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"latent_dims": 8}, "policy.extra.latent_dims 8: cannot be set; .*latent_dim"),
+        ({"chunk_size": 8}, "policy.extra.chunk_size 8: .*set policy.chunk_size"),
+        ({"n_obs_steps": 2}, "LeRobot rejects the settings: Multiple observation steps"),
+    ],
+)
+def test_extra_field_that_lerobot_refuses(
+    recorded_dataset: Path, extra: dict[str, int], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        build_policy(PolicyConfig(extra=extra), load_meta(recorded_dataset))

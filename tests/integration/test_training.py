@@ -1,0 +1,283 @@
+"""Training on the small dataset with the real ACT policy: parity, resume, export."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lerobot.configs.train import TrainPipelineConfig
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from lerobot.policies.factory import make_pre_post_processors
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from rabc.callbacks import last_good_checkpoint
+from rabc.config import Config, PolicyConfig, TrainerConfig
+from rabc.data import BatchOrder, ChunkDataset
+from rabc.errors import CheckFailed, InputError
+from rabc.export import export, lerobot_train_config
+from rabc.frames import cached_frames
+from rabc.module import WeightedPolicy, learning_rate_factor
+from rabc.policies import build_policy
+from rabc.tables import load_meta, read_frames
+from rabc.training import train
+
+FRAMES = 50
+TINY = PolicyConfig(
+    chunk_size=5,
+    n_action_steps=5,
+    dim_model=32,
+    n_heads=4,
+    dim_feedforward=64,
+    n_encoder_layers=1,
+    extra={"latent_dim": 8, "n_vae_encoder_layers": 1},
+)
+CONFIG = Config(
+    policy=TINY,
+    trainer=TrainerConfig(max_steps=4, batch_size=4, warmup_steps=1, checkpoint_every=2, log_every=1),
+    device="cpu",
+)
+# Some frames are never drawn and the others count differently.
+WEIGHTS = np.resize([0.0, 0.5, 1.0, 2.5], FRAMES)
+
+
+@pytest.fixture(scope="module")
+def finished(recorded_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a training that ran its four steps without interruption."""
+    folder = tmp_path_factory.mktemp("finished")
+    train(CONFIG, recorded_dataset, WEIGHTS, folder)
+    return folder
+
+
+def load(folder: Path, step: int) -> dict[str, Any]:
+    return torch.load(folder / "checkpoints" / f"step={step}.ckpt", weights_only=True)
+
+
+def assert_same(a: Any, b: Any, where: str = "") -> None:
+    """Bitwise equality of nested checkpoint contents."""
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), where
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_same(a[key], b[key], f"{where}/{key}")
+    elif isinstance(a, list):
+        assert len(a) == len(b), where
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_same(x, y, f"{where}/{i}")
+    else:
+        assert a == b, where
+
+
+def assert_same_training(a: dict[str, Any], b: dict[str, Any]) -> None:
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step"):
+        assert_same(a[part], b[part], part)
+    assert a["callbacks"]["Clock"]["loss"] == b["callbacks"]["Clock"]["loss"]
+
+
+def test_two_steps_and_two_resumed_are_four(finished: Path, recorded_dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    shutil.copy(finished / "checkpoints/step=2.ckpt", tmp_path / "checkpoints")
+    result = train(CONFIG, recorded_dataset, WEIGHTS, tmp_path)
+    assert result.steps == 4
+    assert_same_training(load(tmp_path, 4), load(finished, 4))
+
+
+def test_killed_at_any_time_it_ends_the_same(recorded_dataset: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, trainer=replace(CONFIG.trainer, max_steps=12, checkpoint_every=3))
+    train(config, recorded_dataset, WEIGHTS, tmp_path / "whole")
+    script = (
+        "import numpy as np, sys\nfrom pathlib import Path\n"
+        "from rabc.config import *\nfrom rabc.training import train\n"
+        f"train({config!r}, Path({str(recorded_dataset)!r}), np.array({WEIGHTS.tolist()}), Path(sys.argv[1]))"
+    )
+    folder = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, "-c", script, str(folder)], stderr=subprocess.DEVNULL)
+    while not (folder / "checkpoints" / "step=6.ckpt").exists():
+        assert process.poll() is None, "it ended by itself"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    # What a kill in the middle of writing leaves behind must not be taken for a checkpoint.
+    (folder / "checkpoints" / "step=9.partial").write_bytes(b"half")
+    train(config, recorded_dataset, WEIGHTS, folder)
+    assert_same_training(load(folder, 12), load(tmp_path / "whole", 12))
+    assert sorted(os.listdir(folder / "checkpoints")) == ["step=12.ckpt", "step=9.ckpt"]
+
+
+def test_damaged_checkpoint_is_passed_over(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "checkpoints", tmp_path, dirs_exist_ok=True)
+    os.truncate(tmp_path / "step=4.ckpt", 10_000)
+    assert last_good_checkpoint(tmp_path) == tmp_path / "step=2.ckpt"
+
+
+def test_finished_training_is_not_repeated(finished: Path, recorded_dataset: Path) -> None:
+    files = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+    first, second = (train(CONFIG, recorded_dataset, WEIGHTS, finished) for _ in range(2))
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()} == files
+    assert replace(first, parts=second.parts) == second
+    assert first.seconds > 0
+    assert np.isfinite(first.loss)
+
+
+def test_folder_of_another_training_is_refused(finished: Path, recorded_dataset: Path) -> None:
+    other = replace(CONFIG, seed=1, trainer=replace(CONFIG.trainer, lr=1e-3))
+    with pytest.raises(InputError, match=r"holds a training with other seed, trainer\.lr; remove it"):
+        train(other, recorded_dataset, WEIGHTS, finished)
+    with pytest.raises(InputError, match="holds a training with other weights"):
+        train(CONFIG, recorded_dataset, np.ones(FRAMES), finished)
+
+
+def test_folder_that_cannot_be_written(recorded_dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be used"):
+        train(CONFIG, recorded_dataset, WEIGHTS, tmp_path / "file" / "training")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_bfloat16_resumes_exactly_too(recorded_dataset: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, trainer=replace(CONFIG.trainer, precision="bf16-mixed"))
+    train(config, recorded_dataset, WEIGHTS, tmp_path / "whole")
+    (tmp_path / "resumed/checkpoints").mkdir(parents=True)
+    shutil.copy(tmp_path / "whole/checkpoints/step=2.ckpt", tmp_path / "resumed/checkpoints")
+    train(config, recorded_dataset, WEIGHTS, tmp_path / "resumed")
+    assert_same_training(load(tmp_path / "resumed", 4), load(tmp_path / "whole", 4))
+
+
+def test_tensorboard_has_every_step(finished: Path) -> None:
+    events = EventAccumulator(str(finished / "tensorboard")).Reload()
+    tags = events.Tags()
+    wanted = {"loss", "loss_parts/reconstruction", "loss_parts/regularisation", "weight_mean"}
+    assert wanted | {"learning_rate", "gradient_norm", "samples_per_second"} <= set(tags["scalars"])
+    assert tags["histograms"] == ["weights"]
+    assert [event.step for event in events.Scalars("loss")] == [0, 1, 2, 3]
+
+
+def test_ten_steps_are_lerobots_ten_steps(recorded_dataset: Path, tmp_path: Path) -> None:
+    """Weights 1, frozen layers, no state noise, no randomness: the loop of `lerobot-train` by hand."""
+    policy = replace(TINY, batch_norm="frozen", use_vae=False, dropout=0.0)
+    trainer = replace(CONFIG.trainer, max_steps=10, state_noise=0.0, gradient_clip_norm=1.0)
+    config = replace(CONFIG, policy=policy, trainer=trainer)
+    trained = train(config, recorded_dataset, np.ones(FRAMES), tmp_path).parts.policy
+
+    torch.manual_seed(config.seed)
+    parts = build_policy(policy, load_meta(recorded_dataset), "cpu")
+    theirs = parts.policy.train()
+    start = {name: value.clone() for name, value in theirs.state_dict().items()}
+    # Layout and kernel as in ours: Adam divides by the gradient's size, so a rounding difference in a
+    # vanishing gradient would move its parameter by a whole step.
+    theirs.model.backbone.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(
+        theirs.get_optim_params(), lr=trainer.lr, weight_decay=trainer.weight_decay, fused=True
+    )
+    deltas = {"action": [t / 10 for t in range(policy.chunk_size)]}
+    dataset = LeRobotDataset("local/tiny", root=recorded_dataset, delta_timestamps=deltas)
+    order = BatchOrder(np.arange(FRAMES), trainer.batch_size, config.seed)
+    losses: list[float] = []
+    for step in range(trainer.max_steps):
+        for group in optimizer.param_groups:
+            group["lr"] = trainer.lr * learning_rate_factor(step, trainer.warmup_steps, trainer.max_steps)
+        batch = torch.utils.data.default_collate([dataset[int(i)] for i in order.indices(step)])
+        loss, _ = theirs(parts.preprocessor(batch))
+        losses.append(float(loss.detach()))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), trainer.gradient_clip_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    np.testing.assert_allclose([event.value for event in events.Scalars("loss")], losses, rtol=1e-6)
+    found = trained.state_dict()
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-6, msg=name)
+    assert losses[-1] != losses[0]
+    assert not torch.equal(found["model.action_head.weight"], start["model.action_head.weight"])
+
+
+def test_one_batch_is_overfitted(recorded_dataset: Path, tmp_path: Path) -> None:
+    """Four samples with positive weight are one batch, drawn again and again."""
+    weights = np.zeros(FRAMES)
+    weights[[1, 15, 28, 40]] = 1.0
+    policy = replace(TINY, dropout=0.0, kl_weight=0.1)
+    trainer = replace(CONFIG.trainer, max_steps=120, lr=2e-3, warmup_steps=5, state_noise=0.0)
+    trainer = replace(trainer, checkpoint_every=120)
+    result = train(replace(CONFIG, policy=policy, trainer=trainer), recorded_dataset, weights, tmp_path)
+    assert result.loss < 0.1  # predicting the mean gives about 0.8
+
+
+def test_divergence_is_named(recorded_dataset: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, trainer=replace(CONFIG.trainer, lr=1e30, max_steps=20, gradient_clip_norm=0.0))
+    with pytest.raises(CheckFailed, match=r"loss (nan|inf) at step \d+: .*lower trainer.lr"):
+        train(config, recorded_dataset, WEIGHTS, tmp_path)
+
+
+def test_noise_follows_from_seed_and_step(recorded_dataset: Path, tmp_path: Path) -> None:
+    meta = load_meta(recorded_dataset)
+    cameras = meta.camera_keys
+    table = read_frames(meta, ["observation.state", "action"])
+    batch = ChunkDataset(table, cached_frames(meta, cameras, tmp_path), 5).batch(np.arange(4))
+
+    def loss(seed: int) -> float:
+        torch.manual_seed(0)
+        parts = build_policy(TINY, meta)
+        torch.rand(100)  # whatever was drawn before must not matter
+        module = WeightedPolicy(parts, np.ones(FRAMES), CONFIG.trainer, seed, live_norm=False).train()
+        return float(module.losses(batch, step=3)[0].total)
+
+    assert loss(0) == loss(0)
+    assert loss(0) != loss(1)
+
+
+LEROBOT_ALONE = """
+import sys
+sys.modules["rabc"] = None  # any import of it now fails
+import numpy as np, torch
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from lerobot.policies.act.modeling_act import ACTPolicy
+from lerobot.policies.factory import make_pre_post_processors
+folder, root, out = sys.argv[1:]
+policy = ACTPolicy.from_pretrained(folder)
+pre, post = make_pre_post_processors(policy.config, pretrained_path=folder)
+dataset = LeRobotDataset("local/tiny", root=root)
+frame = {key: value for key, value in dataset[20].items() if key.startswith("observation.")}
+policy.reset()
+np.save(out, np.stack([post(policy.select_action(pre(dict(frame)))).numpy() for _ in range(5)]))
+assert not any(name.startswith("rabc.") for name in sys.modules)
+"""
+
+
+def test_lerobot_alone_loads_the_folder_and_gives_the_same_actions(
+    finished: Path, recorded_dataset: Path, tmp_path: Path
+) -> None:
+    meta = load_meta(recorded_dataset)
+    parts = train(CONFIG, recorded_dataset, WEIGHTS, finished).parts
+    folder = tmp_path / "policy" / "pretrained_model"
+    config = lerobot_train_config(CONFIG, meta, parts.policy)
+    for _ in range(2):  # the second replaces the first
+        export(parts.policy, parts.preprocessor, parts.postprocessor, folder, "# A policy\n", config)
+    assert os.listdir(folder.parent) == ["pretrained_model"]
+    wanted = {"config.json", "model.safetensors", "policy_preprocessor.json", "policy_postprocessor.json"}
+    assert wanted | {"train_config.json", "README.md"} <= set(os.listdir(folder))
+    assert TrainPipelineConfig.from_pretrained(folder).steps == CONFIG.trainer.max_steps
+
+    out = tmp_path / "actions.npy"
+    command = [sys.executable, "-c", LEROBOT_ALONE, str(folder), str(recorded_dataset), str(out)]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+
+    # The training network itself, with its live layers, before anything was exported.
+    module = WeightedPolicy(build_policy(TINY, meta), WEIGHTS, CONFIG.trainer, 0, live_norm=True).eval()
+    module.load_state_dict(load(finished, 4)["state_dict"])
+    frame = LeRobotDataset("local/tiny", root=recorded_dataset)[20]
+    batch = parts.preprocessor({key: value for key, value in frame.items() if key.startswith("observation.")})
+    chunk = parts.postprocessor(module.policy.predict_action_chunk(batch))[0].numpy()
+    np.testing.assert_allclose(np.load(out)[:, 0], chunk, rtol=1e-4, atol=1e-3)
+    reloaded, _ = make_pre_post_processors(parts.policy.config, pretrained_path=str(folder))
+    assert torch.equal(reloaded(dict(frame))["observation.state"], batch["observation.state"])
+    stock = parts.postprocessor(parts.policy.predict_action_chunk(batch))[0].numpy()
+    assert np.array_equal(np.load(out)[:, 0], stock)

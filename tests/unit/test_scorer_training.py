@@ -1,0 +1,152 @@
+"""Training clips and the training of the small scorer."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from rabc.errors import InputError
+from rabc.scoring import small
+from rabc.scoring.clips import LOG_PROB_SPAN, MAX_TICKS, MIN_TICKS, ScorerEpisode, training_clip, warp
+from rabc.scoring.train import TrainingResult, clip_loss, save_scorer, train
+
+
+def episode(seed: int, length: int = 40, color: str = "red") -> ScorerEpisode:
+    """A square moves up with progress; every frame carries its own number in a corner."""
+    frames = np.zeros((length, 3, 96, 96), np.uint8)
+    progress = np.sin(np.linspace(0, np.pi * (0.5 + seed % 2), length)).clip(0, 1)
+    for t in range(length):
+        top = int(70 * (1 - progress[t]))
+        frames[t, 0 if color == "red" else 2, top : top + 20, 40:60] = 255
+        frames[t, 1, :4, :4] = t
+    return ScorerEpisode(frames, progress, color, ("green",))
+
+
+@given(st.integers(1, 150), st.integers(0, 10_000))
+def test_warped_clips_keep_within_bounds(length: int, seed: int) -> None:
+    source = warp(length, np.random.default_rng(seed))
+    assert MIN_TICKS <= len(source) <= MAX_TICKS
+    assert source.min() >= 0
+    assert source.max() < length
+
+
+def test_warps_include_static_reversed_and_paused_clips() -> None:
+    sources = [warp(60, np.random.default_rng(seed)) for seed in range(300)]
+    static = [source for source in sources if np.ptp(source) == 0]
+    assert 20 < len(static) < 90
+    assert any(source[0] == 0 for source in static)
+    assert sum(source[0] > source[-1] for source in sources) > 5
+    assert sum(np.ptp(s) > 0 and (np.diff(s) == 0).sum() >= 5 for s in sources) > 20
+
+
+@given(st.integers(0, 10_000))
+def test_labels_follow_the_frames(seed: int) -> None:
+    source = episode(seed)
+    item = training_clip(source, ["blue", "green", "red"], 5.0, 6, np.random.default_rng(seed))
+    clip = item.clip
+    shown = clip.frames[clip.ends - 1, 1, 0, 0].numpy().astype(int)
+    expected = -LOG_PROB_SPAN * (1 - source.progress[shown])
+    assert np.allclose(item.log_prob[0].numpy(), expected, atol=1e-6)
+    assert item.log_prob[1:, -1].tolist() == [-LOG_PROB_SPAN, 0.0, -LOG_PROB_SPAN]
+    assert torch.all(item.log_prob[1:] == item.log_prob[1:, :1])
+    assert clip.instructions[2] in ("the red cube.", "the green cube.")
+    assert clip.instructions[3] == "the blue cube."
+    assert clip.instructions[0] == "Pick up the red cube."
+    assert clip.instructions[1] in ("Pick up the green cube.", "Pick up the blue cube.")
+    assert clip.ends[-1] == len(clip.frames)
+    assert all(end % 2 == 0 for end in clip.ends[:-1])
+    assert len(clip.ends) <= 6
+
+
+def test_loss_is_zero_only_on_target() -> None:
+    target = torch.tensor([[-4.0, -1.0, -1e-3]])
+    exact = torch.stack([target, torch.log1p(-target.exp())], dim=-1)
+    assert float(clip_loss(exact, target)) == pytest.approx(0, abs=1e-6)
+    assert float(clip_loss(exact - 0.5, target)) > 0.1
+    certain = torch.zeros(1, 1)
+    assert torch.isfinite(clip_loss(torch.tensor([[[-0.1, -3.0]]]), certain))
+
+
+def build() -> tuple[Any, Any]:
+    processor = small.build_processor()
+    return processor, small.build_model(
+        processor, 1, width=96, layers=1, heads=3, vision_width=64, vision_layers=2
+    )
+
+
+class StopsAfter(list[ScorerEpisode]):
+    """Episodes that end the process, as a kill would, after some reads."""
+
+    reads = 0
+
+    def __getitem__(self, index: Any) -> Any:
+        self.reads += 1
+        if self.reads > 12:
+            raise KeyboardInterrupt
+        return super().__getitem__(index)
+
+
+def run(
+    checkpoint: Path, episodes: list[ScorerEpisode], steps: int, **options: Any
+) -> tuple[Any, TrainingResult]:
+    processor, model = build()
+    result = train(
+        model, processor, episodes, checkpoint, steps=steps, batch_size=2, num_ends=3, warmup_steps=2,
+        show_progress=False, **options,
+    )  # fmt: skip
+    return model, result
+
+
+def test_a_killed_training_goes_on_exactly(tmp_path: Path) -> None:
+    episodes = [episode(seed, 20, color) for seed, color in enumerate(("red", "blue", "red"))]
+    whole, _ = run(tmp_path / "whole.pt", episodes, 6)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed.pt", StopsAfter(episodes), 6, checkpoint_seconds=0.0)
+    assert torch.load(tmp_path / "killed.pt", weights_only=True)["step"] == 4
+    resumed, result = run(tmp_path / "killed.pt", episodes, 6)
+    assert result.steps == 6
+    for (name, ours), theirs in zip(whole.named_parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(ours, theirs), name
+
+
+def test_training_lowers_the_loss(tmp_path: Path) -> None:
+    episodes = [episode(seed, 20, color) for seed, color in enumerate(("red", "blue"))]
+    _, early = run(tmp_path / "a.pt", episodes, 3, lr=3e-3)
+    _, late = run(tmp_path / "b.pt", episodes, 40, lr=3e-3)
+    assert late.loss < 0.7 * early.loss
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    episodes = [episode(0, 20)]
+    run(tmp_path / "c.pt", episodes, 1)
+    with pytest.raises(InputError, match="seed differ"):
+        run(tmp_path / "c.pt", episodes, 1, seed=5)
+
+
+def test_one_colour_is_refused(tmp_path: Path) -> None:
+    plain = ScorerEpisode(np.zeros((8, 3, 96, 96), np.uint8), np.zeros(8), "red")
+    with pytest.raises(InputError, match="at least two colours"):
+        run(tmp_path / "c.pt", [plain], 1)
+
+
+def test_the_shipped_size_is_below_ten_megabytes_and_loads_like_any_other(tmp_path: Path) -> None:
+    processor = small.build_processor()
+    model = small.build_model(processor, 0)
+    folder = tmp_path / "scorer"
+    for _ in range(2):  # the second time it replaces the first
+        save_scorer(model, processor, folder)
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 10e6
+    assert [path.name for path in tmp_path.iterdir()] == ["scorer"]
+    loaded: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+    again: Any = AutoProcessor.from_pretrained(folder)
+    assert type(loaded).__name__ == "Qwen3VLForConditionalGeneration"
+    assert again.video_processor.fps == 5.0
+    text = "Pick up the café's 7 cubes."
+    assert again.tokenizer.decode(again.tokenizer(text)["input_ids"]) == text
+    for name, value in model.named_parameters():
+        assert torch.equal(value.to(torch.bfloat16).float(), loaded.get_parameter(name)), name

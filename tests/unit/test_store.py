@@ -1,0 +1,189 @@
+"""The score store and the progress file: what is torn, stale, foreign or incomplete is never used."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rabc.errors import InputError
+from rabc.scoring.base import PrefixScores
+from rabc.scoring.progress_file import FILE_NAME, calibrate, read_progress, write_progress
+from rabc.scoring.store import ScoreStore
+
+IDENTITY = {"scorer": "judge", "revision": "abc", "prompt": "Is it {instruction}?", "sample_fps": 5.0}
+LENGTHS = (7, 4, 9)
+
+
+def open_store(
+    root: Path, fingerprint: str = "f" * 64, camera: str = "front", revision: str = "abc"
+) -> ScoreStore:
+    identity = {**IDENTITY, "revision": revision}
+    return ScoreStore.open(root, fingerprint, identity, camera, 10.0, (96, 96), 15)
+
+
+def scores(episode: int) -> PrefixScores:
+    rng = np.random.default_rng(episode)
+    ends = np.array([1, 2, LENGTHS[episode] - 1])
+    return PrefixScores(ends, -rng.random(3) * 4, -rng.random(3))
+
+
+def filled(root: Path) -> ScoreStore:
+    store = open_store(root)
+    for episode, length in enumerate(LENGTHS):
+        store.append(episode, length, scores(episode))
+    return store
+
+
+def test_scores_come_back_exactly(tmp_path: Path) -> None:
+    filled(tmp_path)
+    found = open_store(tmp_path).read()
+    assert sorted(found) == [0, 1, 2]
+    for episode, record in found.items():
+        assert record.length == LENGTHS[episode]
+        assert np.array_equal(record.scores.prefix_lengths, scores(episode).prefix_lengths)
+        assert np.array_equal(record.scores.log_prob_true, scores(episode).log_prob_true)
+        assert np.array_equal(record.scores.log_prob_false, scores(episode).log_prob_false)
+
+
+def test_opening_leaves_no_trace_and_meta_is_readable(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "scores")
+    assert store.missing(range(3)) == [0, 1, 2]
+    assert not (tmp_path / "scores").exists()
+    store.append(1, LENGTHS[1], scores(1))
+    assert store.missing(range(3)) == [0, 2]
+    meta = json.loads((store.folder / "meta.json").read_text())
+    assert meta["camera"] == "front"
+    assert meta["prompt"] == IDENTITY["prompt"]
+
+
+@pytest.mark.parametrize("cut", range(1, 40, 6))
+def test_a_torn_last_line_is_dropped_and_scored_again(tmp_path: Path, cut: int) -> None:
+    store = filled(tmp_path)
+    os.truncate(store.path, store.path.stat().st_size - cut)
+    again = open_store(tmp_path)
+    assert again.missing(range(3)) == [2]
+    again.append(2, LENGTHS[2], scores(2))
+    assert sorted(again.read()) == [0, 1, 2]
+
+
+def test_a_damaged_line_within_is_named(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    lines = store.path.read_text().splitlines()
+    store.path.write_text("\n".join([lines[0], lines[1][:20], lines[2]]) + "\n")
+    with pytest.raises(InputError, match="line 2 is damaged"):
+        store.read()
+
+
+def test_a_doubled_episode_is_named(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    store.append(1, LENGTHS[1], scores(1))
+    with pytest.raises(InputError, match="episode 1 is there twice"):
+        store.read()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"fingerprint": "e" * 64}, {"camera": "wrist"}, {"revision": "abd"}],
+    ids=lambda o: next(iter(o)),
+)
+def test_other_questions_have_other_stores(tmp_path: Path, other: dict[str, str]) -> None:
+    filled(tmp_path)
+    assert open_store(tmp_path, **other).missing(range(3)) == [0, 1, 2]
+
+
+def test_a_store_with_foreign_meta_is_refused(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    path = store.folder / "meta.json"
+    path.write_text(path.read_text().replace("front", "wrist"))
+    with pytest.raises(InputError, match="made for something else"):
+        open_store(tmp_path)
+    path.unlink()
+    with pytest.raises(InputError, match="missing or damaged"):
+        open_store(tmp_path)
+
+
+def test_scores_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    bad = PrefixScores(np.array([1]), np.array([np.nan]), np.array([0.0]))
+    with pytest.raises(InputError, match="gave nan"):
+        open_store(tmp_path).append(0, 5, bad)
+
+
+def test_an_unwritable_folder_is_an_input_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        open_store(tmp_path / "file").append(0, LENGTHS[0], scores(0))
+
+
+EPISODE_INDEX = np.repeat(np.arange(3), LENGTHS)
+
+
+def written(tmp_path: Path) -> tuple[Path, ScoreStore]:
+    store = filled(tmp_path / "scores")
+    path = tmp_path / FILE_NAME
+    write_progress(path, calibrate(store.read(), "episode", 1e-6), store, "episode")
+    return path, store
+
+
+def test_progress_comes_back_in_lerobots_columns(tmp_path: Path) -> None:
+    path, store = written(tmp_path)
+    table = pq.read_table(path)
+    assert table.column_names == ["index", "episode_index", "frame_index", "progress_sparse"]
+    assert table.schema.field("progress_sparse").type == pa.float32()
+    assert table.column("frame_index").to_pylist() == [t for length in LENGTHS for t in range(length)]
+    values = read_progress(path, store, "episode", EPISODE_INDEX)
+    expected = np.concatenate(list(calibrate(store.read(), "episode", 1e-6).values()))
+    assert np.allclose(values, expected, atol=1e-6)
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == [FILE_NAME]
+
+
+def test_calibrations_differ(tmp_path: Path) -> None:
+    found = filled(tmp_path).read()
+    by_episode, by_dataset = calibrate(found, "episode", 1e-6), calibrate(found, "dataset", 1e-6)
+    assert [len(values) for values in by_dataset.values()] == list(LENGTHS)
+    assert not np.allclose(by_episode[0], by_dataset[0])
+
+
+def test_stale_and_foreign_progress_is_named(tmp_path: Path) -> None:
+    path, store = written(tmp_path)
+    root = tmp_path / "scores"
+    for other, what in (
+        (open_store(root, fingerprint="e" * 64), "dataset_fingerprint"),
+        (open_store(root, revision="abd"), "store_key"),
+        (open_store(root, camera="wrist"), "store_key"),
+    ):
+        with pytest.raises(InputError, match=f"stale or foreign .{what}"):
+            read_progress(path, other, "episode", EPISODE_INDEX)
+    with pytest.raises(InputError, match="calibration episode instead of dataset"):
+        read_progress(path, store, "dataset", EPISODE_INDEX)
+
+
+def test_progress_without_our_metadata_is_refused(tmp_path: Path) -> None:
+    path, store = written(tmp_path)
+    pq.write_table(pq.read_table(path).replace_schema_metadata({"vlm_name": "judge"}), path)
+    with pytest.raises(InputError, match="does not say which dataset fingerprint"):
+        read_progress(path, store, "episode", EPISODE_INDEX)
+
+
+def test_a_frame_without_progress_is_an_error(tmp_path: Path) -> None:
+    path, store = written(tmp_path)
+    table = pq.read_table(path)
+    pq.write_table(table.filter(pa.array(np.arange(len(table)) != 8)), path)
+    with pytest.raises(InputError, match=r"1 frames have no progress, first frame 8 \(episode 1\)"):
+        read_progress(path, store, "episode", EPISODE_INDEX)
+    with pytest.raises(InputError, match="frames that the dataset has not"):
+        read_progress(path, store, "episode", EPISODE_INDEX[:10])
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 and nothing else"])
+def test_missing_and_damaged_progress_is_named(tmp_path: Path, content: bytes) -> None:
+    path, store = written(tmp_path)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is damaged"):
+        read_progress(path, store, "episode", EPISODE_INDEX)
+    path.unlink()
+    with pytest.raises(InputError, match="is not there"):
+        read_progress(path, store, "episode", EPISODE_INDEX)
