@@ -141,8 +141,8 @@ class TrainerConfig:
     """Largest gradient norm; 0: no clipping."""
     state_noise: float = 0.02
     """Standard deviation of the noise added to the normalised state in training."""
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    """Lightning precision."""
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    """Lightning precision; auto: bf16-mixed where the hardware computes in bfloat16, else 32-true."""
     checkpoint_every: int = 250
     """Steps between checkpoints, from which a killed run goes on."""
     log_every: int = 20

@@ -21,7 +21,9 @@ def draw(scorer: Scorer, kinds: Sequence[Kind], offset: int, path: Path) -> list
     shown: list[Demonstration] = []
     with Simulator() as simulator:
         for kind in kinds:
-            shown.append(demonstration(simulator, scorer, kind, seeds.SCORER_TEST + seeds.RANGE // 2 + offset))
+            shown.append(
+                demonstration(simulator, scorer, kind, seeds.SCORER_TEST + seeds.RANGE // 2 + offset)
+            )
     plot_progress(shown, path)
     return shown
 

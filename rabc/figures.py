@@ -52,7 +52,9 @@ def _strip(axes: Any, shown: Demonstration, pictures: int) -> None:
 
 def _curve(axes: Any, shown: Demonstration) -> None:
     seconds = (shown.scores.prefix_lengths - 1) / shown.fps
-    axes.plot(seconds, shown.scores.log_prob_true, "o-", color=ORANGE, markersize=3.5, label="scorer: log p(True)")
+    axes.plot(
+        seconds, shown.scores.log_prob_true, "o-", color=ORANGE, markersize=3.5, label="scorer: log p(True)"
+    )
     axes.set_ylabel("log p(True), nats", color=ORANGE)
     axes.set_xlabel("time, s")
     axes.set_xlim(0, (len(shown.frames) - 1) / shown.fps)
@@ -85,7 +87,9 @@ def write_rollout_video(
         for index, frame in enumerate(frames):
             picture = Image.fromarray(frame.transpose(1, 2, 0)).resize((side, side), Image.Resampling.NEAREST)
             both = np.concatenate([np.asarray(picture), curve.until(index)], axis=1)
-            for packet in stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(both), format="rgb24")):
+            for packet in stream.encode(
+                av.VideoFrame.from_ndarray(np.ascontiguousarray(both), format="rgb24")
+            ):
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)

@@ -44,8 +44,10 @@ def run(config: Config, dry_run: bool = False) -> None:
         print(describe(config))
         return
     from rabc import stage_work
+    from rabc.quiet import no_library_bars
     from rabc.summary import print_summary, write_summary
 
+    no_library_bars()
     where = paths(config)
     markers = Stages(where.outputs / "stages")
     stages.write_json(where.outputs / "config.json", asdict(config))
@@ -54,7 +56,10 @@ def run(config: Config, dry_run: bool = False) -> None:
         work = getattr(stage_work, f"do_{name}")
         results = {earlier: stage.result for earlier, stage in finished.items()}
         finished[name] = markers.run(
-            name, inputs(config, name), lambda work=work, results=results: work(config, where, results), _outputs
+            name,
+            inputs(config, name),
+            lambda work=work, results=results: work(config, where, results),
+            _outputs,
         )
     summary = write_summary(config, where, finished)
     print_summary(summary)
@@ -130,7 +135,9 @@ def check_writable(folder: Path) -> None:
     while not nearest.exists():
         nearest = nearest.parent
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise InputError(f"folder {folder}: cannot be written ({nearest} is not a writable folder); choose another place")
+        raise InputError(
+            f"folder {folder}: cannot be written ({nearest} is not a writable folder); choose another place"
+        )
 
 
 def is_hub_id(path: str) -> bool:

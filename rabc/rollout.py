@@ -4,7 +4,9 @@ A rollout draws only the pictures somebody reads: both cameras when the policy i
 camera at the scorer's sampling times. The judge is the simulator; the scorer looks at the same frames.
 """
 
+import contextlib
 import functools
+import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +74,9 @@ def roll_out(simulator: Simulator, chunk: Chunk, job: RolloutJob) -> Rollout:
         closest = min(closest, truth.distance)
         if truth.success and success_at is None:
             success_at = tick
-    return Rollout(job.seed, success_at is not None, tick, float(closest), np.stack(frames).transpose(0, 3, 1, 2))
+    return Rollout(
+        job.seed, success_at is not None, tick, float(closest), np.stack(frames).transpose(0, 3, 1, 2)
+    )
 
 
 def simulator_observation(simulator: Simulator) -> dict[str, Any]:
@@ -82,10 +86,15 @@ def simulator_observation(simulator: Simulator) -> dict[str, Any]:
     from rabc.sim.environment import CAMERAS
 
     images = {
-        f"observation.images.{camera}": torch.from_numpy(simulator.render(camera)).permute(2, 0, 1).float() / 255
+        f"observation.images.{camera}": torch.from_numpy(simulator.render(camera)).permute(2, 0, 1).float()
+        / 255
         for camera in CAMERAS
     }
-    return {"observation.state": torch.from_numpy(simulator.state()), "task": simulator.scene.instruction, **images}
+    return {
+        "observation.state": torch.from_numpy(simulator.state()),
+        "task": simulator.scene.instruction,
+        **images,
+    }
 
 
 def load_chunk(policy_folder: Path) -> Chunk:
@@ -96,7 +105,8 @@ def load_chunk(policy_folder: Path) -> Chunk:
 
     config = PreTrainedConfig.from_pretrained(policy_folder)
     config.device = "cpu"  # small policies answer faster here than a GPU shared with other processes
-    policy = get_policy_class(config.type).from_pretrained(policy_folder, config=config)
+    with contextlib.redirect_stdout(io.StringIO()):  # LeRobot prints that it loads weights
+        policy = get_policy_class(config.type).from_pretrained(policy_folder, config=config)
     policy.eval()
     preprocess, postprocess = make_pre_post_processors(
         config,

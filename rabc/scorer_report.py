@@ -43,8 +43,18 @@ class ScorerReport:
     def checks(self) -> list[tuple[str, str, str, bool]]:
         """(what, measured, required, holds) of everything the shipped scorer must reach."""
         return [
-            ("VOC, clean demonstrations", f"{self.voc_clean:.3f}", f">= {MIN_VOC}", self.voc_clean >= MIN_VOC),
-            ("ROC-AUC of final success", f"{self.success_auc:.3f}", f">= {MIN_AUC}", self.success_auc >= MIN_AUC),
+            (
+                "VOC, clean demonstrations",
+                f"{self.voc_clean:.3f}",
+                f">= {MIN_VOC}",
+                self.voc_clean >= MIN_VOC,
+            ),
+            (
+                "ROC-AUC of final success",
+                f"{self.success_auc:.3f}",
+                f">= {MIN_AUC}",
+                self.success_auc >= MIN_AUC,
+            ),
             (
                 "rise on static video / rise on the real clip",
                 f"{self.static_rise:.3f} / {self.real_rise:.3f} nats = {100 * self.static_share:.1f} %",
@@ -72,7 +82,9 @@ def report(scorer: Scorer, episodes: Sequence[SimulatedEpisode], num_prefixes: i
         curve = scores.log_prob_true
         frozen = np.repeat(episode.frames[:1], len(episode.frames), axis=0)
         static = scorer.score(frozen, scene.instruction, FPS, num_prefixes).log_prob_true
-        wrong = next((c for c in episode.present[1:]), COLORS[(COLORS.index(episode.color) + 1) % len(COLORS)])
+        wrong = next(
+            (c for c in episode.present[1:]), COLORS[(COLORS.index(episode.color) + 1) % len(COLORS)]
+        )
         wrong_curve = scorer.score(episode.frames, Scene(wrong).instruction, FPS, num_prefixes).log_prob_true
         seen = np.clip(1 + curve / 4, 0, 1)
         vocs.append(progress.voc(curve))

@@ -4,7 +4,7 @@ Each function gets the configuration, the run's folders and the results of the s
 JSON values: what the summary shows, and under `files` the paths whose loss makes the stage stale.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +98,8 @@ def score_only(config: Config) -> Result:
     """Scores and progress of a dataset that is there already; the report of `do_scores` and `progress_file`."""
     from rabc.pipeline import check_beforehand
 
-    check_beforehand(config)
+    # Scoring never records: a folder that is not there is a mistake, or on the hub.
+    check_beforehand(replace(config, demonstrations=replace(config.demonstrations, simulate=False)))
     root = Path(config.dataset.path)
     root = root if root.exists() else _download(config)
     report = do_scores(config, None, {"demonstrations": {"root": str(root)}})
@@ -109,14 +110,17 @@ def score_only(config: Config) -> Result:
 def do_weights(config: Config, where: "Paths", results: dict[str, Result]) -> Result:
     """One weight per frame: progress, chunk deltas, scheme, mean 1."""
     from rabc.scoring.progress_file import read_progress
+    from rabc.scoring.store import ScoreStore
     from rabc.tables import load_meta, read_frames
 
     settings = config.weights
     root = Path(results["demonstrations"]["root"])
     episode_index = read_frames(load_meta(root), []).episode_index
-    store = _open_store(config, root, load_scorer(config.scorer, config.device))
+    store = ScoreStore.reopen(Path(results["scores"]["store"]))
     file = _write_progress(config, store)
-    values = sample_weights(config, read_progress(file, store, settings.calibration, episode_index), episode_index)
+    values = sample_weights(
+        config, read_progress(file, store, settings.calibration, episode_index), episode_index
+    )
     path = where.outputs / "weights.npy"
     _save_array(path, values)
     described = weights.summary(values)
@@ -132,7 +136,7 @@ def do_weights(config: Config, where: "Paths", results: dict[str, Result]) -> Re
 def sample_weights(
     config: Config, frame_progress: NDArray[np.float64], episode_index: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Weights (N,) with mean 1 from the progress (N,) of every frame, as the configuration says."""
+    """Weights (N,) from the progress (N,) of every frame; mean 1 over the frames with a positive one."""
     settings = config.weights
     deltas = weights.chunk_deltas(frame_progress, episode_index, config.policy.chunk_size, settings.horizon)
     if settings.scheme == "topreward":
@@ -141,7 +145,8 @@ def sample_weights(
         raw = weights.rabc(deltas, settings.kappa, settings.epsilon)
     else:
         raw = weights.none(deltas)
-    return weights.normalise(raw, np.ones(len(raw), dtype=bool))
+    # Frames of weight 0 are never drawn; where all are 0, `normalise` says so.
+    return weights.normalise(raw, raw > 0 if raw.any() else np.ones(len(raw), dtype=bool))
 
 
 def do_training(config: Config, where: "Paths", results: dict[str, Result]) -> Result:
@@ -194,7 +199,9 @@ def load_scorer(config: ScorerConfig, device: str) -> "TOPReward":
     from rabc.policies import resolve_device
     from rabc.scoring.topreward import TOPReward
 
-    return TOPReward.from_pretrained(config.model, config.revision, resolve_device(device), config.dtype, config.fps)
+    return TOPReward.from_pretrained(
+        config.model, config.revision, resolve_device(device), config.dtype, config.fps
+    )
 
 
 def _open_store(config: Config, root: Path, scorer: "TOPReward") -> "ScoreStore":
@@ -212,7 +219,9 @@ def _write_progress(config: Config, store: "ScoreStore") -> Path:
 
     settings = config.weights
     file = store.folder / settings.calibration / FILE_NAME
-    write_progress(file, calibrate(store.read(), settings.calibration, settings.epsilon), store, settings.calibration)
+    write_progress(
+        file, calibrate(store.read(), settings.calibration, settings.epsilon), store, settings.calibration
+    )
     return file
 
 
@@ -222,7 +231,9 @@ def _download(config: Config) -> Path:
     from lerobot.datasets import LeRobotDataset
 
     try:
-        dataset: Any = LeRobotDataset(config.dataset.path, revision=config.dataset.revision, download_videos=True)
+        dataset: Any = LeRobotDataset(
+            config.dataset.path, revision=config.dataset.revision, download_videos=True
+        )
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
@@ -239,7 +250,9 @@ def _save_array(path: Path, values: NDArray[np.float64]) -> None:
             np.save(file, values)
         partial.replace(path)
     except OSError as error:
-        raise InputError(f"file {path}: cannot be written ({error.strerror}); check space and permissions") from error
+        raise InputError(
+            f"file {path}: cannot be written ({error.strerror}); check space and permissions"
+        ) from error
 
 
 def _finite(value: float) -> float | None:

@@ -101,7 +101,9 @@ class Stages:
         try:
             return json.loads(path.read_text())
         except (OSError, ValueError) as error:
-            raise InputError(f"stage file {path}: cannot be read; delete it, and the stage is done again") from error
+            raise InputError(
+                f"stage file {path}: cannot be read; delete it, and the stage is done again"
+            ) from error
 
     def _earlier_seconds(self, name: str, inputs: Inputs) -> float:
         """Time an interrupted session of this very stage has already spent."""
@@ -135,7 +137,9 @@ def write_json(path: Path, content: Any) -> None:
         partial.write_text(json.dumps(content, indent=2) + "\n")
         partial.replace(path)
     except OSError as error:
-        raise InputError(f"file {path}: cannot be written ({error.strerror}); check space and permissions") from error
+        raise InputError(
+            f"file {path}: cannot be written ({error.strerror}); check space and permissions"
+        ) from error
 
 
 def duration(seconds: float) -> str:

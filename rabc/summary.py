@@ -46,7 +46,8 @@ def write_summary(config: Config, where: "Paths", finished: dict[str, Finished])
         "run": config.run,
         "config": asdict(config),
         "stages": {
-            name: {"seconds": round(stage.seconds, 1), "skipped": stage.skipped} for name, stage in finished.items()
+            name: {"seconds": round(stage.seconds, 1), "skipped": stage.skipped}
+            for name, stage in finished.items()
         },
     }
     for name, stage in finished.items():
@@ -61,11 +62,16 @@ def print_summary(summary: dict[str, Any]) -> None:
     training, rollouts = summary["training"], summary["rollouts"]
     kinds = ", ".join(f"{count} {kind}" for kind, count in dataset["kinds"].items())
     rows = [
-        ["demonstrations", f"{dataset['episodes']} episodes, {dataset['frames']} frames" + (f" ({kinds})" if kinds else "")],
+        [
+            "demonstrations",
+            f"{dataset['episodes']} episodes, {dataset['frames']} frames" + (f" ({kinds})" if kinds else ""),
+        ],
         ["scorer", f"{scorer['scorer']['scorer']}, {scorer['prefixes']} prefixes, VOC {scorer['voc']:.3f}"],
     ]
     if scorer.get("success_auc") is not None:
-        rows.append(["", f"AUC of final success {scorer['success_auc']:.3f}, VOC on clean {scorer['voc_clean']:.3f}"])
+        rows.append(
+            ["", f"AUC of final success {scorer['success_auc']:.3f}, VOC on clean {scorer['voc_clean']:.3f}"]
+        )
     ess = weights["effective_sample_size"]
     rows += [
         [
@@ -83,12 +89,20 @@ def print_summary(summary: dict[str, Any]) -> None:
     if rollouts["episodes"]:
         rows += [
             ["rollouts", f"lifted {Proportion(**rollouts['success'])}"],
-            ["", f"mean final log p(True) {rollouts['mean_final_log_prob']:.2f} nats, {_agreement(rollouts)}"],
+            [
+                "",
+                f"mean final log p(True) {rollouts['mean_final_log_prob']:.2f} nats, {_agreement(rollouts)}",
+            ],
         ]
     else:
         rows.append(["rollouts", "none asked for"])
     rows.append(["policy", training["policy_folder"]])
-    rows.append(["time", ", ".join(f"{name} {duration(stage['seconds'])}" for name, stage in summary["stages"].items())])
+    rows.append(
+        [
+            "time",
+            ", ".join(f"{name} {duration(stage['seconds'])}" for name, stage in summary["stages"].items()),
+        ]
+    )
     print("\n" + table(rows, [f"run {summary['run']}", ""]))
     print(f"\nsummary: outputs/{summary['run']}/summary.json")
     print(f"curves:  tensorboard --logdir outputs/{summary['run']}")
@@ -96,7 +110,9 @@ def print_summary(summary: dict[str, Any]) -> None:
 
 def model_card(config: Config, results: dict[str, dict[str, Any]]) -> str:
     """README of the policy folder: data, scorer, weighting, results."""
-    dataset, scorer, weights, training = (results[name] for name in ("demonstrations", "scores", "weights", "training"))
+    dataset, scorer, weights, training = (
+        results[name] for name in ("demonstrations", "scores", "weights", "training")
+    )
     rollouts = results.get("rollouts", {"episodes": 0})
     lines = [
         "---",
@@ -119,7 +135,9 @@ def model_card(config: Config, results: dict[str, dict[str, Any]]) -> str:
         f"- Training: {training['steps']} steps of {config.trainer.batch_size} samples, seed {config.seed}",
     ]
     if rollouts["episodes"]:
-        lines.append(f"- Simulated rollouts on unseen start states: lifted {Proportion(**rollouts['success'])}")
+        lines.append(
+            f"- Simulated rollouts on unseen start states: lifted {Proportion(**rollouts['success'])}"
+        )
     else:
         lines.append("- Not evaluated in simulation")
     return "\n".join([*lines, ""])

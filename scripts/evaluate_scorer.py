@@ -32,7 +32,9 @@ def main(argv: Sequence[str]) -> None:
     folder = Path(command.extra["data"]) / "test"
     episodes = scorer_episodes(folder, seeds.SCORER_TEST, command.extra["episodes"], processes=2)
     measured = report(scorer, episodes, command.config.scorer.num_prefixes)
-    rows = [[what, value, wanted, "yes" if holds else "NO"] for what, value, wanted, holds in measured.checks()]
+    rows = [
+        [what, value, wanted, "yes" if holds else "NO"] for what, value, wanted, holds in measured.checks()
+    ]
     rows += [
         ["VOC, all demonstrations", f"{measured.voc_all:.3f}", "", ""],
         ["VOC, static video", f"{measured.static_voc:.3f}", "", ""],

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from rabc import cli
 
 KINDS = cli.Argument("kinds", str, "clean,stall,drop,give_up", "Kinds of demonstrations, comma-separated.")
-OFFSET = cli.Argument("offset", int, 0, "Offset of the start state within the seeds held out for testing the scorer.")
+OFFSET = cli.Argument(
+    "offset", int, 0, "Offset of the start state within the seeds held out for testing the scorer."
+)
 OUTPUT = cli.Argument("output", str, "outputs/progress.png", "PNG file to write.")
 
 

@@ -37,10 +37,34 @@ class Clip:
     """int (E,): sampled frames in each prefix; even numbers, or S."""
 
 
+@dataclass(frozen=True)
+class Branches:
+    """What one pass over a batch of clips gives."""
+
+    log_probs: list[torch.Tensor]
+    """Per clip float32 (M, E, 2): log-probabilities of ` True` and ` False`, nats."""
+    video_features: torch.Tensor
+    """(video tokens of all clips in order, width): what the vision encoder gives the language model."""
+
+
 def branch_log_probs(
     model: "Qwen3VLForConditionalGeneration", processor: "Qwen3VLProcessor", clips: Sequence[Clip]
 ) -> list[torch.Tensor]:
-    """Log-probabilities of ` True` and ` False` after every prefix: per clip float32 (M, E, 2), nats.
+    """Log-probabilities of ` True` and ` False` after every prefix: per clip float32 (M, E, 2), nats."""
+    return branch(model, processor, clips).log_probs
+
+
+def video_features(
+    model: "Qwen3VLForConditionalGeneration", processor: "Qwen3VLProcessor", clips: Sequence[Clip]
+) -> torch.Tensor:
+    """The vision encoder's part of `branch` alone."""
+    return _encode_video(model, processor, clips).features
+
+
+def branch(
+    model: "Qwen3VLForConditionalGeneration", processor: "Qwen3VLProcessor", clips: Sequence[Clip]
+) -> Branches:
+    """All prefixes and instructions of all clips in one pass.
 
     Equal to one forward per prefix and instruction. Raises ValueError for an odd prefix inside a clip: its
     repeated last frame is not part of the encoded video.
@@ -79,7 +103,8 @@ def branch_log_probs(
     log_probs = torch.log_softmax(logits, dim=-1)[:, list(answer_ids(processor))]
     shapes = [(len(clip.instructions), len(clip.ends)) for clip in clips]
     parts = log_probs.split([m * e for m, e in shapes])
-    return [part.view(m, e, 2) for part, (m, e) in zip(parts, shapes, strict=True)]
+    by_clip = [part.view(m, e, 2) for part, (m, e) in zip(parts, shapes, strict=True)]
+    return Branches(by_clip, video.features)
 
 
 @dataclass(frozen=True)

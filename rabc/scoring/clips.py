@@ -75,13 +75,7 @@ def warp(num_frames: int, rng: np.random.Generator) -> NDArray[np.int64]:
 def training_clip(
     episode: ScorerEpisode, colors: Sequence[str], sample_fps: float, num_ends: int, rng: np.random.Generator
 ) -> TrainingClip:
-    """One clip of `episode` with questions about M colours after at most `num_ends` prefixes.
-
-    Asked: its own colour, log p(True) = -4 (1 - progress), linear in progress as TOPReward's min-max (Eq. 2)
-    assumes; a wrong colour, -4, which is one in view half the time, if there is any; and as PRESENCE a colour
-    in view, 0, and one that is not, -4. Without the last two nothing but progress itself teaches the words,
-    and training stays for long where it answers every colour alike.
-    """
+    """One warped clip of `episode` with questions about M colours after at most `num_ends` prefixes."""
     source = warp(len(episode.frames), rng)
     source = source[int(rng.integers(0, max(1, round(episode.fps / sample_fps)))) :]
     indices = sample_frame_indices(len(source), episode.fps, sample_fps)
@@ -89,6 +83,39 @@ def training_clip(
     pairs = np.arange(2, len(shown), 2)
     chosen = rng.choice(pairs, min(num_ends - 1, len(pairs)), replace=False) if len(pairs) else pairs
     ends = np.append(np.sort(chosen), len(shown))
+    return _ask(episode, shown, indices, ends, colors, rng)
+
+
+def glance(
+    episode: ScorerEpisode, colors: Sequence[str], sample_fps: float, rng: np.random.Generator
+) -> TrainingClip:
+    """One to three frame pairs up to a moment of `episode`, with the same questions, asked once (E = 1).
+
+    Every level of progress is as likely as any other. Progress is a matter of what is in view, so a glance
+    teaches it at a tenth of a whole clip's cost.
+    """
+    level = np.flatnonzero(np.abs(episode.progress - rng.random()) < 0.1)
+    moment = int(rng.choice(level)) if len(level) else int(rng.integers(len(episode.frames)))
+    ticks = max(1, round(episode.fps / sample_fps))
+    count = 2 * int(rng.choice([1, 2, 3], p=[0.8, 0.1, 0.1]))
+    shown = np.maximum(moment - ticks * np.arange(count)[::-1], 0)
+    return _ask(episode, shown, ticks * np.arange(count), np.array([count]), colors, rng)
+
+
+def _ask(
+    episode: ScorerEpisode,
+    shown: np.ndarray,
+    indices: np.ndarray,
+    ends: np.ndarray,
+    colors: Sequence[str],
+    rng: np.random.Generator,
+) -> TrainingClip:
+    """The clip of frames `shown` (S,), which stand at `indices` (S,) of a raw video, with its questions.
+
+    Asked: its own colour, log p(True) = -4 (1 - progress), linear in progress as TOPReward's min-max (Eq. 2)
+    assumes; a wrong colour, -4, which is one in view half the time, if there is any; and as PRESENCE a colour
+    on the table, 0, and one that is not, -4, which is the easier half of telling colours apart.
+    """
     absent = [c for c in colors if c not in (episode.color, *episode.distractors)]
     in_view = [color for color in episode.distractors if color != episode.color]
     others = in_view if in_view and rng.random() < 0.5 else [c for c in colors if c != episode.color]

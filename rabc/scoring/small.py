@@ -142,4 +142,19 @@ def build_model(
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Qwen3VLForConditionalGeneration(config).eval()
+        model = Qwen3VLForConditionalGeneration(config).eval()
+    _match_like_with_like(model)
+    return model
+
+
+def _match_like_with_like(model: "Qwen3VLForConditionalGeneration") -> None:
+    """Set each query projection to its key projection, so that tokens first attend to those that equal them."""
+    import torch
+
+    layers: Any = model.model.language_model.layers
+    with torch.no_grad():
+        for layer in layers:
+            attention = layer.self_attn
+            query, key = attention.q_proj.weight, attention.k_proj.weight
+            heads = key.view(-1, attention.head_dim, key.shape[1])
+            query.copy_(heads.repeat_interleave(len(query) // len(key), dim=0).reshape(query.shape))

@@ -81,10 +81,22 @@ class ScoreStore:
             "image_width": int(image_size[1]),
             "num_prefixes": int(num_prefixes),
         }
-        key = hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()[:16]
+        key = _key(meta)
         store = cls(root / key, key, meta)
         store._check_meta()
         return store
+
+    @classmethod
+    def reopen(cls, folder: Path) -> "ScoreStore":
+        """A store by its folder, without the scorer. Raises InputError if its `meta.json` is not its own."""
+        path = folder / "meta.json"
+        try:
+            meta = cast(dict[str, Any], json.loads(path.read_text()))
+        except (OSError, ValueError) as error:
+            raise InputError(f"scores {path}: is missing or damaged; delete the folder") from error
+        if _key(meta) != folder.name:
+            raise InputError(f"scores {path}: was made for something else; delete the folder")
+        return cls(folder, folder.name, meta)
 
     @property
     def path(self) -> Path:
@@ -172,6 +184,10 @@ class ScoreStore:
         temporary.mkdir(parents=True, exist_ok=True)
         (temporary / "meta.json").write_text(json.dumps(self.meta, indent=2) + "\n")
         os.replace(temporary, self.folder)
+
+
+def _key(meta: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _parse(line: bytes) -> EpisodeScores:

@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,9 @@ import torch
 from tqdm import tqdm
 
 from rabc.errors import InputError
-from rabc.scoring.branch import branch_log_probs
-from rabc.scoring.clips import ScorerEpisode, TrainingClip, training_clip
+from rabc.scoring.alignment import ColorAlignment
+from rabc.scoring.branch import branch, video_features
+from rabc.scoring.clips import ScorerEpisode, TrainingClip, glance, training_clip
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
@@ -27,6 +28,25 @@ if TYPE_CHECKING:
 
 POOL = 4
 """Batches drawn together and sorted by length, so that little of a batch is padding."""
+GLANCES_PER_CLIP = 8
+"""A glance costs about an eighth of a clip."""
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """Steps of each part of the training: from what is cheap to learn to what it is for."""
+
+    align: int = 200
+    """Seeing colours: the vision encoder alone, on glances."""
+    glances: int = 1000
+    """Judging glances."""
+    clips: int = 800
+    """Judging prefixes of whole warped clips."""
+
+    @property
+    def steps(self) -> int:
+        """All steps together."""
+        return self.align + self.glances + self.clips
 
 
 @dataclass(frozen=True)
@@ -46,65 +66,61 @@ def train(
     processor: "Qwen3VLProcessor",
     episodes: Sequence[ScorerEpisode],
     checkpoint: Path,
-    steps: int | None = None,
-    minutes: float | None = None,
+    curriculum: Curriculum = Curriculum(),  # noqa: B008  (frozen)
     seed: int = 0,
-    batch_size: int = 8,
+    batch_size: int = 5,
     num_ends: int = 8,
-    lr: float = 6e-4,
+    lr: float = 1e-3,
     warmup_steps: int = 50,
     bfloat16: bool = True,
     checkpoint_seconds: float = 60.0,
     show_progress: bool = True,
 ) -> TrainingResult:
-    """Trains `model` in place, for `steps` or for `minutes` of wall-clock time (one of the two).
+    """Trains `model` in place.
 
     checkpoint: file written about every `checkpoint_seconds` and at the end, and continued from when it is
-    there; with `steps` the continued training equals an uninterrupted one. batch_size: clips per step, each
-    asked up to four questions after `num_ends` prefixes. bfloat16: autocast; the weights stay float32.
-    Raises InputError for no episodes, fewer than two colours, or a checkpoint of another training.
+    there; the continued training equals an uninterrupted one. batch_size: clips per step, each asked up to
+    four questions after `num_ends` prefixes, or eight times as many glances. bfloat16: autocast; the weights
+    stay float32. Raises InputError for no episodes, fewer than two colours, or a checkpoint of another training.
     """
-    if (steps is None) == (minutes is None):
-        raise ValueError("give either steps or minutes")
     colors = sorted({color for episode in episodes for color in (episode.color, *episode.distractors)})
     if len(colors) < 2:
         raise InputError(f"colors {colors}: training needs wrong instructions; record at least two colours")
     plan = {
         "seed": seed, "batch_size": batch_size, "num_ends": num_ends, "lr": lr, "warmup_steps": warmup_steps,
-        "steps": steps, "minutes": minutes, "episodes": len(episodes),
+        **asdict(curriculum), "episodes": len(episodes),
         "frames": sum(len(episode.frames) for episode in episodes),
     }  # fmt: skip
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01)
-    step, before, losses = _resume(checkpoint, plan, model, optimizer)
-    source = _ClipSource(episodes, colors, float(_video_processor(processor).fps), num_ends, batch_size, seed)
+    learner = _Learner(model, processor, ColorAlignment(processor, colors), curriculum, lr, bfloat16)
+    step, before, losses = _resume(checkpoint, plan, learner)
+    source = _ClipSource(
+        episodes, colors, float(_video_processor(processor).fps), num_ends, batch_size, seed, curriculum
+    )
     started = saved = time.monotonic()
     model.train()
-    with tqdm(total=steps, initial=step, desc="scorer", unit="step", disable=not show_progress) as bar:
-        while True:
-            now = time.monotonic()
-            seconds = before + now - started
-            done = step / steps if steps is not None else seconds / (60.0 * (minutes or 1.0))
-            if done >= 1.0:
-                break
-            rate = (
-                lr
-                * min(1.0, (step + 1) / warmup_steps)
-                * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done)))
-            )
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            loss = _step(model, processor, source.batch(step), optimizer, bfloat16)
+    with tqdm(
+        total=curriculum.steps, initial=step, desc="scorer", unit="step", disable=not show_progress
+    ) as bar:
+        while step < curriculum.steps:
+            rate = _schedule(step, curriculum.steps, warmup_steps)
+            loss = learner.step(step, source.batch(step), rate)
             losses = [*losses[-99:], loss]
             step += 1
             bar.update()
-            bar.set_postfix_str(f"loss {np.mean(losses):.4f}, {100 * done:.0f} %")
+            bar.set_postfix_str(f"loss {np.mean(losses):.4f}")
             if time.monotonic() - saved > checkpoint_seconds:
-                _save(checkpoint, plan, model, optimizer, step, before + time.monotonic() - started, losses)
+                _save(checkpoint, plan, learner, step, before + time.monotonic() - started, losses)
                 saved = time.monotonic()
     seconds = before + time.monotonic() - started
-    _save(checkpoint, plan, model, optimizer, step, seconds, losses)
+    _save(checkpoint, plan, learner, step, seconds, losses)
     model.eval()
     return TrainingResult(step, seconds, float(np.mean(losses)) if losses else float("nan"))
+
+
+def _schedule(step: int, steps: int, warmup_steps: int) -> float:
+    """Share of the peak learning rate: linear warm-up, then a cosine down to 5 %."""
+    cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
+    return min(1.0, (step + 1) / warmup_steps) * (0.05 + 0.95 * cosine)
 
 
 def clip_loss(log_probs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -144,13 +160,18 @@ class _ClipSource:
     num_ends: int
     batch_size: int
     seed: int
+    curriculum: Curriculum
     _group: int = -1
     _batches: tuple[tuple[TrainingClip, ...], ...] = ()
 
     def batch(self, step: int) -> tuple[TrainingClip, ...]:
+        if step < self.curriculum.align + self.curriculum.glances:
+            rng = np.random.default_rng((self.seed, 0, step))
+            picks = rng.integers(len(self.episodes), size=GLANCES_PER_CLIP * self.batch_size)
+            return tuple(glance(self.episodes[i], self.colors, self.sample_fps, rng) for i in picks)
         group = step // POOL
         if group != self._group:
-            rng = np.random.default_rng((self.seed, group))
+            rng = np.random.default_rng((self.seed, 1, group))
             picks = rng.integers(len(self.episodes), size=POOL * self.batch_size)
             clips = [
                 training_clip(self.episodes[i], self.colors, self.sample_fps, self.num_ends, rng)
@@ -163,55 +184,83 @@ class _ClipSource:
         return self._batches[step % POOL]
 
 
-def _step(
-    model: "Qwen3VLForConditionalGeneration",
-    processor: "Qwen3VLProcessor",
-    batch: Sequence[TrainingClip],
-    optimizer: torch.optim.Optimizer,
-    bfloat16: bool,
-) -> float:
-    with torch.autocast(model.device.type, torch.bfloat16, enabled=bfloat16):
-        outputs = branch_log_probs(model, processor, [item.clip for item in batch])
-    targets = [item.log_prob.to(model.device) for item in batch]
-    losses = [clip_loss(output, target) for output, target in zip(outputs, targets, strict=True)]
-    loss = torch.stack(losses).mean()
-    optimizer.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
-    return float(loss.detach())
+class _Learner:
+    """The model with all that changes while it learns."""
+
+    def __init__(
+        self,
+        model: "Qwen3VLForConditionalGeneration",
+        processor: "Qwen3VLProcessor",
+        alignment: ColorAlignment,
+        curriculum: Curriculum,
+        lr: float,
+        bfloat16: bool,
+    ) -> None:
+        self.model, self.processor, self.curriculum = model, processor, curriculum
+        self.alignment = alignment.to(model.device)
+        self.parameters = [*model.parameters(), *alignment.parameters()]
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=lr, weight_decay=0.01)
+        self._lr, self._bfloat16 = lr, bfloat16
+
+    def step(self, step: int, batch: Sequence[TrainingClip], rate: float) -> float:
+        """One optimizer step at `rate` times the peak learning rate; the loss that counts in this part."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._lr * rate
+        clips = [item.clip for item in batch]
+        # The last frame of each pair; an odd last frame is a pair with itself.
+        shown = torch.cat(
+            [
+                clip.frames[np.minimum(np.arange(1, len(clip.frames) + 1, 2), len(clip.frames) - 1)]
+                for clip in clips
+            ]
+        )
+        with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self._bfloat16):
+            if step < self.curriculum.align:
+                features, answers = video_features(self.model, self.processor, clips), None
+            else:
+                branches = branch(self.model, self.processor, clips)
+                features, answers = branches.video_features, branches.log_probs
+        loss = total = self.alignment(self.model, features, shown)
+        if answers is not None:
+            targets = [item.log_prob.to(self.model.device) for item in batch]
+            loss = torch.stack([clip_loss(a, t) for a, t in zip(answers, targets, strict=True)]).mean()
+            total = loss + total
+        self.optimizer.zero_grad()
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        return float(loss.detach())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a checkpoint needs."""
+        parts = {"model": self.model, "alignment": self.alignment, "optimizer": self.optimizer}
+        return {name: part.state_dict() for name, part in parts.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.model.load_state_dict(state["model"])
+        self.alignment.load_state_dict(state["alignment"])
+        self.optimizer.load_state_dict(state["optimizer"])
 
 
 def _save(
-    path: Path,
-    plan: dict[str, Any],
-    model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    step: int,
-    seconds: float,
-    losses: list[float],
+    path: Path, plan: dict[str, Any], learner: _Learner, step: int, seconds: float, losses: list[float]
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    state = {
-        "plan": plan, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step,
-        "seconds": seconds, "losses": losses,
-    }  # fmt: skip
+    state = {**learner.state_dict(), "plan": plan, "step": step, "seconds": seconds, "losses": losses}
     temporary = path.with_name(path.name + ".part")
     torch.save(state, temporary)
     os.replace(temporary, path)
 
 
-def _resume(
-    path: Path, plan: dict[str, Any], model: torch.nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[int, float, list[float]]:
+def _resume(path: Path, plan: dict[str, Any], learner: _Learner) -> tuple[int, float, list[float]]:
     if not path.exists():
         return 0, 0.0, []
     state = torch.load(path, map_location="cpu", weights_only=True)
     if state["plan"] != plan:
         changed = ", ".join(key for key in plan if state["plan"].get(key) != plan[key])
         raise InputError(f"scorer checkpoint {path}: is of another training ({changed} differ); delete it")
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+    learner.load_state_dict(state)
     return state["step"], state["seconds"], state["losses"]
 
 

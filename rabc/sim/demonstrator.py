@@ -87,7 +87,11 @@ class Demonstrator:
 
     def _stall(self) -> Targets:
         grasp = self._grasp()
-        spots = set(self._rng.choice(["halfway", "above", "around", "holding"], self._rng.integers(1, 3), replace=False))
+        spots = set(
+            self._rng.choice(
+                ["halfway", "above", "around", "holding"], self._rng.integers(1, 3), replace=False
+            )
+        )
         hover = self._reach(grasp.shifted(np.array([0, 0, HOVER_M])), OPEN)
         if "halfway" in spots:
             yield from self._stroke((self._sim.target_qpos + hover) / 2, 9, "approach")

@@ -29,7 +29,12 @@ SPAWN_RADIUS_M = (0.20, 0.28)
 SPAWN_HALF_ANGLE_DEG = 30.0
 # A cube that happens to start under the hand must not make progress jump.
 MIN_START_DISTANCE_M = 0.05
-FRONT_CAMERA: dict[str, Any] = {"lookat": (0.21, 0.0, 0.05), "distance": 0.5, "elevation": -35.0, "azimuth": 180.0}
+FRONT_CAMERA: dict[str, Any] = {
+    "lookat": (0.21, 0.0, 0.05),
+    "distance": 0.5,
+    "elevation": -35.0,
+    "azimuth": 180.0,
+}
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,9 @@ class Simulator:
         scene = scene or Scene(self.colors[0])
         for color in (scene.color, *scene.distractors):
             if color not in self.colors:
-                raise InputError(f"cube colour {color!r} is not in this simulator's {self.colors}; build it with that colour")
+                raise InputError(
+                    f"cube colour {color!r} is not in this simulator's {self.colors}; build it with that colour"
+                )
         self.scene = scene
         pool = [self.colors.index(color) for color in (scene.color, *scene.distractors)]
         # so101-nexus draws which cubes take part; the scene names them, so the draw is replaced.
@@ -116,7 +123,8 @@ class Simulator:
         from so101_nexus.lerobot_dataset import sim_qpos_to_dataset_row
 
         row = sim_qpos_to_dataset_row(
-            np.asarray(self.nexus._get_current_qpos(), dtype=np.float64), gripper_limits_rad=self.gripper_limits
+            np.asarray(self.nexus._get_current_qpos(), dtype=np.float64),
+            gripper_limits_rad=self.gripper_limits,
         )
         return np.asarray(row, dtype=np.float32)
 
@@ -124,7 +132,9 @@ class Simulator:
         """Hold the joint targets `action` (6,), LeRobot units, for one control step of 0.1 s."""
         from so101_nexus.lerobot_dataset import dataset_row_to_sim_qpos
 
-        qpos = dataset_row_to_sim_qpos(np.asarray(action, dtype=np.float64), gripper_limits_rad=self.gripper_limits)
+        qpos = dataset_row_to_sim_qpos(
+            np.asarray(action, dtype=np.float64), gripper_limits_rad=self.gripper_limits
+        )
         self.target_qpos = np.clip(qpos, self.nexus._target_low, self.nexus._target_high)
         _, _, _, _, self._info = self._env.step(self.target_qpos.astype(np.float32))
 
@@ -133,7 +143,9 @@ class Simulator:
         from so101_nexus.lerobot_dataset import sim_qpos_to_dataset_row
 
         clipped = np.clip(qpos, self.nexus._target_low, self.nexus._target_high)
-        return np.asarray(sim_qpos_to_dataset_row(clipped, gripper_limits_rad=self.gripper_limits), dtype=np.float32)
+        return np.asarray(
+            sim_qpos_to_dataset_row(clipped, gripper_limits_rad=self.gripper_limits), dtype=np.float32
+        )
 
     @property
     def gripper_limits(self) -> tuple[float, float]:
@@ -153,7 +165,11 @@ class Simulator:
         held = bool(self._info["is_grasped"] > 0.5)
         distances = self._distances()
         reach = 1.0 if held else float(np.clip(1 - distances / self._start, 0, 1).mean())
-        lift = float(np.clip(self._info["lift_height"] / self.nexus.config.lift_threshold, 0, 1)) if held else 0.0
+        lift = (
+            float(np.clip(self._info["lift_height"] / self.nexus.config.lift_threshold, 0, 1))
+            if held
+            else 0.0
+        )
         return Truth(0.3 * reach + 0.3 * held + 0.4 * lift, bool(self._info["success"]), float(distances[1]))
 
     def _distances(self) -> NDArray[np.float64]:
@@ -177,7 +193,9 @@ class Simulator:
             view.distance, view.elevation = FRONT_CAMERA["distance"], FRONT_CAMERA["elevation"]
             view.azimuth = FRONT_CAMERA["azimuth"]
         else:
-            raise InputError(f"camera {camera!r} does not exist in the simulation; it has {', '.join(CAMERAS)}")
+            raise InputError(
+                f"camera {camera!r} does not exist in the simulation; it has {', '.join(CAMERAS)}"
+            )
         self._renderer.update_scene(self.nexus.data, camera=view)
         return self._renderer.render()
 

@@ -106,7 +106,11 @@ class Kinematics:
         jaw = np.array([np.cos(grasp.yaw), np.sin(grasp.yaw), 0])
         off_vertical = np.degrees(np.arccos(np.clip(rotation[2, 2], -1, 1)))
         flipped = FLIPPED_COST_MM if rotation[:, 0] @ jaw < 0.5 else 0.0
-        return float(np.linalg.norm(point - grasp.position)) * 1000 + flipped + TILT_COST_MM_PER_DEG * float(off_vertical)
+        return (
+            float(np.linalg.norm(point - grasp.position)) * 1000
+            + flipped
+            + TILT_COST_MM_PER_DEG * float(off_vertical)
+        )
 
     def _linearise(self, grasp: Grasp, joints: Vector) -> tuple[Vector, Vector]:
         point, rotation = self.forward(joints)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from rabc.config import DemonstrationsConfig
 from rabc.errors import InputError
-from rabc.quiet import quiet_libraries
+from rabc.quiet import no_library_bars, quiet_libraries
 from rabc.sim import seeds
 from rabc.sim.demonstrator import KINDS, Kind, demonstrate
 from rabc.sim.environment import CAMERAS, FPS, JOINTS, Scene, Simulator
@@ -86,9 +86,15 @@ def record(config: DemonstrationsConfig, root: Path) -> None:
     try:
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"dataset folder {root} cannot be written: {error.strerror}; choose another dataset.path") from error
+        raise InputError(
+            f"dataset folder {root} cannot be written: {error.strerror}; choose another dataset.path"
+        ) from error
     shards = [
-        _Shard(work / f"shard_{first:05d}", tuple(episodes[first : first + EPISODES_PER_SHARD]), config.image_size)
+        _Shard(
+            work / f"shard_{first:05d}",
+            tuple(episodes[first : first + EPISODES_PER_SHARD]),
+            config.image_size,
+        )
         for first in range(0, len(episodes), EPISODES_PER_SHARD)
     ]
     missing = [shard for shard in shards if not shard.folder.exists()]
@@ -139,6 +145,7 @@ def _record_shard(shard: _Shard) -> int:
     from lerobot.datasets import LeRobotDataset
 
     quiet_libraries()
+    no_library_bars()
     av.logging.set_libav_level(av.logging.ERROR)  # LeRobot hands libav's messages back to stderr
     partial = shard.folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -63,10 +63,15 @@ def play(simulator: Simulator, seed: int, clumsy_share: float = CLUMSY_SHARE) ->
 def scorer_episodes(folder: Path, first_seed: int, count: int, processes: int) -> list[SimulatedEpisode]:
     """The episodes of `count` seeds, simulated once and kept in `folder`; unfinished files are made anew."""
     starts = range(first_seed, first_seed + count, EPISODES_PER_FILE)
-    jobs = [(folder / f"{start}.npz", start, min(EPISODES_PER_FILE, first_seed + count - start)) for start in starts]
+    jobs = [
+        (folder / f"{start}.npz", start, min(EPISODES_PER_FILE, first_seed + count - start))
+        for start in starts
+    ]
     folder.mkdir(parents=True, exist_ok=True)
     missing = [job for job in jobs if not job[0].exists()]
-    with tqdm(total=count, initial=count - sum(job[2] for job in missing), desc="simulating", unit="episode") as bar:
+    with tqdm(
+        total=count, initial=count - sum(job[2] for job in missing), desc="simulating", unit="episode"
+    ) as bar:
         for made in in_processes(_simulate_file, missing, processes):
             bar.update(made)
     return [episode for path, _, _ in jobs for episode in _read_file(path)]

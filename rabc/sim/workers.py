@@ -1,6 +1,8 @@
 """Simulation work in several processes: one simulator a process, results as they are done."""
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
@@ -17,7 +19,8 @@ def in_processes[Job, Result](
     if not pending:
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(pending)), mp_context=context) as pool:
+    size = min(processes, len(pending))
+    with ProcessPoolExecutor(size, mp_context=context, initializer=_end_with_parent) as pool:
         futures = [pool.submit(function, job) for job in pending]
         try:
             for future in as_completed(futures):
@@ -25,3 +28,15 @@ def in_processes[Job, Result](
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is killed; otherwise it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

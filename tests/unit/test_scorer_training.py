@@ -12,8 +12,10 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from rabc.errors import InputError
 from rabc.scoring import small
-from rabc.scoring.clips import LOG_PROB_SPAN, MAX_TICKS, MIN_TICKS, ScorerEpisode, training_clip, warp
-from rabc.scoring.train import TrainingResult, clip_loss, save_scorer, train
+from rabc.scoring.alignment import ColorAlignment, color_pixels
+from rabc.scoring.clips import LOG_PROB_SPAN, MAX_TICKS, MIN_TICKS, ScorerEpisode, glance, training_clip, warp
+from rabc.scoring.train import Curriculum, TrainingResult, clip_loss, save_scorer, train
+from rabc.sim.environment import COLORS, Scene, Simulator
 
 
 def episode(seed: int, length: int = 40, color: str = "red") -> ScorerEpisode:
@@ -63,6 +65,54 @@ def test_labels_follow_the_frames(seed: int) -> None:
     assert len(clip.ends) <= 6
 
 
+@given(st.integers(0, 10_000))
+def test_a_glance_is_labelled_with_its_last_frame(seed: int) -> None:
+    source = episode(seed)
+    item = glance(source, ["blue", "green", "red"], 5.0, np.random.default_rng(seed))
+    assert item.clip.ends.tolist() == [len(item.clip.frames)]
+    last = int(item.clip.frames[-1, 1, 0, 0])
+    assert item.log_prob[0, 0] == pytest.approx(-LOG_PROB_SPAN * (1 - source.progress[last]), abs=1e-6)
+    shown = item.clip.frames[:, 1, 0, 0].numpy().astype(int)
+    assert np.all((np.diff(shown) == 2) | ((np.diff(shown) <= 2) & (shown[:-1] == 0)))  # 5 Hz out of 10
+
+
+def test_pixels_tell_which_cubes_the_simulator_shows() -> None:
+    with Simulator(COLORS) as simulator:
+        for seed in range(6):
+            present = COLORS[seed % 3 : seed % 3 + 1 + seed % 4]
+            simulator.reset(seed, Scene(present[0], present[1:]))
+            frame = torch.from_numpy(simulator.render("front").transpose(2, 0, 1).copy())[None]
+            counts = color_pixels(frame, COLORS)
+            assert counts.shape == (9, len(COLORS))
+            assert {c for c, n in zip(COLORS, counts.sum(0).tolist(), strict=True) if n >= 3} == set(present)
+
+
+def test_seeing_costs_nothing_where_tokens_are_the_right_words() -> None:
+    processor, model = build()
+    alignment = ColorAlignment(processor, ["red", "blue"])
+    frames = torch.full((1, 3, 96, 96), 120, dtype=torch.uint8)
+    frames[0, :, 40:50, 40:50] = torch.tensor([200, 0, 0], dtype=torch.uint8)[:, None, None]
+    words = model.get_input_embeddings()(alignment.words).detach()
+    blank = torch.randn(words.shape[1], generator=torch.Generator().manual_seed(0))
+    blank -= torch.linalg.lstsq(words.T, blank[:, None]).solution[:, 0] @ words  # orthogonal to both words
+    features = blank.repeat(9, 1)
+    blind = float(alignment(model, features, frames))
+    features[4] = words[0]
+    seeing = float(alignment(model, features, frames))
+    features[4] = words[1]
+    wrong = float(alignment(model, features, frames))
+    assert seeing < blind < wrong
+
+
+def test_attention_begins_by_matching_like_with_like() -> None:
+    _, model = build()
+    attention = model.model.language_model.layers[0].self_attn
+    token = torch.randn(1, model.config.text_config.hidden_size)
+    query = attention.q_proj(token).view(-1, attention.head_dim)
+    key = attention.k_proj(token).view(-1, attention.head_dim)
+    assert torch.allclose(query, key.repeat_interleave(len(query) // len(key), dim=0))
+
+
 def test_loss_is_zero_only_on_target() -> None:
     target = torch.tensor([[-4.0, -1.0, -1e-3]])
     exact = torch.stack([target, torch.log1p(-target.exp())], dim=-1)
@@ -86,7 +136,7 @@ class StopsAfter(list[ScorerEpisode]):
 
     def __getitem__(self, index: Any) -> Any:
         self.reads += 1
-        if self.reads > 12:
+        if self.reads > 60:
             raise KeyboardInterrupt
         return super().__getitem__(index)
 
@@ -95,8 +145,9 @@ def run(
     checkpoint: Path, episodes: list[ScorerEpisode], steps: int, **options: Any
 ) -> tuple[Any, TrainingResult]:
     processor, model = build()
+    curriculum = Curriculum(align=steps // 6, glances=steps // 3, clips=steps - steps // 6 - steps // 3)
     result = train(
-        model, processor, episodes, checkpoint, steps=steps, batch_size=2, num_ends=3, warmup_steps=2,
+        model, processor, episodes, checkpoint, curriculum, batch_size=2, num_ends=3, warmup_steps=2,
         show_progress=False, **options,
     )  # fmt: skip
     return model, result

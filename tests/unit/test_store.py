@@ -97,10 +97,13 @@ def test_other_questions_have_other_stores(tmp_path: Path, other: dict[str, str]
 
 def test_a_store_with_foreign_meta_is_refused(tmp_path: Path) -> None:
     store = filled(tmp_path)
+    assert ScoreStore.reopen(store.folder) == store
     path = store.folder / "meta.json"
     path.write_text(path.read_text().replace("front", "wrist"))
     with pytest.raises(InputError, match="made for something else"):
         open_store(tmp_path)
+    with pytest.raises(InputError, match="made for something else"):
+        ScoreStore.reopen(store.folder)
     path.unlink()
     with pytest.raises(InputError, match="missing or damaged"):
         open_store(tmp_path)

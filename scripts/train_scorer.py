@@ -1,0 +1,44 @@
+"""Trains the small scorer on simulated demonstrations and writes it to `scorer.model`.
+
+Minutes on two cores: simulates episodes with many cube colours, trains, measures on held-out episodes and
+writes the model card. A killed training goes on where it stopped.
+"""
+
+from collections.abc import Sequence
+
+from rabc import cli
+
+EPISODES = cli.Argument("episodes", int, 800, "Simulated episodes to train on.")
+DATA = cli.Argument("data", str, "data/so101_scorer", "Folder for simulated episodes, made when missing.")
+THREADS = cli.Argument("threads", int, 0, "CPU threads for torch; 0: its default.")
+TEST = cli.Argument("test_episodes", int, 60, "Held-out episodes the model card reports on.")
+ALIGN = cli.Argument(
+    "align_steps", int, 200, "Steps in which the vision encoder alone learns to see colours."
+)
+GLANCES = cli.Argument("glance_steps", int, 1000, "Steps on single moments.")
+CLIPS = cli.Argument("clip_steps", int, 800, "Steps on whole clips.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Parses `argv`, trains, measures and writes."""
+    extra = [EPISODES, DATA, THREADS, TEST, ALIGN, GLANCES, CLIPS]
+    command = cli.parse(argv, __doc__, sections=("scorer", "seed"), extra=extra)
+    from rabc.quiet import no_library_bars, quiet_libraries
+
+    quiet_libraries()
+    no_library_bars()
+    from pathlib import Path
+
+    from rabc.scorer_making import make_scorer
+    from rabc.scoring.train import Curriculum
+
+    asked = command.extra
+    curriculum = Curriculum(asked["align_steps"], asked["glance_steps"], asked["clip_steps"])
+    make_scorer(
+        Path(command.config.scorer.model), Path(asked["data"]), asked["episodes"], asked["test_episodes"],
+        curriculum, command.config.seed, asked["threads"],
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,137 @@
+"""Recording: a real LeRobotDataset, the same for a seed whatever the processes, continued after a kill."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from rabc.config import DemonstrationsConfig
+from rabc.errors import InputError
+from rabc.sim.environment import FPS, JOINTS, Simulator
+from rabc.sim.recorder import EPISODES_PER_SHARD, fingerprint, plan, read_ground_truth, record, recorded_with
+
+CONFIG = DemonstrationsConfig(episodes=12, image_size=64, first_seed=40)
+REPO = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("recording") / "pick"
+    record(CONFIG, root)
+    return root
+
+
+def tables(root: Path) -> list[dict[str, list]]:
+    names = ["index", "episode_index", "frame_index", "observation.state", "action"]
+    return [
+        pq.read_table(path, columns=names).to_pydict() for path in sorted((root / "data").rglob("*.parquet"))
+    ]
+
+
+def test_it_is_a_lerobot_dataset_with_a_real_arms_names_and_units(recorded: Path):
+    from lerobot.datasets import LeRobotDataset
+
+    dataset = LeRobotDataset("local/pick", root=recorded, video_backend="pyav")
+    assert (dataset.num_episodes, dataset.fps, dataset.meta.robot_type) == (12, FPS, "so101_follower")
+    assert dataset.features["action"]["names"] == [f"{joint}.pos" for joint in JOINTS]
+    assert dataset.features["observation.state"]["names"] == dataset.features["action"]["names"]
+    sample = dataset[5]
+    assert sample["task"] == "Pick up the red cube."
+    for camera in ("front", "wrist"):
+        assert sample[f"observation.images.{camera}"].shape == (3, 64, 64)
+    actions = np.stack(dataset.hf_dataset["action"])
+    assert 20 < np.abs(actions[:, :5]).max() <= 180  # degrees, not radians
+    assert 0 <= actions[:, 5].min() and 20 < actions[:, 5].max() <= 100
+
+
+def test_the_recorded_picture_is_the_rendered_one_but_for_compression(recorded: Path):
+    from lerobot.datasets import LeRobotDataset
+
+    first = plan(CONFIG)[0]
+    with Simulator(image_size=64) as simulator:
+        simulator.reset(first.seed)
+        rendered = simulator.render("front").astype(float)
+    sample = LeRobotDataset("local/pick", root=recorded, video_backend="pyav")[0]["observation.images.front"]
+    difference = np.abs(sample.numpy().transpose(1, 2, 0) * 255 - rendered)
+    assert difference.mean() < 4
+    assert np.abs(difference.mean((0, 1))).max() < 6
+
+
+def test_the_mix_is_the_configured_one():
+    kinds = Counter(episode.kind for episode in plan(DemonstrationsConfig()))
+    assert kinds == {"clean": 40, "give_up": 20, "stall": 10, "retry": 10, "drop": 10, "detour": 10}
+    odd = Counter(episode.kind for episode in plan(DemonstrationsConfig(episodes=7)))
+    assert sum(odd.values()) == 7 and odd["clean"] == 3
+
+
+def test_the_sidecar_knows_what_happened(recorded: Path):
+    truths = read_ground_truth(recorded)
+    assert [truth.kind for truth in truths] == [episode.kind for episode in plan(CONFIG)]
+    lengths = Counter(index for table in tables(recorded) for index in table["episode_index"])
+    for episode, truth in enumerate(truths):
+        assert len(truth.progress) == lengths[episode]
+        assert truth.success == (truth.kind != "give_up")
+        assert truth.phases[0][0] == 0
+    assert recorded_with(recorded) == fingerprint(CONFIG)
+
+
+def test_one_process_records_the_same_tables_as_two(recorded: Path, tmp_path: Path):
+    record(dataclasses.replace(CONFIG, processes=1), tmp_path / "again")
+    assert tables(tmp_path / "again") == tables(recorded)
+    assert read_ground_truth(tmp_path / "again") == read_ground_truth(recorded)
+
+
+def test_a_folder_that_is_there_is_not_overwritten(recorded: Path):
+    with pytest.raises(InputError, match="exists already"):
+        record(CONFIG, recorded)
+
+
+def test_a_killed_recording_goes_on(recorded: Path, tmp_path: Path):
+    root = tmp_path / "killed"
+    overrides = ["--dataset.path", str(root), "--demonstrations.episodes", "12"]
+    overrides += [
+        "--demonstrations.image_size",
+        "64",
+        "--demonstrations.first_seed",
+        "40",
+        "--demonstrations.processes",
+        "1",
+    ]
+    command = [sys.executable, str(REPO / "scripts" / "record.py"), *overrides]
+    running = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)
+    shards = tmp_path / "killed.partial" / fingerprint(CONFIG)
+    deadline = time.monotonic() + 120
+    while not (shards / "shard_00000").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    running.kill()
+    running.wait()
+    _wait_until_the_group_is_gone(running.pid)
+    first_shard = (shards / "shard_00000" / "meta" / "info.json").stat().st_mtime_ns
+    assert not root.exists()
+    again = subprocess.Popen(command, stderr=subprocess.PIPE)
+    assert again.stderr is not None
+    bar = again.stderr.read().decode()
+    assert again.wait() == 0
+    assert f"{EPISODES_PER_SHARD}/12" in bar  # the bar begins at the episodes of the finished shard
+    assert first_shard > 0
+    assert tables(root) == tables(recorded)
+    assert not (tmp_path / "killed.partial").exists()
+
+
+def _wait_until_the_group_is_gone(group: int) -> None:
+    """The recording processes must end with the killed one, not go on writing behind its back."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"processes of group {group} outlived the killed recording")
