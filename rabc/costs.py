@@ -1,7 +1,7 @@
 """What a run will cost: rough figures for `--dry_run`, from rates measured on two CPU cores.
 
-They say whether to wait at the desk or to come back tomorrow, nothing finer. A GPU, or a scorer of billions of
-parameters, changes them by orders of magnitude; the table says what they are for.
+They say whether to wait at the desk or to come back tomorrow, nothing finer. A GPU, or a scorer of billions
+of parameters, changes them by orders of magnitude; the table says what they are for.
 """
 
 from rabc.config import Config
@@ -19,13 +19,12 @@ CHECKPOINT_BYTES = 150e6
 
 def cost_table(config: Config, unfinished: list[str]) -> str:
     """Time and disk of the stages that are not done, as a table."""
-    rows = [[stage, *_cost(config, stage)] for stage in unfinished]
-    if not rows:
+    costs = [(stage, *_cost(config, stage)) for stage in unfinished]
+    if not costs:
         return "Nothing to do."
-    seconds, size = sum(row[1] for row in rows), sum(row[2] for row in rows)
-    rows.append(["together", seconds, size])
-    text = [[name, duration(time), f"{disk / 1e6:.0f} MB"] for name, time, disk in rows]
-    return table(text, ["stage", "time", "disk"]) + (
+    costs.append(("together", sum(time for _, time, _ in costs), sum(disk for _, _, disk in costs)))
+    rows = [[name, duration(time), f"{disk / 1e6:.0f} MB"] for name, time, disk in costs]
+    return table(rows, ["stage", "time", "disk"]) + (
         "\nTimes are rough: simulated data, the shipped scorer and policy, two CPU cores."
     )
 

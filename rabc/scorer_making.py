@@ -66,24 +66,25 @@ license: apache-2.0
 
 # so101-scorer
 
-A Qwen3-VL of 3.5 million parameters that judges how far a *simulated* SO-101 arm has got with lifting a cube of
-a named colour. It exists so that everything in rabc runs without a download: it goes through exactly the code
-that scores with Qwen3-VL-8B, and loads the same way.
+A Qwen3-VL of 3.5 million parameters that judges how far a *simulated* SO-101 arm has got with lifting a cube
+of a named colour. It exists so that everything in rabc runs without a download: it goes through exactly the
+code that scores with Qwen3-VL-8B, and loads the same way.
 
 ## What it was trained on
 
-{episodes} episodes of so101-nexus's MuJoCo pick-and-lift, front camera, 96x96 pixels, rendered without shadows:
-clean and flawed scripted demonstrations, cubes of {", ".join(COLORS)}, up to three distractors. The target of
-log p(True) is -4 (1 - simulator progress) for the instruction that is carried out and -4 for any other colour;
-clips are warped in time (static, paused, reversed, faster, slower, cut), so that neither the length of a clip nor
-its clock tells progress. {curriculum.align} steps of seeing colours, {curriculum.glances} on single moments,
-{curriculum.clips} on whole clips; {duration(result.seconds)} on two CPU cores; seed {seed}. Weights are stored in bfloat16.
+{episodes} episodes of so101-nexus's MuJoCo pick-and-lift, front camera, 96x96 pixels, rendered without
+shadows: clean and flawed scripted demonstrations, cubes of {", ".join(COLORS)}, up to three distractors. The
+target of log p(True) is -4 (1 - simulator progress) for the instruction that is carried out and -4 for any
+other colour; clips are warped in time (static, paused, reversed, faster, slower, cut), so that neither the
+length of a clip nor its clock tells progress. {curriculum.align} steps of seeing colours,
+{curriculum.glances} on single moments, {curriculum.clips} on whole clips; {duration(result.seconds)} on two
+CPU cores; seed {seed}. Weights are stored in bfloat16.
 
 ## What it is not for
 
 Real video, other tasks, other cameras, another simulator or lighting: it has seen none and its figures say
-nothing about them. Use `Qwen/Qwen3-VL-8B-Instruct` there. On its own simulator it was trained with the simulator's
-progress, so it is a stand-in for a good scorer, not evidence that a general one is good.
+nothing about them. Use `Qwen/Qwen3-VL-8B-Instruct` there. On its own simulator it was trained with the
+simulator's progress, so it is a stand-in for a good scorer, not evidence that a general one is good.
 
 ## Measured on {measured.episodes} held-out demonstrations
 
@@ -96,6 +97,6 @@ Seeds that nothing else uses. `python scripts/evaluate_scorer.py` prints these f
 | VOC, static video | {measured.static_voc:.3f} | |
 | mean error of progress | {measured.progress_error:.3f} | |
 
-VOC is Spearman's correlation of log p(True) with time; it has no scale, so a static clip's drift of a hundredth of
-a nat may give any value: the rise is what counts.
+VOC is Spearman's correlation of log p(True) with time; it has no scale, so a static clip's drift of a
+hundredth of a nat may give any value: the rise is what counts.
 """

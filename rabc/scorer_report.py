@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from rabc import progress
 from rabc.scoring.base import Scorer
+from rabc.scoring.clips import LOG_PROB_SPAN
 from rabc.sim.environment import COLORS, FPS, Scene
 from rabc.sim.scorer_data import SimulatedEpisode
 
@@ -82,11 +83,10 @@ def report(scorer: Scorer, episodes: Sequence[SimulatedEpisode], num_prefixes: i
         curve = scores.log_prob_true
         frozen = np.repeat(episode.frames[:1], len(episode.frames), axis=0)
         static = scorer.score(frozen, scene.instruction, FPS, num_prefixes).log_prob_true
-        wrong = next(
-            (c for c in episode.present[1:]), COLORS[(COLORS.index(episode.color) + 1) % len(COLORS)]
-        )
+        absent = COLORS[(COLORS.index(episode.color) + 1) % len(COLORS)]
+        wrong = episode.present[1] if len(episode.present) > 1 else absent
         wrong_curve = scorer.score(episode.frames, Scene(wrong).instruction, FPS, num_prefixes).log_prob_true
-        seen = np.clip(1 + curve / 4, 0, 1)
+        seen = np.clip(1 + curve / LOG_PROB_SPAN, 0, 1)
         vocs.append(progress.voc(curve))
         static_vocs.append(progress.voc(static))
         final.append(progress.success_score(curve))

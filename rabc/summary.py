@@ -13,7 +13,8 @@
                     histogram_edges, histogram_counts, progress_file, weights_file
     training        steps, training_seconds, samples_per_second, loss, tensorboard, policy_folder
     rollouts        episodes, success {successes, trials, low, high}, mean_final_log_prob (nats),
-                    scorer_auc, mean_ticks, mean_closest_m, rollouts_file, videos; episodes 0: nothing else
+                    scorer_auc, mean_ticks, mean_closest_m, first_seed, rollouts_file, videos;
+                    episodes 0: nothing else
 
 A figure that is not defined, such as an AUC with one class only, is null.
 """
@@ -69,9 +70,8 @@ def print_summary(summary: dict[str, Any]) -> None:
         ["scorer", f"{scorer['scorer']['scorer']}, {scorer['prefixes']} prefixes, VOC {scorer['voc']:.3f}"],
     ]
     if scorer.get("success_auc") is not None:
-        rows.append(
-            ["", f"AUC of final success {scorer['success_auc']:.3f}, VOC on clean {scorer['voc_clean']:.3f}"]
-        )
+        clean = "" if scorer["voc_clean"] is None else f", VOC on clean {scorer['voc_clean']:.3f}"
+        rows.append(["", f"AUC of final success {scorer['success_auc']:.3f}{clean}"])
     ess = weights["effective_sample_size"]
     rows += [
         [
@@ -124,14 +124,17 @@ def model_card(config: Config, results: dict[str, dict[str, Any]]) -> str:
         "",
         f"# {config.run}",
         "",
-        f"LeRobot {config.policy.type.upper()} policy, trained by reward-aligned behavior cloning (rabc): each sample of "
-        "the demonstrations is weighted by the progress that a frozen video-language model sees over its chunk of actions.",
+        f"LeRobot {config.policy.type.upper()} policy, trained by reward-aligned behavior cloning (rabc): "
+        "each sample of the demonstrations is weighted by the progress that a frozen video-language model sees "
+        "over its chunk of actions.",
         "",
-        f"- Demonstrations: `{dataset['root']}`, {dataset['episodes']} episodes, {dataset['frames']} frames at "
-        f"{dataset['fps']} Hz" + (", simulated" if dataset["kinds"] else ""),
-        f"- Scorer: `{scorer['scorer']['scorer']}` ({scorer['scorer']['revision'][:12]}), camera {config.scorer.camera}",
+        f"- Demonstrations: `{dataset['root']}`, {dataset['episodes']} episodes, {dataset['frames']} frames "
+        f"at {dataset['fps']} Hz" + (", simulated" if dataset["kinds"] else ""),
+        f"- Scorer: `{scorer['scorer']['scorer']}` ({scorer['scorer']['revision'][:12]}), "
+        f"camera {config.scorer.camera}",
         f"- Weights: `{weights['scheme']}`, calibration `{config.weights.calibration}`, horizon "
-        f"`{config.weights.horizon}`, effective sample size {weights['effective_sample_size']:.0f} of {weights['frames']}",
+        f"`{config.weights.horizon}`, effective sample size {weights['effective_sample_size']:.0f} "
+        f"of {weights['frames']}",
         f"- Training: {training['steps']} steps of {config.trainer.batch_size} samples, seed {config.seed}",
     ]
     if rollouts["episodes"]:

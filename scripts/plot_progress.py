@@ -1,4 +1,4 @@
-"""Draws progress curves over filmstrips of simulated demonstrations, with the simulator's progress beside them."""
+"""Draws progress curves over filmstrips of simulated demonstrations, the simulator's progress beside them."""
 
 from collections.abc import Sequence
 

@@ -27,7 +27,9 @@ def main(argv: Sequence[str]) -> None:
         if not summary["rollouts"]["episodes"]:
             raise InputError(f"run {run}: has no rollouts; run it with --rollouts.episodes 100")
         success = summary["rollouts"]["success"]
-        rows.append([run, str(summary["config"]["seed"]), str(proportion(success["successes"], success["trials"]))])
+        rows.append(
+            [run, str(summary["config"]["seed"]), str(proportion(success["successes"], success["trials"]))]
+        )
         lifted, trials = lifted + success["successes"], trials + success["trials"]
     rows.append(["together", "", str(proportion(lifted, trials))])
     print(table(rows, ["run", "seed", "lifted"]))

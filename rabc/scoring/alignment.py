@@ -2,8 +2,8 @@
 
 Trained on progress alone, a small vision-language model learns in minutes how the hand moves, and then stays
 where it answers every colour alike: naming a colour and finding it in the picture only help together. So the
-vision encoder is taught, in training only, to say which cubes it sees in the embeddings of the words for their
-colours; attention, which begins by matching like with like (`small.build_model`), then finds them.
+vision encoder is taught, in training only, to say which cubes it sees in the embeddings of the words for
+their colours; attention, which begins by matching like with like (`small.build_model`), then finds them.
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ class ColorAlignment(nn.Module):
 
 
 def color_pixels(frames: Tensor, colors: Sequence[str]) -> Tensor:
-    """Pixels of each colour per cell, (P * cells, C), cells row by row, from rendered frames uint8 (P, 3, H, W)."""
+    """Pixels of each colour per cell, (P * cells, C), cells row by row, of rendered uint8 (P, 3, H, W)."""
     count, _, height, width = frames.shape
     masks = torch.stack([_mask(frames.float(), color) for color in colors], dim=1).float()
     cells = masks.view(count, len(colors), height // CELL, CELL, width // CELL, CELL).sum((3, 5))
@@ -66,7 +66,7 @@ def color_pixels(frames: Tensor, colors: Sequence[str]) -> Tensor:
 
 
 def _mask(frames: Tensor, color: str) -> Tensor:
-    """Pixels (P, H, W) of a cube of this colour in any light of the simulator; the arm is yellow, the table grey."""
+    """Pixels (P, H, W) of a cube of this colour in any light there is; the arm is yellow, the table grey."""
     red, green, blue = frames.unbind(dim=1)
     if color == "red":
         return (red > 50) & (green < 0.3 * red) & (blue < 0.3 * red)

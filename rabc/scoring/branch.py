@@ -132,14 +132,14 @@ class _Sequence:
 def _encode_video(
     model: "Qwen3VLForConditionalGeneration", processor: "Qwen3VLProcessor", clips: Sequence[Clip]
 ) -> _Video:
+    if any(clip.fps != clips[0].fps for clip in clips):
+        raise ValueError("clips of one batch must have one frame rate")
     body: Any = model.model
     text = opening(processor)
     frames = [resize_frames(processor, clip.frames) for clip in clips]
     inputs: Any = encode(
         processor, [text] * len(clips), frames, [c.frame_indices for c in clips], clips[0].fps, tensors=False
     )
-    if any(clip.fps != clips[0].fps for clip in clips):
-        raise ValueError("clips of one batch must have one frame rate")
     grid = torch.as_tensor(inputs["video_grid_thw"])
     parts: list[_VideoPart] = []
     for row, ids_list in enumerate(inputs["input_ids"]):

@@ -1,4 +1,4 @@
-"""Training clips for the small scorer: simulated episodes, bent in time, asked about two colours."""
+"""Training clips for the small scorer: simulated episodes, bent in time, asked about several colours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -104,9 +104,9 @@ def glance(
 
 def _ask(
     episode: ScorerEpisode,
-    shown: np.ndarray,
-    indices: np.ndarray,
-    ends: np.ndarray,
+    shown: NDArray[np.int64],
+    indices: NDArray[np.int64],
+    ends: NDArray[np.int64],
     colors: Sequence[str],
     rng: np.random.Generator,
 ) -> TrainingClip:

@@ -148,7 +148,7 @@ def build_model(
 
 
 def _match_like_with_like(model: "Qwen3VLForConditionalGeneration") -> None:
-    """Set each query projection to its key projection, so that tokens first attend to those that equal them."""
+    """Set each query projection to its key projection: tokens first attend to those that equal them."""
     import torch
 
     layers: Any = model.model.language_model.layers

@@ -66,7 +66,7 @@ def train(
     processor: "Qwen3VLProcessor",
     episodes: Sequence[ScorerEpisode],
     checkpoint: Path,
-    curriculum: Curriculum = Curriculum(),  # noqa: B008  (frozen)
+    curriculum: Curriculum = Curriculum(),
     seed: int = 0,
     batch_size: int = 5,
     num_ends: int = 8,
@@ -81,7 +81,8 @@ def train(
     checkpoint: file written about every `checkpoint_seconds` and at the end, and continued from when it is
     there; the continued training equals an uninterrupted one. batch_size: clips per step, each asked up to
     four questions after `num_ends` prefixes, or eight times as many glances. bfloat16: autocast; the weights
-    stay float32. Raises InputError for no episodes, fewer than two colours, or a checkpoint of another training.
+    stay float32. Raises InputError for no episodes, fewer than two colours, or a checkpoint of another
+    training.
     """
     colors = sorted({color for episode in episodes for color in (episode.color, *episode.distractors)})
     if len(colors) < 2:

@@ -52,7 +52,10 @@ class Demonstrator:
     def __init__(
         self, simulator: Simulator, kind: Kind, rng: np.random.Generator, aim_error_m: float = AIM_ERROR_M
     ) -> None:
-        """`aim_error_m`: standard deviation of the aim in the table plane; 10 mm misses about half the time."""
+        """`aim_error_m`: standard deviation of the aim in the table plane.
+
+        A clumsy 10 mm misses the cube about half the time.
+        """
         self._sim = simulator
         self._kind: Kind = kind
         self._aim_error_m = aim_error_m

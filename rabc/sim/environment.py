@@ -107,12 +107,17 @@ class Simulator:
         for color in (scene.color, *scene.distractors):
             if color not in self.colors:
                 raise InputError(
-                    f"cube colour {color!r} is not in this simulator's {self.colors}; build it with that colour"
+                    f"cube colour {color!r} is not in this simulator's {self.colors}; "
+                    "build it with that colour"
                 )
         self.scene = scene
         pool = [self.colors.index(color) for color in (scene.color, *scene.distractors)]
+
+        def choose(rng: Any, n_pool: int, n_slots: int) -> tuple[list[int], int]:
+            return pool, pool[0]
+
         # so101-nexus draws which cubes take part; the scene names them, so the draw is replaced.
-        self.nexus._choose_slots = lambda rng, n_pool, n_slots: (pool, pool[0])
+        self.nexus._choose_slots = choose
         self.nexus.config.min_distractors = self.nexus.config.max_distractors = len(scene.distractors)
         _, self._info = self._env.reset(seed=seed)
         self.target_qpos = np.asarray(self.nexus._get_current_qpos(), dtype=np.float64).copy()
@@ -175,7 +180,7 @@ class Simulator:
     def _distances(self) -> NDArray[np.float64]:
         """From the gripper's tool point to the cube: in the table plane, and in space, metres."""
         offset = self.nexus._get_target_pose()[:3] - self.nexus._get_tcp_pose()[:3]
-        return np.array([np.linalg.norm(offset[:2]), np.linalg.norm(offset)])
+        return np.array([np.linalg.norm(offset[:2]), np.linalg.norm(offset)], dtype=np.float64)
 
     def render(self, camera: str) -> Image:
         """The camera's current image, (H, W, 3) uint8. Only what is asked for is drawn."""
@@ -183,12 +188,12 @@ class Simulator:
 
         if self._renderer is None:
             self._renderer = mujoco.Renderer(self.nexus.model, height=self.image_size, width=self.image_size)
-            self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
+            self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False  # pyright: ignore[reportAttributeAccessIssue]
         if camera == "wrist":
             view: Any = self.nexus._wrist_cam_id
         elif camera == "front":
-            view = mujoco.MjvCamera()
-            view.type = mujoco.mjtCamera.mjCAMERA_FREE
+            view = mujoco.MjvCamera()  # pyright: ignore[reportAttributeAccessIssue]
+            view.type = mujoco.mjtCamera.mjCAMERA_FREE  # pyright: ignore[reportAttributeAccessIssue]
             view.lookat[:] = FRONT_CAMERA["lookat"]
             view.distance, view.elevation = FRONT_CAMERA["distance"], FRONT_CAMERA["elevation"]
             view.azimuth = FRONT_CAMERA["azimuth"]

@@ -69,7 +69,7 @@ class Kinematics:
 
     def __init__(self, nexus: Any) -> None:
         self._model = nexus.model
-        self._data = mujoco.MjData(nexus.model)
+        self._data = mujoco.MjData(nexus.model)  # pyright: ignore[reportAttributeAccessIssue]
         self._body = nexus._gripper_body_id
         self._qpos = nexus._qpos_addrs[:5]
         self._dofs = nexus._qvel_addrs[:5]
@@ -78,8 +78,8 @@ class Kinematics:
     def forward(self, joints: Vector) -> tuple[Vector, Vector]:
         """Grasp point (3,), metres, and gripper rotation (3, 3) for arm joints (5,), radians."""
         self._data.qpos[self._qpos] = joints[:5]
-        mujoco.mj_kinematics(self._model, self._data)
-        mujoco.mj_comPos(self._model, self._data)
+        mujoco.mj_kinematics(self._model, self._data)  # pyright: ignore[reportAttributeAccessIssue]
+        mujoco.mj_comPos(self._model, self._data)  # pyright: ignore[reportAttributeAccessIssue]
         rotation = self._data.xmat[self._body].reshape(3, 3).copy()
         return self._data.xpos[self._body] + rotation @ GRASP_POINT, rotation
 
@@ -88,7 +88,7 @@ class Kinematics:
         joints = np.array(start[:5], dtype=float)
         for _ in range(MAX_ITERATIONS):
             residual, jacobian = self._linearise(grasp, joints)
-            step = -np.linalg.solve(jacobian.T @ jacobian + DAMPING * np.eye(5), jacobian.T @ residual)
+            step: Any = -np.linalg.solve(jacobian.T @ jacobian + DAMPING * np.eye(5), jacobian.T @ residual)
             joints = np.clip(joints + np.clip(step, -MAX_STEP_RAD, MAX_STEP_RAD), self._low, self._high)
             if np.abs(step).max() < 1e-5:
                 break
@@ -115,7 +115,7 @@ class Kinematics:
     def _linearise(self, grasp: Grasp, joints: Vector) -> tuple[Vector, Vector]:
         point, rotation = self.forward(joints)
         jac_position, jac_rotation = np.zeros((3, self._model.nv)), np.zeros((3, self._model.nv))
-        mujoco.mj_jac(self._model, self._data, jac_position, jac_rotation, point, self._body)
+        mujoco.mj_jac(self._model, self._data, jac_position, jac_rotation, point, self._body)  # pyright: ignore[reportAttributeAccessIssue]
         jac_position, jac_rotation = jac_position[:, self._dofs], jac_rotation[:, self._dofs]
         _, pan = polar(grasp.position)
         wanted = np.array(
@@ -124,14 +124,14 @@ class Kinematics:
         approach, jaw = -rotation[:, 2], rotation[:, 0]
         along = np.array([np.cos(grasp.yaw), np.sin(grasp.yaw), 0])
         across = np.array([-np.sin(grasp.yaw), np.cos(grasp.yaw), 0])
-        jac_approach = np.cross(jac_rotation.T, approach).T
-        jac_jaw = np.cross(jac_rotation.T, jaw).T
+        jac_approach: Any = np.cross(jac_rotation.T, approach).T
+        jac_jaw: Any = np.cross(jac_rotation.T, jaw).T
         flipped = min(0.0, float(jaw @ along))
         residual = np.concatenate(
             [
                 point - grasp.position,
                 APPROACH_WEIGHT * (approach - wanted),
-                [YAW_WEIGHT * (jaw @ across), FLIP_WEIGHT * flipped],
+                np.array([YAW_WEIGHT * (jaw @ across), FLIP_WEIGHT * flipped]),
             ]
         )
         jacobian = np.vstack(

@@ -5,6 +5,8 @@ hundred faces makes a small frame about ten times cheaper and looks the same at 
 Only meshes that no colliding geom uses are touched, so the physics stays as it was.
 """
 
+from typing import Any
+
 import fast_simplification
 import mujoco
 import numpy as np
@@ -20,17 +22,18 @@ FIRST_CELL_M = 0.001
 CELL_GROWTH = 1.15
 
 
-def simplify_visual_meshes(model: mujoco.MjModel, target_faces: int = TARGET_FACES) -> tuple[int, int]:
-    """Simplify the visual meshes of a compiled model in place, before any renderer exists.
+def simplify_visual_meshes(model: Any, target_faces: int = TARGET_FACES) -> tuple[int, int]:
+    """Simplify the visual meshes of a compiled `mujoco.MjModel` in place, before any renderer exists.
 
     Returns the number of triangles drawn before and after.
     """
+    mesh_type = mujoco.mjtGeom.mjGEOM_MESH  # pyright: ignore[reportAttributeAccessIssue]
     before = after = 0
     for mesh in range(model.nmesh):
         users = [
             geom
             for geom in range(model.ngeom)
-            if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH and model.geom_dataid[geom] == mesh
+            if model.geom_type[geom] == mesh_type and model.geom_dataid[geom] == mesh
         ]
         if not users or any(model.geom_contype[g] or model.geom_conaffinity[g] for g in users):
             continue
@@ -49,9 +52,8 @@ def _simplify(vertices: Vertices, faces: Faces, target: int) -> tuple[Vertices, 
     # Compiled meshes repeat vertices along edges; edges collapse only once these are merged.
     merged, inverse = np.unique(np.round(vertices, 6), axis=0, return_inverse=True)
     merged_faces = _without_degenerate(inverse.reshape(-1)[faces].astype(np.int32))
-    points, triangles = fast_simplification.simplify(
-        merged.astype(np.float32), merged_faces, target_count=target, agg=7
-    )
+    simplify: Any = fast_simplification.simplify
+    points, triangles = simplify(merged.astype(np.float32), merged_faces, target_count=target, agg=7)
     cell = FIRST_CELL_M
     while len(triangles) > STALLED * target:
         points, triangles = _cluster(merged, merged_faces, cell)
@@ -76,7 +78,7 @@ def _without_degenerate(faces: Faces) -> Faces:
     return faces[(a != b) & (b != c) & (a != c)]
 
 
-def _store(model: mujoco.MjModel, mesh: int, vertices: Vertices, faces: Faces) -> None:
+def _store(model: Any, mesh: int, vertices: Vertices, faces: Faces) -> None:
     """Write the smaller mesh over the first slots of the old one."""
     corners = vertices[faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])

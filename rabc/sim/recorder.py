@@ -140,13 +140,13 @@ def read_ground_truth(root: Path) -> list[EpisodeTruth]:
 
 
 def _record_shard(shard: _Shard) -> int:
-    import av
+    import av.logging as libav
     from lerobot.configs.video import RGBEncoderConfig
     from lerobot.datasets import LeRobotDataset
 
     quiet_libraries()
     no_library_bars()
-    av.logging.set_libav_level(av.logging.ERROR)  # LeRobot hands libav's messages back to stderr
+    libav.set_libav_level(libav.ERROR)  # LeRobot hands libav's messages back to stderr
     partial = shard.folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     names = [f"{joint}.pos" for joint in JOINTS]
@@ -201,10 +201,10 @@ def _record_episode(simulator: Simulator, planned: PlannedEpisode, dataset: Any)
 
 
 def _join(shards: list[_Shard], root: Path, config: DemonstrationsConfig) -> None:
-    import av
+    import av.logging as libav
     from lerobot.datasets.aggregate import aggregate_datasets
 
-    av.logging.set_libav_level(av.logging.ERROR)
+    libav.set_libav_level(libav.ERROR)
     # LeRobot shows a bar for each of its steps, which take a second together.
     with contextlib.redirect_stderr(io.StringIO()):
         aggregate_datasets(

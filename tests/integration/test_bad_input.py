@@ -1,7 +1,7 @@
 """Bad input: one clear line that names the thing, exit code 2, no traceback, nothing half-written.
 
-The scripts run as they are, in this process (importing LeRobot anew for each would take minutes); the last test
-shows the same from outside.
+The scripts run as they are, in this process (importing LeRobot anew for each would take minutes); the last
+test shows the same from outside.
 """
 
 import json
@@ -21,9 +21,9 @@ REPO = Path(__file__).parents[2]
 SCORER = REPO / "checkpoints" / "so101-scorer"
 SMALL = [
     "--demonstrations.simulate", "false", "--rollouts.episodes", "0", "--policy.chunk_size", "5",
-    "--policy.n_action_steps", "5", "--policy.dim_model", "32", "--policy.n_heads", "2", "--trainer.max_steps", "2",
-    "--trainer.batch_size", "2", "--trainer.warmup_steps", "1", "--scorer.num_prefixes", "2", "--scorer.model", str(SCORER),
-    "--device", "cpu",
+    "--policy.n_action_steps", "5", "--policy.dim_model", "32", "--policy.n_heads", "2",
+    "--trainer.max_steps", "2", "--trainer.batch_size", "2", "--trainer.warmup_steps", "1",
+    "--scorer.num_prefixes", "2", "--scorer.model", str(SCORER), "--device", "cpu",
 ]  # fmt: skip
 
 
@@ -173,7 +173,8 @@ def test_the_same_from_outside(tmp_path: Path):
         cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": ""}, check=False,
     )  # fmt: skip
     assert ended.returncode == 2
-    assert ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith("error: ")
+    assert ended.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 

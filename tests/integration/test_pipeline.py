@@ -71,7 +71,8 @@ def test_it_goes_on_where_it_was_killed(done: tuple[Path, str]):
         assert f"{stage}: done before" in output
     assert "training: done before" not in output
     first_shown = re.search(r"training: +\d+%\|[^|]*\| (\d+)/8", output)
-    assert first_shown and int(first_shown.group(1)) >= 2
+    assert first_shown
+    assert int(first_shown.group(1)) >= 2
 
 
 def test_the_summary_is_what_its_description_says(done: tuple[Path, str]):
@@ -88,7 +89,8 @@ def test_the_summary_is_what_its_description_says(done: tuple[Path, str]):
     weights = np.load(folder / summary["weights"]["weights_file"])
     assert weights[weights > 0].mean() == pytest.approx(1)
     assert set(summary["stages"]) == {"demonstrations", "scores", "weights", "training", "rollouts"}
-    assert "effective sample size" in output and "lifted" in output
+    assert "effective sample size" in output
+    assert "lifted" in output
 
 
 def test_everything_it_names_is_there(done: tuple[Path, str]):
@@ -126,8 +128,10 @@ def test_a_dry_run_says_what_is_stale_and_why(done: tuple[Path, str]):
     output = finish(start(folder, "--dry_run", "--weights.scheme", "none"))
     rows = {line.split()[0]: line for line in output.splitlines() if line.strip()}
     assert "done" in rows["scores"]
-    assert "stale" in rows["weights"] and "weights.scheme: rabc -> none" in rows["weights"]
-    assert "to do" in rows["training"] and "after weights" in rows["training"]
+    assert "stale" in rows["weights"]
+    assert "weights.scheme: rabc -> none" in rows["weights"]
+    assert "to do" in rows["training"]
+    assert "after weights" in rows["training"]
     assert "MB" in rows["together"]
 
 

@@ -48,7 +48,8 @@ def test_it_is_a_lerobot_dataset_with_a_real_arms_names_and_units(recorded: Path
         assert sample[f"observation.images.{camera}"].shape == (3, 64, 64)
     actions = np.stack(dataset.hf_dataset["action"])
     assert 20 < np.abs(actions[:, :5]).max() <= 180  # degrees, not radians
-    assert 0 <= actions[:, 5].min() and 20 < actions[:, 5].max() <= 100
+    assert actions[:, 5].min() >= 0
+    assert 20 < actions[:, 5].max() <= 100
 
 
 def test_the_recorded_picture_is_the_rendered_one_but_for_compression(recorded: Path):
@@ -68,7 +69,8 @@ def test_the_mix_is_the_configured_one():
     kinds = Counter(episode.kind for episode in plan(DemonstrationsConfig()))
     assert kinds == {"clean": 40, "give_up": 20, "stall": 10, "retry": 10, "drop": 10, "detour": 10}
     odd = Counter(episode.kind for episode in plan(DemonstrationsConfig(episodes=7)))
-    assert sum(odd.values()) == 7 and odd["clean"] == 3
+    assert sum(odd.values()) == 7
+    assert odd["clean"] == 3
 
 
 def test_the_sidecar_knows_what_happened(recorded: Path):

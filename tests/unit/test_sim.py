@@ -66,9 +66,12 @@ def test_every_kind_ends_as_it_says_and_makes_its_flaw(simulator: Simulator, kin
         if simulator.truth().success != (kind != "give_up"):
             wrong_end += 1  # at the edge of the wrist's range a finger may push the cube: 1 in 300
             continue
-        assert progress.min() >= 0 and progress.max() <= 1 and progress[0] < 0.2
+        assert progress.min() >= 0
+        assert progress.max() <= 1
+        assert progress[0] < 0.2
         if kind == "drop":
-            assert progress[phases["drop"]] > 0.6 and progress[phases["regrasp"]] < 0.4
+            assert progress[phases["drop"]] > 0.6
+            assert progress[phases["regrasp"]] < 0.4
         if kind == "stall":
             stalled = progress[phases["stall"] + 2 : phases["resume"]]
             assert np.ptp(stalled) < 0.03
@@ -90,10 +93,13 @@ def test_only_the_named_cubes_are_on_the_table(simulator: Simulator):
 
     simulator.reset(3, Scene("green"))
     only = colored(simulator.render("front"))
-    assert only["green"] > 10 and only["red"] == only["blue"] == 0
+    assert only["green"] > 10
+    assert only["red"] == only["blue"] == 0
     simulator.reset(3, Scene("red", ("blue",)))
     both = colored(simulator.render("front"))
-    assert both["red"] > 10 and both["blue"] > 10 and both["green"] == 0
+    assert both["red"] > 10
+    assert both["blue"] > 10
+    assert both["green"] == 0
     assert simulator.nexus.task_description == simulator.scene.instruction == "Pick up the red cube."
 
 
@@ -122,7 +128,8 @@ def test_simplified_meshes_leave_the_physics_alone():
     before, after = simplify_visual_meshes(model)
     assert after < before / 5
     assert np.array_equal(model.mesh_facenum[colliding], faces[colliding])
-    assert np.array_equal(model.body_inertia, inertia) and np.array_equal(model.body_mass, mass)
+    assert np.array_equal(model.body_inertia, inertia)
+    assert np.array_equal(model.body_mass, mass)
     env.close()
 
 
@@ -139,7 +146,9 @@ def test_seed_ranges_do_not_overlap():
 def test_minimum_jerk_starts_and_ends_at_rest():
     s = np.linspace(0, 1, 1001)
     position = np.array([minimum_jerk(x) for x in s])
-    assert position[0] == 0 and position[-1] == pytest.approx(1)
+    assert position[0] == 0
+    assert position[-1] == pytest.approx(1)
     velocity = np.gradient(position, s)
-    assert velocity[0] == pytest.approx(0, abs=1e-4) and velocity[-1] == pytest.approx(0, abs=1e-4)
+    assert velocity[0] == pytest.approx(0, abs=1e-4)
+    assert velocity[-1] == pytest.approx(0, abs=1e-4)
     assert np.all(np.diff(position) > 0)
