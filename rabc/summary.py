@@ -125,8 +125,8 @@ def model_card(config: Config, results: dict[str, dict[str, Any]]) -> str:
         f"# {config.run}",
         "",
         f"LeRobot {config.policy.type.upper()} policy, trained by reward-aligned behavior cloning (rabc): "
-        "each sample of the demonstrations is weighted by the progress that a frozen video-language model sees "
-        "over its chunk of actions.",
+        "each sample of the demonstrations is weighted by the progress that a frozen video-language model "
+        "sees over its chunk of actions.",
         "",
         f"- Demonstrations: `{dataset['root']}`, {dataset['episodes']} episodes, {dataset['frames']} frames "
         f"at {dataset['fps']} Hz" + (", simulated" if dataset["kinds"] else ""),

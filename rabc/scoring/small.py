@@ -91,7 +91,7 @@ def build_model(
     vision_width: int = 128,
     vision_layers: int = 3,
 ) -> "Qwen3VLForConditionalGeneration":
-    """Random weights from `seed`; the defaults have 3.6 million parameters (7 MB in bfloat16).
+    """Random weights from `seed`; the defaults have 3.5 million parameters (7 MB in bfloat16).
 
     width: of the language model, a multiple of 16 * heads / 2; vision_width: a multiple of 16.
     """
