@@ -5,12 +5,12 @@ Every stage reads what the one before left on disk and is skipped when nothing i
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from rabc import stages
 from rabc.config import Config
 from rabc.costs import cost_table
 from rabc.errors import InputError
+from rabc.hub import is_hub_id
 from rabc.stages import Inputs, Result, Stages
 from rabc.terminal import table
 
@@ -110,8 +110,14 @@ def inputs(config: Config, stage: str) -> Inputs:
 
 
 def check_beforehand(config: Config) -> None:
-    """Find what would only fail after minutes of work: a missing dataset or scorer, a folder one cannot write."""
+    """Find now what would else fail after minutes of work.
+
+    Raises InputError for a missing dataset or scorer, a folder that cannot be written, rollouts that the
+    simulation cannot play.
+    """
     from rabc.scoring.loading import check_model
+    from rabc.sim import seeds
+    from rabc.sim.environment import CAMERAS
 
     where = paths(config)
     for folder in (where.outputs, where.policy.parent):
@@ -119,12 +125,23 @@ def check_beforehand(config: Config) -> None:
     root = Path(config.dataset.path)
     if not root.exists() and not config.demonstrations.simulate and not is_hub_id(config.dataset.path):
         raise InputError(
-            f"dataset.path {config.dataset.path}: no such folder; give the folder of a LeRobotDataset v3 or a hub id, "
-            "or set demonstrations.simulate true to record it in simulation"
+            f"dataset.path {config.dataset.path}: no such folder; give the folder of a LeRobotDataset v3 "
+            "or a hub id, or set demonstrations.simulate true to record it in simulation"
         )
     if not root.exists() and config.demonstrations.simulate:
         check_writable(root.parent)
     check_model(config.scorer.model)
+    if config.rollouts.episodes:
+        seeds.seed_range(seeds.ROLLOUTS, config.rollouts.first_seed, config.rollouts.episodes)
+        if config.scorer.camera not in CAMERAS:
+            raise InputError(
+                f"scorer.camera {config.scorer.camera}: the simulation has only {', '.join(CAMERAS)}, so "
+                "rollouts cannot be scored; choose one of these or set rollouts.episodes 0"
+            )
+    if config.demonstrations.simulate:
+        seeds.seed_range(
+            seeds.DEMONSTRATIONS, config.demonstrations.first_seed, config.demonstrations.episodes
+        )
 
 
 def check_writable(folder: Path) -> None:
@@ -138,12 +155,6 @@ def check_writable(folder: Path) -> None:
         raise InputError(
             f"folder {folder}: cannot be written ({nearest} is not a writable folder); choose another place"
         )
-
-
-def is_hub_id(path: str) -> bool:
-    """Whether `path` can be the name of a hub repository: owner/name."""
-    parts = path.split("/")
-    return len(parts) == 2 and all(parts) and not path.startswith((".", "~"))
 
 
 def _outputs(result: Result) -> list[Path]:

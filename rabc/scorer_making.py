@@ -77,8 +77,8 @@ shadows: clean and flawed scripted demonstrations, cubes of {", ".join(COLORS)},
 target of log p(True) is -4 (1 - simulator progress) for the instruction that is carried out and -4 for any
 other colour; clips are warped in time (static, paused, reversed, faster, slower, cut), so that neither the
 length of a clip nor its clock tells progress. {curriculum.align} steps of seeing colours,
-{curriculum.glances} on single moments, {curriculum.clips} on whole clips; {duration(result.seconds)} on two
-CPU cores; seed {seed}. Weights are stored in bfloat16.
+{curriculum.glances} on single moments, {curriculum.clips} on whole clips; {duration(result.seconds)} on a
+CPU; seed {seed}. Weights are stored in bfloat16.
 
 ## What it is not for
 

@@ -35,8 +35,8 @@ def do_demonstrations(config: Config, where: "Paths", results: dict[str, Result]
             root = _download(config)
     elif config.demonstrations.simulate and recorded_with(root) != fingerprint(config.demonstrations):
         raise InputError(
-            f"dataset.path {root}: was not recorded with these demonstrations settings; remove it to record anew, "
-            "choose another dataset.path, or set demonstrations.simulate false to use it as it is"
+            f"dataset.path {root}: was not recorded with these demonstrations settings; remove it to record "
+            "anew, choose another dataset.path, or set demonstrations.simulate false to use it as it is"
         )
     meta = load_meta(root)
     check_dataset(config, meta)
@@ -95,15 +95,22 @@ def do_scores(config: Config, where: "Paths | None", results: dict[str, Result])
 
 
 def score_only(config: Config) -> Result:
-    """Scores and progress of a dataset that is there already; the report of `do_scores` and `progress_file`."""
+    """Scores and progress of a dataset that is there; the report of `do_scores` and `progress_file`."""
     from rabc.pipeline import check_beforehand
+    from rabc.scoring.store import ScoreStore
 
     # Scoring never records: a folder that is not there is a mistake, or on the hub.
-    check_beforehand(replace(config, demonstrations=replace(config.demonstrations, simulate=False)))
+    check_beforehand(
+        replace(
+            config,
+            demonstrations=replace(config.demonstrations, simulate=False),
+            rollouts=replace(config.rollouts, episodes=0),
+        )
+    )
     root = Path(config.dataset.path)
     root = root if root.exists() else _download(config)
     report = do_scores(config, None, {"demonstrations": {"root": str(root)}})
-    store = _open_store(config, root, load_scorer(config.scorer, config.device))
+    store = ScoreStore.reopen(Path(report["store"]))
     return {**report, "progress_file": str(_write_progress(config, store))}
 
 
@@ -126,7 +133,7 @@ def do_weights(config: Config, where: "Paths", results: dict[str, Result]) -> Re
     described = weights.summary(values)
     return {
         "scheme": settings.scheme,
-        **{name: value for name, value in asdict(described).items()},
+        **asdict(described),
         "progress_file": str(file),
         "weights_file": str(path),
         "files": [str(file), str(path)],

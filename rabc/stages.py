@@ -34,7 +34,7 @@ class Finished:
 
     result: Result
     seconds: float
-    """Wall-clock time it took when it ran, all sessions that finished it together."""
+    """Wall-clock time it took when it ran, with interrupted sessions; one that was killed leaves no time."""
     skipped: bool
     """It had been finished before."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from rabc.errors import InputError
+from rabc.hub import is_hub_id
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
@@ -49,7 +50,7 @@ def check_model(name: str) -> None:
     folder = Path(name)
     if folder.is_dir():
         _check_folder(folder)
-    elif _looks_like_folder(name):
+    elif not is_hub_id(name):
         raise InputError(f"scorer {name}: no such folder; check the path, or give a hub id")
 
 
@@ -87,14 +88,6 @@ def _from_pretrained(name: str, revision: str | None, dtype: str) -> tuple[Any, 
     model.eval()
     model.requires_grad_(False)
     return processor, model
-
-
-def _looks_like_folder(name: str) -> bool:
-    """Whether it is no hub id. Asking an unreachable hub takes a minute of retries before it fails."""
-    parts = Path(name).parts
-    return (
-        name.startswith((".", "/", "~")) or name.endswith("/") or len(parts) != 2 or Path(parts[0]).is_dir()
-    )
 
 
 def _check_folder(folder: Path) -> None:
