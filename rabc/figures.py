@@ -36,9 +36,15 @@ def plot_progress(demonstrations: Sequence[Demonstration], path: Path, pictures:
 
     figure: Any = Figure(figsize=(9, 3.1 * len(demonstrations)), layout="constrained", dpi=110)
     grid = figure.add_gridspec(2 * len(demonstrations), 1, height_ratios=[1, 2.2] * len(demonstrations))
+    curves = np.concatenate([shown.scores.log_prob_true for shown in demonstrations])
+    margin = 0.05 * float(np.ptp(curves)) + 0.05
+    limits = (
+        float(curves.min()) - margin,
+        float(curves.max()) + margin,
+    )  # one scale, or noise looks like progress
     for row, shown in enumerate(demonstrations):
         _strip(figure.add_subplot(grid[2 * row]), shown, pictures)
-        _curve(figure.add_subplot(grid[2 * row + 1]), shown)
+        _curve(figure.add_subplot(grid[2 * row + 1]), shown, limits)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 
@@ -50,7 +56,7 @@ def _strip(axes: Any, shown: Demonstration, pictures: int) -> None:
     axes.set_axis_off()
 
 
-def _curve(axes: Any, shown: Demonstration) -> None:
+def _curve(axes: Any, shown: Demonstration, limits: tuple[float, float]) -> None:
     seconds = (shown.scores.prefix_lengths - 1) / shown.fps
     axes.plot(
         seconds, shown.scores.log_prob_true, "o-", color=ORANGE, markersize=3.5, label="scorer: log p(True)"
@@ -58,11 +64,14 @@ def _curve(axes: Any, shown: Demonstration) -> None:
     axes.set_ylabel("log p(True), nats", color=ORANGE)
     axes.set_xlabel("time, s")
     axes.set_xlim(0, (len(shown.frames) - 1) / shown.fps)
-    low, high = axes.get_ylim()
+    marks: dict[int, list[str]] = {}
     for frame, name in shown.phases:
+        marks.setdefault(frame, []).append(name)
+    for frame, names in marks.items():
         axes.axvline(frame / shown.fps, color=GREY, linewidth=0.8, linestyle=":")
-        axes.text(frame / shown.fps, high, f" {name}", rotation=90, va="top", fontsize=8, color=GREY)
-    axes.set_ylim(low, high)
+        text = f" {', '.join(names)}"
+        axes.text(frame / shown.fps, limits[1], text, rotation=90, va="top", fontsize=8, color=GREY)
+    axes.set_ylim(*limits)
     if shown.truth is not None:
         right = axes.twinx()
         right.plot(np.arange(len(shown.truth)) / shown.fps, shown.truth, color=BLUE, linewidth=1.2)

@@ -20,7 +20,7 @@ def main(argv: Sequence[str]) -> None:
 
     from rabc import stage_work
     from rabc.errors import CheckFailed
-    from rabc.quiet import quiet_libraries
+    from rabc.quiet import no_library_bars, quiet_libraries
     from rabc.scorer_report import report
     from rabc.sim import seeds
     from rabc.sim.scorer_data import scorer_episodes
@@ -28,6 +28,7 @@ def main(argv: Sequence[str]) -> None:
     from rabc.terminal import table
 
     quiet_libraries()
+    no_library_bars()
     scorer = stage_work.load_scorer(command.config.scorer, command.config.device)
     folder = Path(command.extra["data"]) / "test"
     episodes = scorer_episodes(folder, seeds.SCORER_TEST, command.extra["episodes"], processes=2)

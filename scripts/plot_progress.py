@@ -19,11 +19,12 @@ def main(argv: Sequence[str]) -> None:
 
     from rabc import demonstration_figure, stage_work
     from rabc.errors import InputError
-    from rabc.quiet import quiet_libraries
+    from rabc.quiet import no_library_bars, quiet_libraries
     from rabc.sim.demonstrator import KINDS as ALL
     from rabc.sim.demonstrator import Kind
 
     quiet_libraries()
+    no_library_bars()
     wanted = [kind.strip() for kind in command.extra["kinds"].split(",")]
     unknown = [kind for kind in wanted if kind not in ALL]
     if unknown:

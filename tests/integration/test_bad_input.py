@@ -76,7 +76,9 @@ def test_an_unknown_key(command):
 
 
 def test_a_wrong_type(command):
-    assert_refused(command("train.py", "--trainer.max_steps", "many"), "trainer.max_steps", "many", "whole number")
+    assert_refused(
+        command("train.py", "--trainer.max_steps", "many"), "trainer.max_steps", "many", "whole number"
+    )
 
 
 def test_a_missing_dataset(command):
