@@ -41,7 +41,9 @@ TINY = PolicyConfig(
 )
 CONFIG = Config(
     policy=TINY,
-    trainer=TrainerConfig(max_steps=4, batch_size=4, warmup_steps=1, checkpoint_every=2, log_every=1),
+    trainer=TrainerConfig(
+        max_steps=4, batch_size=4, warmup_steps=1, checkpoint_every=2, log_every=1, precision="32-true"
+    ),
     device="cpu",
 )
 # Some frames are never drawn and the others count differently.
