@@ -84,6 +84,7 @@ def test_the_sidecar_knows_what_happened(recorded: Path):
     assert recorded_with(recorded) == fingerprint(CONFIG)
 
 
+@pytest.mark.slow
 def test_one_process_records_the_same_tables_as_two(recorded: Path, tmp_path: Path):
     record(dataclasses.replace(CONFIG, processes=1), tmp_path / "again")
     assert tables(tmp_path / "again") == tables(recorded)
