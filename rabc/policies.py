@@ -120,6 +120,7 @@ def act_config(config: PolicyConfig, meta: LeRobotDatasetMetadata, device: str) 
     settings = {"push_to_hub": False, **settings, **extra, "device": device}
     try:
         return ACTConfig(**settings, input_features=inputs, output_features=outputs)
+    # ACTConfig answers temporal ensembling with several action steps with a NotImplementedError of its own.
     except (TypeError, ValueError, NotImplementedError) as error:
         raise InputError(f"policy {config.type}: LeRobot rejects the settings: {error}") from error
 
