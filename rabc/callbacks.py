@@ -2,6 +2,7 @@
 
 import math
 import os
+import pickle
 import sys
 import time
 from collections import deque
@@ -15,6 +16,8 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from lightning.pytorch.loggers import TensorBoardLogger
 from numpy.typing import NDArray
+
+from rabc import weights
 
 _KEPT = 2
 
@@ -39,7 +42,7 @@ def last_good_checkpoint(folder: Path) -> Path | None:
     for path in checkpoint_files(folder):
         try:
             torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except (OSError, RuntimeError, ValueError, EOFError) as error:
+        except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             print(f"checkpoint {path}: cannot be read ({reason}), skipped", file=sys.stderr)
             continue
@@ -131,19 +134,23 @@ class Clock(Callback):
 
 
 class WeightHistogram(Callback):
-    """Puts the distribution of the sample weights into TensorBoard once."""
+    """Puts the distribution of the sample weights into TensorBoard, once at the first step of a training."""
 
-    def __init__(self, weights: NDArray[np.floating[Any]]) -> None:
+    def __init__(self, sample_weights: NDArray[np.floating[Any]]) -> None:
         """
         Args:
-            weights: (N,) weight of every frame.
+            sample_weights: (N,) weight of every frame.
         """
-        self._weights = weights
+        self._weights = sample_weights
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write it."""
-        if isinstance(trainer.logger, TensorBoardLogger):
-            trainer.logger.experiment.add_histogram("weights", self._weights, trainer.global_step)
+        """Write it, and the figures of the summary; a resumed training has them already."""
+        if trainer.global_step > 0 or not isinstance(trainer.logger, TensorBoardLogger):
+            return
+        board, described = trainer.logger.experiment, weights.summary(self._weights)
+        board.add_histogram("weights", self._weights, 0)
+        for name in ("effective_sample_size", "share_zero", "share_saturated"):
+            board.add_scalar(f"weights/{name}", getattr(described, name), 0)
 
 
 class TrainingBar(TQDMProgressBar):

@@ -31,7 +31,7 @@ class ChunkDataset:
         Raises:
             InputError: an episode is shorter than a chunk.
         """
-        check_chunk(table, chunk)
+        check_chunk(np.bincount(table.episode_index), chunk)
         self.table = table
         self.frames = frames
         self.chunk = chunk

@@ -1,10 +1,12 @@
 """Identity of a LeRobotDataset's content, by which everything derived from it is keyed."""
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rabc.errors import InputError
+from rabc.hashing import Stamp, file_hash, stamp
 
 if TYPE_CHECKING:
     from hashlib import _Hash as HASH  # pyright: ignore[reportPrivateUsage]
@@ -23,24 +25,29 @@ def fingerprint(root: Path) -> str:
     if not (root / "meta" / "info.json").is_file():
         raise InputError(f"dataset {root}: has no meta/info.json; give the folder of a LeRobotDataset v3")
     whole = [*root.glob("meta/*.json"), *root.glob("meta/**/*.parquet"), *root.glob("data/**/*.parquet")]
-    digest = hashlib.sha256()
     try:
-        for path in sorted(whole):
-            _add(digest, root, path)
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        for path in sorted(root.glob("videos/**/*.mp4")):
-            _add(digest, root, path)
-            with path.open("rb") as file:
-                digest.update(file.read(EDGE_BYTES))
-                file.seek(max(EDGE_BYTES, path.stat().st_size - EDGE_BYTES))
-                digest.update(file.read(EDGE_BYTES))
+        stamps = [tuple(map(stamp, sorted(paths))) for paths in (whole, root.glob("videos/**/*.mp4"))]
+        return _fingerprint(root.absolute(), *stamps)
     except OSError as error:
         raise InputError(f"dataset {root}: {error}; check the files' permissions") from error
+
+
+@lru_cache(maxsize=8)
+def _fingerprint(root: Path, whole: tuple[Stamp, ...], videos: tuple[Stamp, ...]) -> str:
+    digest = hashlib.sha256()
+    for file in whole:
+        _add(digest, root, file)
+        digest.update(file_hash(file.path))
+    for video in videos:
+        _add(digest, root, video)
+        with video.path.open("rb") as content:
+            digest.update(content.read(EDGE_BYTES))
+            content.seek(max(EDGE_BYTES, video.size - EDGE_BYTES))
+            digest.update(content.read(EDGE_BYTES))
     return digest.hexdigest()
 
 
-def _add(digest: "HASH", root: Path, path: Path) -> None:
+def _add(digest: "HASH", root: Path, file: Stamp) -> None:
     # Lengths in front keep two different lists of files from giving the same bytes.
-    name = path.relative_to(root).as_posix().encode()
-    digest.update(f"{len(name)}:{path.stat().st_size}:".encode() + name)
+    name = file.path.relative_to(root).as_posix().encode()
+    digest.update(f"{len(name)}:{file.size}:".encode() + name)

@@ -10,7 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 from rabc import progress
-from rabc.config import Config
+from rabc.config import Config, RolloutsConfig
+from rabc.errors import InputError
 from rabc.rollout import Rollout, RolloutJob, roll_outs, ticks_per_frame
 from rabc.scoring.base import PrefixScores, Scorer
 from rabc.sim import seeds
@@ -39,25 +40,39 @@ def evaluate(config: Config, policy_folder: Path, scorer: Scorer, folder: Path) 
     settings = config.rollouts
     wanted = seeds.seed_range(seeds.ROLLOUTS, settings.first_seed, settings.episodes)
     file = folder / "rollouts.jsonl"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"rollouts {folder}: cannot be written ({error.strerror}); check space and permissions"
+        ) from error
     finished = read_rollouts(file)
     rate = ticks_per_frame(float(scorer.identity["sample_fps"]))
+    to_film = unfilmed(settings, folder)
+    # A rollout that is kept but was not filmed is played again for its video alone.
     jobs = [
-        RolloutJob(policy_folder.absolute(), seed, settings.max_ticks, config.scorer.camera, rate)
+        RolloutJob(policy_folder.absolute(), seed, settings.max_ticks, config.scorer.cameras[0], rate)
         for seed in wanted
-        if seed not in finished
+        if seed not in finished or seed in to_film
     ]
     with tqdm(total=len(wanted), initial=len(wanted) - len(jobs), desc="rollouts", unit="rollout") as bar:
         for rollout in roll_outs(jobs, settings.processes):
             scores = scorer.score(rollout.frames, Scene().instruction, FPS / rate, config.scorer.num_prefixes)
-            if rollout.seed - wanted[0] < settings.videos:
+            if rollout.seed in to_film:
                 _film(folder, rollout, scores, FPS / rate)
-            finished[rollout.seed] = scored = _scored(rollout, scores)
-            _append(file, scored)
+            if rollout.seed not in finished:
+                finished[rollout.seed] = _scored(rollout, scores)
+                _append(file, finished[rollout.seed])
             bar.update()
             lifted = sum(finished[seed].success for seed in wanted if seed in finished)
             bar.set_postfix_str(f"{lifted} lifted")
     return figures([finished[seed] for seed in wanted], folder)
+
+
+def unfilmed(settings: RolloutsConfig, folder: Path) -> list[int]:
+    """Seeds of the rollouts that should have a video in `folder` and have none."""
+    wanted = seeds.seed_range(seeds.ROLLOUTS, settings.first_seed, settings.episodes)
+    return [seed for seed in wanted[: settings.videos] if not list(folder.glob(f"rollout-{seed}-*.mp4"))]
 
 
 def figures(rollouts: list[ScoredRollout], folder: Path) -> dict[str, Any]:
@@ -74,7 +89,7 @@ def figures(rollouts: list[ScoredRollout], folder: Path) -> dict[str, Any]:
         "mean_closest_m": round(float(np.mean([rollout.closest_m for rollout in rollouts])), 4),
         "first_seed": rollouts[0].seed,
         "rollouts_file": str(folder / "rollouts.jsonl"),
-        "videos": sorted(str(path) for path in folder.glob("*.mp4")),
+        "videos": sorted(str(path) for path in folder.glob("rollout-*.mp4")),
         "files": [str(folder / "rollouts.jsonl")],
     }
 
@@ -83,16 +98,24 @@ def read_rollouts(file: Path) -> dict[int, ScoredRollout]:
     """Finished rollouts by seed; a line torn by a kill is left out and will be played again."""
     if not file.exists():
         return {}
-    lines = file.read_bytes()
-    whole = lines[: lines.rfind(b"\n") + 1]
-    if len(whole) < len(lines):
-        os.truncate(file, len(whole))
+    try:
+        lines = file.read_bytes()
+        whole = lines[: lines.rfind(b"\n") + 1]
+        if len(whole) < len(lines):
+            os.truncate(file, len(whole))
+    except OSError as error:
+        raise InputError(f"rollouts {file}: cannot be read ({error.strerror}); check permissions") from error
     found: dict[int, ScoredRollout] = {}
-    for line in whole.splitlines():
-        record = json.loads(line)
-        for name in ("prefix_lengths", "log_prob_true"):
-            record[name] = tuple(record[name])
-        found[record["seed"]] = ScoredRollout(**record)
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            record = json.loads(line)
+            for name in ("prefix_lengths", "log_prob_true"):
+                record[name] = tuple(record[name])
+            found[record["seed"]] = ScoredRollout(**record)
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"rollouts {file}: line {number} is damaged; delete the file to play them again"
+            ) from error
     return found
 
 
@@ -109,10 +132,15 @@ def _scored(rollout: Rollout, scores: PrefixScores) -> ScoredRollout:
 
 
 def _append(file: Path, rollout: ScoredRollout) -> None:
-    with file.open("a") as out:
-        out.write(json.dumps(asdict(rollout)) + "\n")
-        out.flush()
-        os.fsync(out.fileno())
+    try:
+        with file.open("a") as out:
+            out.write(json.dumps(asdict(rollout)) + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+    except OSError as error:
+        raise InputError(
+            f"rollouts {file}: cannot be written ({error.strerror}); check space and permissions"
+        ) from error
 
 
 def _film(folder: Path, rollout: Rollout, scores: PrefixScores, fps: float) -> None:

@@ -1,8 +1,6 @@
 """Leaves a policy as a LeRobot folder that LeRobot loads without us."""
 
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,8 @@ from lerobot.optim.schedulers import CosineAnnealingWithWarmupSchedulerConfig
 from lerobot.policies.act.modeling_act import ACTPolicy
 from lerobot.processor import PolicyAction, PolicyProcessorPipeline
 
+from rabc.atomic import whole_folder
 from rabc.config import Config
-from rabc.errors import InputError
 
 
 def export(
@@ -24,7 +22,6 @@ def export(
     preprocessor: PolicyProcessorPipeline[dict[str, Any], dict[str, Any]],
     postprocessor: PolicyProcessorPipeline[PolicyAction, PolicyAction],
     folder: Path,
-    card: str,
     train_config: dict[str, Any],
 ) -> Path:
     """Write `pretrained_model` with everything `lerobot-rollout` and `from_pretrained` read.
@@ -36,7 +33,6 @@ def export(
         preprocessor: its preprocessor, with the dataset's statistics.
         postprocessor: its postprocessor.
         folder: the target, by custom named `pretrained_model`.
-        card: text of the model card, Markdown.
         train_config: content of `train_config.json` (see `lerobot_train_config`).
 
     Returns:
@@ -45,25 +41,11 @@ def export(
     Raises:
         InputError: the folder cannot be written.
     """
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with whole_folder(folder) as partial:
         policy.save_pretrained(partial)
         preprocessor.save_pretrained(partial)
         postprocessor.save_pretrained(partial)
         (partial / "train_config.json").write_text(json.dumps(train_config, indent=4) + "\n")
-        (partial / "README.md").write_text(card)
-        if folder.exists():
-            folder.rename(old)
-        partial.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise InputError(
-            f"policy folder {folder}: cannot be written ({error}); check space and permissions"
-        ) from error
     return folder
 
 

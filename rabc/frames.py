@@ -7,8 +7,9 @@ lossless (JPEG caches cost policy quality) and at the dataset's own resolution.
 import io
 import os
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -18,33 +19,28 @@ import pyarrow.parquet as pq
 from av.error import FFmpegError
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.datasets.video_utils import decode_video_frames
-from lerobot.utils.constants import HF_LEROBOT_HOME
 from lerobot.utils.import_utils import get_safe_default_video_backend
 from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
 from rabc.errors import InputError
+from rabc.hub import derived_folder
 
 # LeRobotDataset's own default: how far a decoded frame may be from its timestamp, seconds.
 _TOLERANCE = 1e-4
+# Episodes that are decoded or waiting to be written at a time.
+_AHEAD = 2 * (os.cpu_count() or 1)
 
 
 def cache_folder(root: Path, fingerprint: str) -> Path:
     """Where the frames of a dataset are cached.
 
-    Beside the dataset; for a hub dataset in the user's cache, because the hub's snapshots are shared.
-
     Args:
         root: dataset folder.
         fingerprint: hexadecimal content hash of the dataset.
     """
-    root = root.resolve()
-    if root.is_relative_to(Path(HF_LEROBOT_HOME).resolve()):
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rabc"
-    else:
-        base = root / ".rabc"
-    return base / "frames" / fingerprint[:16]
+    return derived_folder(root) / "frames" / fingerprint[:16]
 
 
 def cached_frames(
@@ -135,7 +131,7 @@ def _build_camera(
         )
         # Decoding releases the GIL, so threads use all cores.
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            decoded = pool.map(partial(decode, meta, camera), range(meta.total_episodes))
+            decoded = _in_order(pool, partial(decode, meta, camera), meta.total_episodes)
             for start, images in _placed(meta, decoded):
                 if images.shape[1:] != shape[1:]:
                     raise InputError(
@@ -152,6 +148,17 @@ def _build_camera(
 
 def _episode(meta: LeRobotDatasetMetadata, episode: int) -> dict[str, Any]:
     return cast(Any, meta.episodes)[episode]
+
+
+def _in_order[T](pool: ThreadPoolExecutor, function: Callable[[int], T], count: int) -> Iterator[T]:
+    """`function` of 0 ... count - 1, in order; few of the results are in memory at any time."""
+    pending: deque[Future[T]] = deque()
+    for number in range(count):
+        pending.append(pool.submit(function, number))
+        if len(pending) >= _AHEAD:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
 
 
 def _placed(

@@ -147,7 +147,11 @@ class WeightedPolicy(LightningModule):
         self.log("learning_rate", float(optimizer.param_groups[0]["lr"]))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW with linear warm-up and cosine decay; one learning rate for backbone and rest, as LeRobot."""
+        """AdamW with linear warm-up and cosine decay, at one learning rate for all.
+
+        LeRobot's ACT preset gives the backbone a rate of its own (`optimizer_lr_backbone`), which here would
+        leave a backbone without pretrained weights behind.
+        """
         settings = self._settings
         optimizer = torch.optim.AdamW(
             [parameter for parameter in self.policy.parameters() if parameter.requires_grad],

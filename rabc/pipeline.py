@@ -3,20 +3,26 @@
 Every stage reads what the one before left on disk and is skipped when nothing it depends on changed.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from rabc import stages
 from rabc.config import Config
 from rabc.costs import cost_table
 from rabc.errors import InputError
+from rabc.frame_weights import foreign_file
+from rabc.hashing import file_hash
 from rabc.hub import is_hub_id
 from rabc.stages import Inputs, Result, Stages
 from rabc.terminal import table
 
 STAGES = ("demonstrations", "scores", "weights", "training", "rollouts")
-# Changing these changes nothing that a stage makes.
+# Changing these changes nothing that a stage makes. More `videos` are filmed without playing the rest again.
 _FREE = {"processes", "threads", "log_every", "checkpoint_every", "simulate", "videos"}
+# Stages that the verdict on the scores decides about; what comes after depends on the weights alone.
+_JUDGED = ("scores", "weights")
 
 
 @dataclass(frozen=True)
@@ -44,23 +50,29 @@ def run(config: Config, dry_run: bool = False) -> None:
         print(describe(config))
         return
     from rabc import stage_work
+    from rabc.dataset_source import check_dataset
     from rabc.quiet import no_library_bars
-    from rabc.summary import print_summary, write_summary
+    from rabc.summary import print_summary, write_model_card, write_summary
 
     no_library_bars()
     where = paths(config)
     markers = Stages(where.outputs / "stages")
     stages.write_json(where.outputs / "config.json", asdict(config))
     finished: dict[str, stages.Finished] = {}
+    results: dict[str, Result] = {}
     for name in STAGES:
         work = getattr(stage_work, f"do_{name}")
-        results = {earlier: stage.result for earlier, stage in finished.items()}
         finished[name] = markers.run(
             name,
-            inputs(config, name),
-            lambda work=work, results=results: work(config, where, results),
-            _outputs,
+            inputs(config, name, results),
+            lambda work=work: work(config, where, results),
+            partial(lost, config, name, results),
         )
+        results[name] = finished[name].result
+        if name == "demonstrations" and finished[name].skipped:
+            # What was sound for another chunk, camera or policy need not be for this one.
+            check_dataset(config, Path(results[name]["root"]))
+    write_model_card(config, where, results)
     summary = write_summary(config, where, finished)
     print_summary(summary)
 
@@ -69,55 +81,110 @@ def describe(config: Config) -> str:
     """Table of the stages: what is done, what is stale and why, what the rest will cost."""
     markers = Stages(paths(config).outputs / "stages")
     rows: list[list[str]] = []
+    results: dict[str, Result] = {}
     waiting = ""
     for name in STAGES:
         if waiting:
             rows.append([name, "to do", f"after {waiting}"])
             continue
-        state = markers.state(name, inputs(config, name), _outputs)
+        state = markers.state(name, inputs(config, name, results), partial(lost, config, name, results))
         rows.append([name, state.status, state.reason])
-        if state.status != "done":
+        if state.status == "done":
+            results[name] = markers.result(name)
+        else:
             waiting = name
     unfinished = [row[0] for row in rows if row[1] != "done"]
     return table(rows, ["stage", "state", "why"]) + "\n\n" + cost_table(config, unfinished)
 
 
-def inputs(config: Config, stage: str) -> Inputs:
-    """Everything the result of `stage` depends on, flat: the settings of it and of all stages before it."""
+def inputs(config: Config, stage: str, results: Mapping[str, Result]) -> Inputs:
+    """Everything the result of `stage` depends on, flat.
+
+    The settings of it and of all stages before it, as this machine resolves them, and the content of what it
+    reads, from the results of the stages before.
+    """
+    from rabc import device
+
+    foreign = foreign_file(config.weights)
     sections = {
         "demonstrations": ["dataset", "demonstrations"],
-        "scores": ["scorer"],
+        "scores": [] if foreign else ["scorer", "diagnostics"],
         "weights": ["weights"],
         "training": ["policy", "trainer", "seed"],
-        "rollouts": ["rollouts"],
+        "rollouts": ["rollouts", *(["scorer"] if foreign else [])],
     }
     facts: Inputs = {}
+    resolved = device.resolve_device(config.device)
     for name in STAGES[: STAGES.index(stage) + 1]:
         if name == "scores":
-            facts["dataset.content"] = _dataset_content(config)
-            facts["scorer.content"] = _scorer_content(config)
+            facts["dataset.content"] = results["demonstrations"]["content"]
+            facts["weights.length_bias"] = config.weights.length_bias
+            facts["scores.replaced_by"] = foreign
         elif name == "weights":
             facts["policy.chunk_size"] = config.policy.chunk_size
+            facts["scores.replacement"] = None if foreign is None else file_hash(Path(foreign)).hex()
         for section in sections[name]:
             if section == "demonstrations" and not config.demonstrations.simulate:
+                continue
+            if section == "diagnostics" and stage not in _JUDGED:
                 continue
             value = getattr(config, section)
             if section == "seed":
                 facts["seed"] = value
             else:
                 facts.update({f"{section}.{k}": v for k, v in asdict(value).items() if k not in _FREE})
+            if section == "scorer":
+                facts["scorer.content"] = _scorer_content(config)
+                facts["scorer.dtype"] = device.resolve_dtype(config.scorer.dtype, resolved)
+        if name == "weights" and stage not in _JUDGED:
+            del facts["weights.accept_poor_scorer"]
+        if name == "training":
+            facts["trainer.precision"] = device.resolve_precision(config.trainer.precision, resolved)
+        elif name == "rollouts":
+            facts["policy.content"] = results["training"]["content"]
     return facts
+
+
+def lost(config: Config, stage: str, results: Mapping[str, Result], result: Result) -> str:
+    """What of a finished stage's `result` is gone or was changed since; empty when all is as it was left.
+
+    results: of the stages before.
+    """
+    from rabc.dataset_fingerprint import fingerprint
+    from rabc.scoring.loading import folder_hash
+
+    gone = [path for path in result.get("files", []) if not Path(path).exists()]
+    if gone:
+        return f"{gone[0]} is gone"
+    if stage == "demonstrations" and fingerprint(Path(result["root"])) != result.get("content"):
+        return f"{result['root']} has changed"
+    if stage == "scores" and "store" in result:
+        from rabc.scoring.store import ScoreStore
+
+        missing = ScoreStore.reopen(Path(result["store"])).missing(
+            range(results["demonstrations"]["episodes"])
+        )
+        return f"episode {missing[0]} has no scores any more" if missing else ""
+    if stage == "training" and folder_hash(Path(result["policy_folder"])) != result.get("content"):
+        return f"{result['policy_folder']} has changed"
+    if stage == "rollouts" and config.rollouts.episodes:
+        from rabc.evaluation import unfilmed
+
+        seeds = unfilmed(config.rollouts, Path(result["rollouts_file"]).parent)
+        return f"the video of rollout {seeds[0]} is not there" if seeds else ""
+    return ""
 
 
 def check_beforehand(config: Config) -> None:
     """Find now what would else fail after minutes of work.
 
-    Raises InputError for a missing dataset or scorer, a folder that cannot be written, rollouts that the
-    simulation cannot play.
+    Raises InputError for a missing dataset or scorer, a dataset that was recorded with other settings, a
+    folder that cannot be written, a machine that cannot draw, rollouts that the simulation cannot play.
     """
     from rabc.scoring.loading import check_model
     from rabc.sim import seeds
-    from rabc.sim.environment import CAMERAS
+    from rabc.sim.environment import CAMERAS, check_rendering
+    from rabc.sim.recorder import check_recorded_with
 
     where = paths(config)
     for folder in (where.outputs, where.policy.parent):
@@ -130,12 +197,22 @@ def check_beforehand(config: Config) -> None:
         )
     if not root.exists() and config.demonstrations.simulate:
         check_writable(root.parent)
-    check_model(config.scorer.model)
+    elif config.demonstrations.simulate:
+        check_recorded_with(config.demonstrations, root)
+    foreign = foreign_file(config.weights)
+    if foreign is not None and not Path(foreign).is_file():
+        raise InputError(f"weights file {foreign}: no such file; check the path")
+    if foreign is None or config.rollouts.episodes:
+        check_model(config.scorer.model)
+    to_record = config.demonstrations.simulate and not root.exists()
+    to_play = config.rollouts.episodes > 0 and not (where.outputs / "stages" / "rollouts.json").exists()
+    if to_record or to_play:
+        check_rendering()
     if config.rollouts.episodes:
         seeds.seed_range(seeds.ROLLOUTS, config.rollouts.first_seed, config.rollouts.episodes)
-        if config.scorer.camera not in CAMERAS:
+        if config.scorer.cameras[0] not in CAMERAS:
             raise InputError(
-                f"scorer.camera {config.scorer.camera}: the simulation has only {', '.join(CAMERAS)}, so "
+                f"scorer.camera {config.scorer.cameras[0]}: the simulation has only {', '.join(CAMERAS)}, so "
                 "rollouts cannot be scored; choose one of these or set rollouts.episodes 0"
             )
     if config.demonstrations.simulate:
@@ -155,17 +232,6 @@ def check_writable(folder: Path) -> None:
         raise InputError(
             f"folder {folder}: cannot be written ({nearest} is not a writable folder); choose another place"
         )
-
-
-def _outputs(result: Result) -> list[Path]:
-    return [Path(path) for path in result.get("files", [])]
-
-
-def _dataset_content(config: Config) -> str:
-    from rabc.dataset_fingerprint import fingerprint
-
-    root = Path(config.dataset.path)
-    return fingerprint(root) if root.exists() else f"{config.dataset.path}@{config.dataset.revision}"
 
 
 def _scorer_content(config: Config) -> str:

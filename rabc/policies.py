@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from lerobot.configs import FeatureType, NormalizationMode, PolicyFeature
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.policies.act.configuration_act import ACTConfig
@@ -42,21 +41,6 @@ class PolicyParts:
     """Dataset units -> normalised units, batch dimension, device."""
     postprocessor: PolicyProcessorPipeline[PolicyAction, PolicyAction]
     """Normalised actions -> dataset units, on the CPU."""
-
-
-def resolve_device(device: str) -> str:
-    """The torch device that `device` (auto, cpu, cuda, mps) stands for on this machine.
-
-    Raises:
-        InputError: the device was asked for by name and is not there.
-    """
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if device == "auto":
-        return next(name for name, there in available.items() if there)
-    if not available.get(device, False):
-        there = ", ".join(name for name, is_there in available.items() if is_there)
-        raise InputError(f"device {device}: not available here; use one of: {there}, auto")
-    return device
 
 
 def build_policy(config: PolicyConfig, meta: LeRobotDatasetMetadata, device: str = "cpu") -> PolicyParts:

@@ -6,17 +6,19 @@ The file appears only when the stage is whole, so a killed run begins at the sta
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rabc.atomic import whole_file
 from rabc.errors import InputError
 
 Inputs = dict[str, Any]
 Result = dict[str, Any]
+Lost = Callable[[Result], str]
+"""Says what of a finished stage's result is gone or was changed since; empty when all is as it was left."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class Stages:
 
     folder: Path
 
-    def state(self, name: str, inputs: Inputs, outputs: Callable[[Result], list[Path]]) -> StageState:
-        """Compare `inputs` (flat, JSON values) with those the stage was finished with; look for its files."""
+    def state(self, name: str, inputs: Inputs, lost: Lost) -> StageState:
+        """Compare `inputs` (flat, JSON values) with those the stage was finished with; ask what is lost."""
         marker = self._read(name)
         if marker is None:
             return StageState(name, "to do", "not finished yet")
@@ -62,16 +64,14 @@ class Stages:
             return StageState(
                 name, "stale", f"{first}: {marker['inputs'].get(first)} -> {inputs[first]}{more}"
             )
-        gone = [path for path in outputs(marker["result"]) if not path.exists()]
-        if gone:
-            return StageState(name, "stale", f"{gone[0]} is gone")
+        reason = lost(marker["result"])
+        if reason:
+            return StageState(name, "stale", reason)
         return StageState(name, "done", f"took {duration(marker['seconds'])}")
 
-    def run(
-        self, name: str, inputs: Inputs, work: Callable[[], Result], outputs: Callable[[Result], list[Path]]
-    ) -> Finished:
+    def run(self, name: str, inputs: Inputs, work: Callable[[], Result], lost: Lost) -> Finished:
         """The result of the stage: from its marker if that is current, else by doing the work."""
-        state = self.state(name, inputs, outputs)
+        state = self.state(name, inputs, lost)
         if state.status == "done":
             print(f"{name}: done before ({state.reason})")
             marker = self._read(name)
@@ -87,6 +87,12 @@ class Stages:
         write_json(self._path(name), {"inputs": inputs, "result": result, "seconds": round(seconds, 1)})
         self._clock(name).unlink(missing_ok=True)
         return Finished(result, seconds, skipped=False)
+
+    def result(self, name: str) -> Result:
+        """The result of a stage that is done."""
+        marker = self._read(name)
+        assert marker is not None
+        return marker["result"]
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
@@ -131,15 +137,8 @@ class _Clock:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON at once or not at all. Raises InputError where the folder cannot be written."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as partial:
         partial.write_text(json.dumps(content, indent=2) + "\n")
-        partial.replace(path)
-    except OSError as error:
-        raise InputError(
-            f"file {path}: cannot be written ({error.strerror}); check space and permissions"
-        ) from error
 
 
 def duration(seconds: float) -> str:

@@ -94,26 +94,28 @@ def read_frames(meta: LeRobotDatasetMetadata, features: list[str]) -> FrameTable
     )
 
 
-def check_chunk(table: FrameTable, chunk: int) -> None:
+def check_chunk(lengths: NDArray[np.int64], chunk: int) -> None:
     """Raise InputError when an episode has fewer frames than a chunk.
 
     LeRobot would pad such episodes; most of what the policy sees of them would be padding.
 
     Args:
-        table: frames of the dataset.
+        lengths: (E,) frames of each episode.
         chunk: actions per query, control ticks.
     """
-    episodes, lengths = np.unique(table.episode_index, return_counts=True)
-    short = lengths < chunk
-    if short.any():
-        named = ", ".join(
-            f"{e} ({n} frames)" for e, n in list(zip(episodes[short], lengths[short], strict=True))[:5]
-        )
-        more = f" and {short.sum() - 5} more" if short.sum() > 5 else ""
+    short = np.flatnonzero(lengths < chunk)
+    if len(short):
+        named = ", ".join(f"{episode} ({lengths[episode]} frames)" for episode in short[:5])
+        more = f" and {len(short) - 5} more" if len(short) > 5 else ""
         raise InputError(
             f"episode {named}{more}: shorter than a chunk of {chunk}; set policy.chunk_size to at most "
             f"{lengths.min()} or remove the episodes"
         )
+
+
+def episode_lengths(meta: LeRobotDatasetMetadata) -> NDArray[np.int64]:
+    """(E,) frames of each episode, from the metadata alone."""
+    return np.asarray(cast(Any, meta.episodes)["length"], np.int64)
 
 
 def _check_files(root: Path) -> None:

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -30,11 +29,14 @@ from rabc.callbacks import (
 from rabc.config import Config
 from rabc.data import BatchOrder, ChunkDataModule, ChunkDataset
 from rabc.dataset_fingerprint import fingerprint
+from rabc.device import resolve_device, resolve_precision
 from rabc.errors import CheckFailed, InputError
 from rabc.frames import cache_folder, cached_frames
 from rabc.module import WeightedPolicy
-from rabc.policies import PolicyParts, build_policy, resolve_device, stock_policy
+from rabc.policies import PolicyParts, build_policy, stock_policy
+from rabc.stages import write_json
 from rabc.tables import load_meta, read_frames
+from rabc.weights import normalise
 
 # Settings that do not change what is learned.
 _FREE = ("checkpoint_every", "log_every", "threads")
@@ -82,11 +84,15 @@ def train(
     device = resolve_device(config.device)
     weights, drawable = drawable_weights(weights, meta.total_frames)
     version = fingerprint(meta.root)
-    _claim(folder, identity(config, version, weights))
+    _claim(folder, identity(config, version, weights, device))
     if config.trainer.threads > 0:
         torch.set_num_threads(config.trainer.threads)
     torch.manual_seed(config.seed)
     parts = build_policy(config.policy, meta, device)
+    # LeRobot's preset gives the backbone a rate of its own; the folder states the one rate that is used here.
+    act = parts.policy.config
+    act.optimizer_lr = act.optimizer_lr_backbone = config.trainer.lr
+    act.optimizer_weight_decay = config.trainer.weight_decay
     module = WeightedPolicy(parts, weights, config.trainer, config.seed, config.policy.batch_norm == "live")
     checkpoint = last_good_checkpoint(folder / "checkpoints")
     if checkpoint is None or checkpoint_step(checkpoint) < config.trainer.max_steps:
@@ -131,7 +137,7 @@ def _fit(
                 folder,
                 name="",
                 version="tensorboard",
-                purge_step=checkpoint_step(checkpoint) if checkpoint else None,
+                purge_step=checkpoint_step(checkpoint) if checkpoint else 0,
             ),
             log_every_n_steps=config.trainer.log_every,
             callbacks=callbacks,
@@ -139,20 +145,6 @@ def _fit(
             enable_model_summary=False,
         )
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-
-
-def resolve_precision(precision: str, device: str) -> Any:
-    """The Lightning precision that `precision` (auto, 32-true, bf16-mixed) stands for on a device.
-
-    bfloat16 is 1.5 times as fast where the processor computes in it, and slower where it is emulated.
-    """
-    if precision != "auto":
-        return precision
-    native = {
-        "cuda": torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False),
-        "cpu": torch.cpu._is_avx512_bf16_supported(),  # pyright: ignore[reportPrivateUsage]
-    }
-    return "bf16-mixed" if native.get(device, False) else "32-true"
 
 
 def _finished(config: Config, module: WeightedPolicy, folder: Path) -> TrainingResult:
@@ -199,21 +191,20 @@ def drawable_weights(
             f"weight {weights[bad[0]]} of frame {bad[0]}: not a non-negative number ({len(bad)} such "
             "frames); score and weight every episode"
         )
-    drawable = np.flatnonzero(weights > 0)
-    if len(drawable) == 0:
-        raise InputError("weights 0: every frame has weight 0; choose another weights.scheme")
-    return (weights / weights[drawable].mean()).astype(np.float32), drawable
+    return normalise(weights).astype(np.float32), np.flatnonzero(weights > 0)
 
 
-def identity(config: Config, dataset: str, weights: NDArray[np.floating[Any]]) -> dict[str, Any]:
+def identity(config: Config, dataset: str, weights: NDArray[np.floating[Any]], device: str) -> dict[str, Any]:
     """Everything the trained weights depend on, as plain JSON values.
 
     Args:
         config: the run's configuration.
         dataset: its fingerprint.
         weights: (N,) weight of every frame.
+        device: the torch device, which decides what precision `auto` is.
     """
     trainer = {k: v for k, v in dataclasses.asdict(config.trainer).items() if k not in _FREE}
+    trainer["precision"] = resolve_precision(config.trainer.precision, device)
     return {
         "seed": config.seed,
         "policy": dataclasses.asdict(config.policy),
@@ -236,14 +227,11 @@ def _claim(folder: Path, wanted: dict[str, Any]) -> None:
                     "another run name"
                 )
             return
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(wanted, indent=2) + "\n")
-        os.replace(partial, path)
     except (OSError, ValueError) as error:
         raise InputError(
             f"folder {folder}: cannot be used ({error}); check its permissions and content"
         ) from error
+    write_json(path, wanted)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -36,11 +36,7 @@ def main(argv: Sequence[str]) -> None:
     rows = [
         [what, value, wanted, "yes" if holds else "NO"] for what, value, wanted, holds in measured.checks()
     ]
-    rows += [
-        ["VOC, all demonstrations", f"{measured.voc_all:.3f}", "", ""],
-        ["VOC, static video", f"{measured.static_voc:.3f}", "", ""],
-        ["mean error of progress", f"{measured.progress_error:.3f}", "", ""],
-    ]
+    rows += [[what, value, "", ""] for what, value in measured.more()]
     print(table(rows, [f"{measured.episodes} held-out demonstrations", "measured", "required", "holds"]))
     if command.extra["json"]:
         write_json(Path(command.extra["json"]), asdict(measured))

@@ -10,29 +10,13 @@ RUNS = cli.Argument("runs", str, "so101_pick", "Names of finished runs, comma-se
 def main(argv: Sequence[str]) -> None:
     """Parses `argv` and prints the table."""
     command = cli.parse(argv, __doc__, sections=(), extra=[RUNS])
-    import json
     from pathlib import Path
 
-    from rabc.errors import InputError
-    from rabc.stats import proportion
+    from rabc.pool import pooled, read_run
     from rabc.terminal import table
 
-    rows: list[list[str]] = []
-    lifted = trials = 0
-    for run in command.extra["runs"].split(","):
-        path = Path("outputs") / run / "summary.json"
-        if not path.exists():
-            raise InputError(f"run {run}: has no {path}; finish it with scripts/train.py --run {run}")
-        summary = json.loads(path.read_text())
-        if not summary["rollouts"]["episodes"]:
-            raise InputError(f"run {run}: has no rollouts; run it with --rollouts.episodes 100")
-        success = summary["rollouts"]["success"]
-        rows.append(
-            [run, str(summary["config"]["seed"]), str(proportion(success["successes"], success["trials"]))]
-        )
-        lifted, trials = lifted + success["successes"], trials + success["trials"]
-    rows.append(["together", "", str(proportion(lifted, trials))])
-    print(table(rows, ["run", "seed", "lifted"]))
+    runs = [read_run(run.strip(), Path("outputs")) for run in command.extra["runs"].split(",")]
+    print(table(pooled(runs), ["run", "seed", "lifted"]))
 
 
 if __name__ == "__main__":

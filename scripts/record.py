@@ -13,8 +13,10 @@ def main(argv: Sequence[str]) -> None:
     command = cli.parse(argv, __doc__, sections=("dataset", "demonstrations"))
     from pathlib import Path
 
+    from rabc.sim.environment import check_rendering
     from rabc.sim.recorder import record
 
+    check_rendering()
     root = Path(command.config.dataset.path)
     record(command.config.demonstrations, root)
     print(f"recorded {command.config.demonstrations.episodes} episodes: {root}")

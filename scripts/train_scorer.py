@@ -1,13 +1,16 @@
-"""Trains the small scorer on simulated demonstrations and writes it to `scorer.model`.
+"""Trains the small scorer on simulated demonstrations and writes it to the folder `output`.
 
-Minutes on two cores: simulates episodes with many cube colours, trains, measures on held-out episodes and
-writes the model card. A killed training goes on where it stopped.
+About forty minutes on two cores: simulates episodes with many cube colours, trains, measures on held-out
+episodes and writes the model card. A killed training goes on where it stopped.
 """
 
 from collections.abc import Sequence
 
 from rabc import cli
 
+OUTPUT = cli.Argument(
+    "output", str, None, "Folder for the scorer: a new one, or one with a scorer to replace. Required."
+)
 EPISODES = cli.Argument("episodes", int, 800, "Simulated episodes to train on.")
 DATA = cli.Argument("data", str, "data/so101_scorer", "Folder for simulated episodes, made when missing.")
 THREADS = cli.Argument("threads", int, 0, "CPU threads for torch; 0: its default.")
@@ -21,8 +24,12 @@ CLIPS = cli.Argument("clip_steps", int, 800, "Steps on whole clips.")
 
 def main(argv: Sequence[str]) -> None:
     """Parses `argv`, trains, measures and writes."""
-    extra = [EPISODES, DATA, THREADS, TEST, ALIGN, GLANCES, CLIPS]
-    command = cli.parse(argv, __doc__, sections=("scorer", "seed"), extra=extra)
+    extra = [OUTPUT, EPISODES, DATA, THREADS, TEST, ALIGN, GLANCES, CLIPS]
+    command = cli.parse(argv, __doc__, sections=("seed",), extra=extra)
+    from rabc.errors import InputError
+
+    if not command.extra["output"]:
+        raise InputError("--output: missing; name the folder for the scorer, e.g. --output outputs/my-scorer")
     from rabc.quiet import no_library_bars, quiet_libraries
 
     quiet_libraries()
@@ -35,7 +42,7 @@ def main(argv: Sequence[str]) -> None:
     asked = command.extra
     curriculum = Curriculum(asked["align_steps"], asked["glance_steps"], asked["clip_steps"])
     make_scorer(
-        Path(command.config.scorer.model), Path(asked["data"]), asked["episodes"], asked["test_episodes"],
+        Path(asked["output"]), Path(asked["data"]), asked["episodes"], asked["test_episodes"],
         curriculum, command.config.seed, asked["threads"],
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ cross this boundary as a LeRobot recording has them: five joints in degrees, the
 0-100 (so101-nexus's own conversion).
 """
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_ro
 COLORS = ("red", "green", "blue", "purple", "orange", "white")
 """Cube colours a scene may hold; the default task uses the first."""
 
+INSTRUCTION = "Pick up the {color} cube."
+"""The task as the policy and the scorer read it (so101-nexus's wording)."""
 # The cube spawns around the pan axis, where the arm reaches it from above.
 PAN_AXIS = np.array([0.0388353, 0.0])
 SPAWN_RADIUS_M = (0.20, 0.28)
@@ -46,8 +49,8 @@ class Scene:
 
     @property
     def instruction(self) -> str:
-        """The task as the policy and the scorer read it (so101-nexus's wording)."""
-        return f"Pick up the {self.color} cube."
+        """INSTRUCTION for this scene's cube."""
+        return INSTRUCTION.format(color=self.color)
 
 
 @dataclass(frozen=True)
@@ -216,3 +219,18 @@ class Simulator:
             self._renderer.close()
             self._renderer = None
         self._env.close()
+
+
+def check_rendering() -> None:
+    """Raise InputError unless MuJoCo can draw on this machine; takes about a second."""
+    library = os.environ.get("MUJOCO_GL", "its default")
+    try:
+        import mujoco
+
+        mujoco.Renderer(mujoco.MjModel.from_xml_string("<mujoco/>"), 16, 16).close()  # pyright: ignore[reportAttributeAccessIssue]
+    except Exception as error:  # every OpenGL library fails in a way of its own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
+        raise InputError(
+            f"MUJOCO_GL {library}: MuJoCo cannot draw here ({reason}); install the GPU's driver or Mesa "
+            "(Debian: apt install libegl1 libgl1-mesa-dri), or set MUJOCO_GL to osmesa or glfw"
+        ) from error

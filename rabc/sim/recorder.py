@@ -82,9 +82,13 @@ def record(config: DemonstrationsConfig, root: Path) -> None:
         raise InputError(f"dataset folder {root} exists already; remove it or choose another dataset.path")
     quiet_libraries()
     episodes = plan(config)
-    work = root.parent / f"{root.name}.partial" / fingerprint(config)
+    partial = _partial(root)
+    work = partial / fingerprint(config)
     try:
         work.mkdir(parents=True, exist_ok=True)
+        for other in partial.iterdir():  # shards of other settings, which nobody will join any more
+            if other != work:
+                shutil.rmtree(other)
     except OSError as error:
         raise InputError(
             f"dataset folder {root} cannot be written: {error.strerror}; choose another dataset.path"
@@ -106,7 +110,16 @@ def record(config: DemonstrationsConfig, root: Path) -> None:
     shutil.rmtree(joined, ignore_errors=True)
     _join(shards, joined, config)
     joined.replace(root)
-    shutil.rmtree(work.parent)
+    remove_shards(root)
+
+
+def remove_shards(root: Path) -> None:
+    """Remove what the recording of `root` was joined from; a kill after the joining leaves it there."""
+    shutil.rmtree(_partial(root), ignore_errors=True)
+
+
+def _partial(root: Path) -> Path:
+    return root.with_name(f"{root.name}.partial")
 
 
 def fingerprint(config: DemonstrationsConfig) -> str:
@@ -118,7 +131,19 @@ def fingerprint(config: DemonstrationsConfig) -> str:
 def recorded_with(root: Path) -> str | None:
     """The fingerprint of the configuration that recorded `root`; None for a dataset from elsewhere."""
     path = root / GROUND_TRUTH / "recording.json"
-    return json.loads(path.read_text())["fingerprint"] if path.exists() else None
+    try:
+        return json.loads(path.read_text())["fingerprint"] if path.exists() else None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"file {path}: cannot be read; remove {root} to record it anew") from error
+
+
+def check_recorded_with(config: DemonstrationsConfig, root: Path) -> None:
+    """Raise InputError unless the dataset in `root` was recorded with these settings."""
+    if recorded_with(root) != fingerprint(config):
+        raise InputError(
+            f"dataset.path {root}: was not recorded with these demonstrations settings; remove it to record "
+            "anew, choose another dataset.path, or set demonstrations.simulate false to use it as it is"
+        )
 
 
 def read_ground_truth(root: Path) -> list[EpisodeTruth]:

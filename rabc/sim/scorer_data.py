@@ -4,6 +4,7 @@ Seeds come from ranges of their own, so that no start state is shared with the d
 learns from or with the rollouts it is judged by.
 """
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from rabc.atomic import whole_file
 from rabc.sim.demonstrator import AIM_ERROR_M, KINDS, Kind, demonstrate
 from rabc.sim.environment import COLORS, Scene, Simulator
 from rabc.sim.workers import in_processes
@@ -61,20 +63,32 @@ def play(simulator: Simulator, seed: int, clumsy_share: float = CLUMSY_SHARE) ->
 
 
 def scorer_episodes(folder: Path, first_seed: int, count: int, processes: int) -> list[SimulatedEpisode]:
-    """The episodes of `count` seeds, simulated once and kept in `folder`; unfinished files are made anew."""
+    """The episodes of `count` seeds, simulated once and kept in `folder`.
+
+    A file that is not whole, or was made for fewer episodes, is made anew.
+    """
     starts = range(first_seed, first_seed + count, EPISODES_PER_FILE)
     jobs = [
         (folder / f"{start}.npz", start, min(EPISODES_PER_FILE, first_seed + count - start))
         for start in starts
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [job for job in jobs if not job[0].exists()]
+    missing = [(path, start, wanted) for path, start, wanted in jobs if _kept(path) < wanted]
     with tqdm(
         total=count, initial=count - sum(job[2] for job in missing), desc="simulating", unit="episode"
     ) as bar:
         for made in in_processes(_simulate_file, missing, processes):
             bar.update(made)
-    return [episode for path, _, _ in jobs for episode in _read_file(path)]
+    return [episode for path, _, wanted in jobs for episode in _read_file(path)[:wanted]]
+
+
+def _kept(path: Path) -> int:
+    """Episodes in a file; 0 where it is not there or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return len(file["lengths"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return 0
 
 
 def _simulate_file(job: tuple[Path, int, int]) -> int:
@@ -89,9 +103,8 @@ def _simulate_file(job: tuple[Path, int, int]) -> int:
         "kind": np.array([e.kind for e in episodes]),
         "success": np.array([e.success for e in episodes]),
     }
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **arrays)  # pyright: ignore[reportArgumentType]
-    partial.replace(path)
+    with whole_file(path) as partial:
+        np.savez(partial, **arrays)  # pyright: ignore[reportArgumentType]
     return count
 
 

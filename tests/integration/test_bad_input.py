@@ -49,7 +49,10 @@ def command(
 
 
 def assert_refused(outcome: tuple[int, str], *words: str) -> None:
-    """Exit code 2, one `error:` line with all the words, no traceback, no policy, no partial file."""
+    """Exit code 2, one `error:` line with all the words, no traceback, no policy, no partial file.
+
+    What is left behind is looked for in the working folder and beside it, where the damaged dataset is.
+    """
     code, err = outcome
     assert code == 2, err
     lines = [line for line in err.replace("\r", "\n").splitlines() if line.startswith("error:")]
@@ -57,9 +60,9 @@ def assert_refused(outcome: tuple[int, str], *words: str) -> None:
     assert "Traceback" not in err
     for word in words:
         assert word in lines[0], lines[0]
-    left = [str(path) for path in Path.cwd().rglob("*")]
+    left = [path.name for path in Path.cwd().parent.rglob("*")]
     assert not [
-        path for path in left if "pretrained_model" in path or "partial" in path or path.endswith(".part")
+        name for name in left if "pretrained_model" in name or "partial" in name or name.endswith(".part")
     ], left
 
 

@@ -14,7 +14,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from rabc.config import PolicyConfig
 from rabc.data import BatchOrder, ChunkDataset
 from rabc.errors import InputError
-from rabc.frames import cache_folder, cached_frames
+from rabc.frames import cached_frames
 from rabc.policies import build_policy
 from rabc.tables import load_meta, read_frames
 
@@ -83,10 +83,6 @@ def test_cache_that_cannot_be_written(recorded_dataset: Path, tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"frame cache .*file/cache: cannot be written"):
         read(recorded_dataset, tmp_path / "file" / "cache")
-
-
-def test_cache_of_a_local_dataset_is_beside_it(tmp_path: Path) -> None:
-    assert cache_folder(tmp_path, "0123456789abcdef0123").is_relative_to(tmp_path)
 
 
 def test_episode_shorter_than_a_chunk(recorded_dataset: Path, tmp_path: Path) -> None:

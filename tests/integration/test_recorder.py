@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 import time
@@ -116,14 +117,18 @@ def test_a_killed_recording_goes_on(recorded: Path, tmp_path: Path):
     running.kill()
     running.wait()
     _wait_until_the_group_is_gone(running.pid)
-    first_shard = (shards / "shard_00000" / "meta" / "info.json").stat().st_mtime_ns
+    sidecar = shards / "shard_00000" / "ground_truth" / "episodes.jsonl"
+    sidecar.write_text(sidecar.read_text().replace('"seed": 40', '"seed": -40'))  # lost if recorded anew
+    (shards.parent / "of_other_settings").mkdir()
     assert not root.exists()
     again = subprocess.Popen(command, stderr=subprocess.PIPE)
     assert again.stderr is not None
     bar = again.stderr.read().decode()
     assert again.wait() == 0
-    assert f"{EPISODES_PER_SHARD}/12" in bar  # the bar begins at the episodes of the finished shard
-    assert first_shard > 0
+    first_shown = re.search(r"recording: +\d+%\|[^|]*\| (\d+)/12", bar)
+    assert first_shown
+    assert int(first_shown.group(1)) == EPISODES_PER_SHARD  # not recorded again
+    assert read_ground_truth(root)[0].seed == -40
     assert tables(root) == tables(recorded)
     assert not (tmp_path / "killed.partial").exists()
 

@@ -19,15 +19,17 @@ from lerobot.policies.factory import make_pre_post_processors
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rabc.callbacks import last_good_checkpoint
-from rabc.config import Config, PolicyConfig, TrainerConfig
+from rabc.config import Config, DatasetConfig, PolicyConfig, TrainerConfig
 from rabc.data import BatchOrder, ChunkDataset
+from rabc.dataset_source import open_dataset
+from rabc.device import resolve_precision
 from rabc.errors import CheckFailed, InputError
 from rabc.export import export, lerobot_train_config
 from rabc.frames import cached_frames
 from rabc.module import WeightedPolicy, learning_rate_factor
 from rabc.policies import build_policy
 from rabc.tables import load_meta, read_frames
-from rabc.training import train
+from rabc.training import identity, train
 
 FRAMES = 50
 TINY = PolicyConfig(
@@ -90,6 +92,8 @@ def test_two_steps_and_two_resumed_are_four(finished: Path, recorded_dataset: Pa
     result = train(CONFIG, recorded_dataset, WEIGHTS, tmp_path)
     assert result.steps == 4
     assert_same_training(load(tmp_path, 4), load(finished, 4))
+    # The weights are in TensorBoard once; the first session, which is not here, has written them.
+    assert EventAccumulator(str(tmp_path / "tensorboard")).Reload().Tags()["histograms"] == []
 
 
 def test_killed_at_any_time_it_ends_the_same(recorded_dataset: Path, tmp_path: Path) -> None:
@@ -117,6 +121,7 @@ def test_killed_at_any_time_it_ends_the_same(recorded_dataset: Path, tmp_path: P
 def test_damaged_checkpoint_is_passed_over(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished / "checkpoints", tmp_path, dirs_exist_ok=True)
     os.truncate(tmp_path / "step=4.ckpt", 10_000)
+    (tmp_path / "step=3.ckpt").write_bytes(b"some other file")
     assert last_good_checkpoint(tmp_path) == tmp_path / "step=2.ckpt"
 
 
@@ -137,9 +142,20 @@ def test_folder_of_another_training_is_refused(finished: Path, recorded_dataset:
         train(CONFIG, recorded_dataset, np.ones(FRAMES), finished)
 
 
+def test_another_precision_does_not_go_on_with_this_training(finished: Path, recorded_dataset: Path) -> None:
+    """`auto` is what this machine resolves it to, which another machine with the same folder may not."""
+    mixed = replace(CONFIG, trainer=replace(CONFIG.trainer, precision="bf16-mixed"))
+    with pytest.raises(InputError, match=r"holds a training with other trainer\.precision"):
+        train(mixed, recorded_dataset, WEIGHTS, finished)
+    auto = replace(CONFIG, trainer=replace(CONFIG.trainer, precision="auto"))
+    resolved = resolve_precision("auto", "cpu")
+    facts = identity(auto, "fingerprint", WEIGHTS, "cpu")
+    assert facts["trainer"]["precision"] == resolved != "auto"
+
+
 def test_folder_that_cannot_be_written(recorded_dataset: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be used"):
+    with pytest.raises(InputError, match=r"identity\.json: cannot be written"):
         train(CONFIG, recorded_dataset, WEIGHTS, tmp_path / "file" / "training")
     assert os.listdir(tmp_path) == ["file"]
 
@@ -159,11 +175,19 @@ def test_tensorboard_has_every_step(finished: Path) -> None:
     wanted = {"loss", "loss_parts/reconstruction", "loss_parts/regularisation", "weight_mean"}
     assert wanted | {"learning_rate", "gradient_norm", "samples_per_second"} <= set(tags["scalars"])
     assert tags["histograms"] == ["weights"]
+    assert [event.value for event in events.Scalars("weights/share_zero")] == [
+        pytest.approx(np.mean(WEIGHTS == 0))
+    ]
+    assert {"weights/effective_sample_size", "weights/share_saturated"} <= set(tags["scalars"])
     assert [event.step for event in events.Scalars("loss")] == [0, 1, 2, 3]
 
 
 def test_ten_steps_are_lerobots_ten_steps(recorded_dataset: Path, tmp_path: Path) -> None:
-    """Weights 1, frozen layers, no state noise, no randomness: the loop of `lerobot-train` by hand."""
+    """Weights 1, frozen layers, no state noise, no randomness: the loop of `lerobot-train` by hand.
+
+    LeRobot's preset has a learning rate of its own for the backbone; ours is the same for all, and stated so
+    in the policy's configuration.
+    """
     policy = replace(TINY, batch_norm="frozen", use_vae=False, dropout=0.0)
     trainer = replace(CONFIG.trainer, max_steps=10, state_noise=0.0, gradient_clip_norm=1.0)
     config = replace(CONFIG, policy=policy, trainer=trainer)
@@ -172,20 +196,29 @@ def test_ten_steps_are_lerobots_ten_steps(recorded_dataset: Path, tmp_path: Path
     torch.manual_seed(config.seed)
     parts = build_policy(policy, load_meta(recorded_dataset), "cpu")
     theirs = parts.policy.train()
+    act = theirs.config
+    assert (trained.config.optimizer_lr, trained.config.optimizer_lr_backbone) == (trainer.lr, trainer.lr)
+    act.optimizer_lr = act.optimizer_lr_backbone = trainer.lr
+    act.optimizer_weight_decay = trainer.weight_decay
     start = {name: value.clone() for name, value in theirs.state_dict().items()}
     # Layout and kernel as in ours: Adam divides by the gradient's size, so a rounding difference in a
     # vanishing gradient would move its parameter by a whole step.
     theirs.model.backbone.to(memory_format=torch.channels_last)
+    preset = act.get_optimizer_preset()
     optimizer = torch.optim.AdamW(
-        theirs.get_optim_params(), lr=trainer.lr, weight_decay=trainer.weight_decay, fused=True
-    )
+        theirs.get_optim_params(), lr=preset.lr, weight_decay=preset.weight_decay, betas=preset.betas,
+        eps=preset.eps, fused=True,
+    )  # fmt: skip
+    rates = [group["lr"] for group in optimizer.param_groups]  # of the rest and of the backbone
+    assert len(rates) == 2
     deltas = {"action": [t / 10 for t in range(policy.chunk_size)]}
     dataset = LeRobotDataset("local/tiny", root=recorded_dataset, delta_timestamps=deltas)
     order = BatchOrder(np.arange(FRAMES), trainer.batch_size, config.seed)
     losses: list[float] = []
     for step in range(trainer.max_steps):
-        for group in optimizer.param_groups:
-            group["lr"] = trainer.lr * learning_rate_factor(step, trainer.warmup_steps, trainer.max_steps)
+        factor = learning_rate_factor(step, trainer.warmup_steps, trainer.max_steps)
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
         batch = torch.utils.data.default_collate([dataset[int(i)] for i in order.indices(step)])
         loss, _ = theirs(parts.preprocessor(batch))
         losses.append(float(loss.detach()))
@@ -236,6 +269,15 @@ def test_noise_follows_from_seed_and_step(recorded_dataset: Path, tmp_path: Path
     assert loss(0) != loss(1)
 
 
+def test_a_hub_dataset_keeps_its_name(finished: Path, recorded_dataset: Path) -> None:
+    config = replace(CONFIG, dataset=DatasetConfig("you/pick", "v3.0"))
+    meta = open_dataset(config, recorded_dataset)
+    policy = build_policy(TINY, meta).policy
+    assert lerobot_train_config(config, meta, policy)["dataset"]["repo_id"] == "you/pick"
+    local = replace(CONFIG, dataset=DatasetConfig(str(recorded_dataset)))
+    assert open_dataset(local, recorded_dataset).repo_id == "local/tiny"
+
+
 LEROBOT_ALONE = """
 import sys
 sys.modules["rabc"] = None  # any import of it now fails
@@ -262,11 +304,14 @@ def test_lerobot_alone_loads_the_folder_and_gives_the_same_actions(
     folder = tmp_path / "policy" / "pretrained_model"
     config = lerobot_train_config(CONFIG, meta, parts.policy)
     for _ in range(2):  # the second replaces the first
-        export(parts.policy, parts.preprocessor, parts.postprocessor, folder, "# A policy\n", config)
+        export(parts.policy, parts.preprocessor, parts.postprocessor, folder, config)
     assert os.listdir(folder.parent) == ["pretrained_model"]
     wanted = {"config.json", "model.safetensors", "policy_preprocessor.json", "policy_postprocessor.json"}
-    assert wanted | {"train_config.json", "README.md"} <= set(os.listdir(folder))
-    assert TrainPipelineConfig.from_pretrained(folder).steps == CONFIG.trainer.max_steps
+    assert wanted | {"train_config.json"} <= set(os.listdir(folder))
+    recorded = TrainPipelineConfig.from_pretrained(folder)
+    assert recorded.steps == CONFIG.trainer.max_steps
+    assert recorded.policy is not None
+    assert recorded.policy.optimizer_lr_backbone == CONFIG.trainer.lr
 
     out = tmp_path / "actions.npy"
     command = [sys.executable, "-c", LEROBOT_ALONE, str(folder), str(recorded_dataset), str(out)]

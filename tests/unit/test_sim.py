@@ -1,5 +1,7 @@
 """The simulated arm and its demonstrator: units, determinism, outcomes, ground truth."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from rabc.errors import InputError
 from rabc.sim import seeds
 from rabc.sim.demonstrator import KINDS, Kind, demonstrate, minimum_jerk
 from rabc.sim.environment import COLORS, JOINTS, Scene, Simulator
+from rabc.sim.scorer_data import scorer_episodes
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +134,20 @@ def test_simplified_meshes_leave_the_physics_alone():
     assert np.array_equal(model.body_inertia, inertia)
     assert np.array_equal(model.body_mass, mass)
     env.close()
+
+
+def test_episodes_for_the_scorer_are_kept_and_a_file_of_fewer_is_not_taken_for_them(tmp_path: Path):
+    first, again = (scorer_episodes(tmp_path, seeds.SCORER_TEST, 1, processes=1) for _ in range(2))
+    made = (tmp_path / f"{seeds.SCORER_TEST}.npz").stat().st_mtime_ns
+    assert np.array_equal(first[0].frames, again[0].frames)
+    more = scorer_episodes(tmp_path, seeds.SCORER_TEST, 3, processes=1)
+    assert len(more) == 3
+    assert np.array_equal(more[0].frames, first[0].frames)
+    assert (tmp_path / f"{seeds.SCORER_TEST}.npz").stat().st_mtime_ns != made
+    assert len(scorer_episodes(tmp_path, seeds.SCORER_TEST, 2, processes=1)) == 2
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:1000])
+    assert len(scorer_episodes(tmp_path, seeds.SCORER_TEST, 1, processes=1)) == 1
 
 
 def test_seed_ranges_do_not_overlap():

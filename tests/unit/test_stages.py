@@ -9,8 +9,8 @@ from rabc.errors import InputError
 from rabc.stages import Stages, duration
 
 
-def outputs(result: dict[str, Any]) -> list[Path]:
-    return [Path(path) for path in result["files"]]
+def lost(result: dict[str, Any]) -> str:
+    return next((f"{path} is gone" for path in result["files"] if not Path(path).exists()), "")
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def run(stages: Stages, calls: list[str], product: Path, **inputs: Any):
         product.write_text("made")
         return {"figure": 7, "files": [str(product)]}
 
-    return stages.run("demo", inputs, work, outputs)
+    return stages.run("demo", inputs, work, lost)
 
 
 def test_a_finished_stage_is_skipped_and_gives_the_same_result(tmp_path: Path, calls: list[str]):
@@ -39,7 +39,7 @@ def test_a_finished_stage_is_skipped_and_gives_the_same_result(tmp_path: Path, c
 def test_a_changed_input_makes_it_stale_and_is_named(tmp_path: Path, calls: list[str]):
     stages = Stages(tmp_path / "stages")
     run(stages, calls, tmp_path / "product", size=1, color="red")
-    state = stages.state("demo", {"size": 2, "color": "red"}, outputs)
+    state = stages.state("demo", {"size": 2, "color": "red"}, lost)
     assert state.status == "stale"
     assert state.reason == "size: 1 -> 2"
     run(stages, calls, tmp_path / "product", size=2, color="red")
@@ -50,7 +50,7 @@ def test_a_lost_product_makes_it_stale(tmp_path: Path, calls: list[str]):
     stages = Stages(tmp_path / "stages")
     run(stages, calls, tmp_path / "product", size=1)
     (tmp_path / "product").unlink()
-    assert "is gone" in stages.state("demo", {"size": 1}, outputs).reason
+    assert "is gone" in stages.state("demo", {"size": 1}, lost).reason
 
 
 def test_a_failed_stage_is_not_done_but_its_time_counts(tmp_path: Path, calls: list[str], monkeypatch: Any):
@@ -62,8 +62,8 @@ def test_a_failed_stage_is_not_done_but_its_time_counts(tmp_path: Path, calls: l
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        stages.run("demo", {"size": 1}, interrupted, outputs)
-    assert stages.state("demo", {"size": 1}, outputs).status == "to do"
+        stages.run("demo", {"size": 1}, interrupted, lost)
+    assert stages.state("demo", {"size": 1}, lost).status == "to do"
     assert run(stages, calls, tmp_path / "product", size=1).seconds == 45.0
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from rabc.device import resolve_device
 from rabc.errors import InputError
 from rabc.module import learning_rate_factor, sample_weights
-from rabc.policies import resolve_device
 from rabc.training import drawable_weights
 
 FRAMES = 50
@@ -26,7 +26,7 @@ def test_frames_of_weight_zero_are_not_drawn_and_the_rest_have_mean_one() -> Non
         (np.ones(FRAMES - 1), r"weights \(49,\): the dataset has 50 frames"),
         (np.where(np.arange(FRAMES) == 7, np.nan, 1.0), "weight nan of frame 7"),
         (np.where(np.arange(FRAMES) == 7, -1.0, 1.0), "weight -1.0 of frame 7"),
-        (np.zeros(FRAMES), "every frame has weight 0"),
+        (np.zeros(FRAMES), "all 50 drawable frames have weight 0"),
     ],
 )
 def test_unusable_weights(weights: np.ndarray, message: str) -> None:

@@ -1,0 +1,91 @@
+"""The dataset a run learns from: where it comes from, and whether every stage can use it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rabc.config import Config
+from rabc.errors import InputError
+from rabc.frame_weights import foreign_file
+from rabc.hub import is_hub_id
+
+if TYPE_CHECKING:
+    from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+
+_CONVERT = "python -m lerobot.scripts.convert_dataset_v21_to_v30"
+
+
+def open_dataset(config: Config, root: Path) -> "LeRobotDatasetMetadata":
+    """Metadata of the run's dataset in `root`, under its name on the hub if it came from there."""
+    from rabc.tables import load_meta
+
+    path = config.dataset.path
+    return load_meta(root, path if is_hub_id(path) else None)
+
+
+def check_dataset(config: Config, root: Path) -> None:
+    """Raise InputError for what the metadata says would stop a later stage.
+
+    Looks at cameras, lengths, statistics and annotated stages.
+    """
+    from rabc.policies import act_config, normalisation_statistics
+    from rabc.scoring.label import check_cameras
+    from rabc.stage_labels import stage_labels
+    from rabc.tables import check_chunk, episode_lengths
+
+    meta = open_dataset(config, root)
+    check_chunk(episode_lengths(meta), config.policy.chunk_size)
+    if foreign_file(config.weights) is None:
+        check_cameras(meta, config.scorer.cameras)
+        stage_labels(meta)
+    normalisation_statistics(act_config(config.policy, meta, "cpu"), meta)
+
+
+def check_values(config: Config, root: Path) -> None:
+    """Raise InputError for a frame that no stage can use: reads all tables, which takes seconds."""
+    from rabc.tables import read_frames
+
+    read_frames(open_dataset(config, root), ["observation.state", "action"])
+
+
+def download(config: Config) -> Path:
+    """The hub dataset's local copy, in LeRobot's own cache. Raises InputError where there is none."""
+    from huggingface_hub.errors import HfHubHTTPError
+    from lerobot.datasets import LeRobotDataset
+    from lerobot.datasets.utils import CompatibilityError
+
+    try:
+        dataset: Any = LeRobotDataset(
+            config.dataset.path, revision=config.dataset.revision, download_videos=True
+        )
+    # ValueError: no valid hub id; RuntimeError: no tag of a format; NotImplementedError: a format before 2.1.
+    except (HfHubHTTPError, OSError, ValueError, CompatibilityError, RuntimeError) as error:
+        raise refusal(config.dataset.path, error) from error
+    return Path(dataset.root)
+
+
+def refusal(path: str, error: Exception) -> InputError:
+    """What LeRobot's refusal to open hub dataset `path` means to the user, in one line."""
+    from lerobot.datasets.utils import BackwardCompatibilityError, CompatibilityError
+
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if isinstance(error, BackwardCompatibilityError):
+        return InputError(
+            f"dataset.path {path}: is in LeRobot's format 2.1; convert it with `{_CONVERT} --repo-id={path}`"
+        )
+    if isinstance(error, NotImplementedError):
+        return InputError(
+            f"dataset.path {path}: is in a format before 2.1; convert it to 2.1 with an older LeRobot, then "
+            f"with `{_CONVERT} --repo-id={path}`"
+        )
+    if isinstance(error, CompatibilityError):
+        return InputError(
+            f"dataset.path {path}: is in a newer format than this LeRobot reads; update lerobot"
+        )
+    if isinstance(error, RuntimeError):
+        return InputError(
+            f"dataset.path {path}: LeRobot refuses it ({reason}); set dataset.revision to a tag such as v3.0"
+        )
+    return InputError(
+        f"dataset.path {path}: no such folder, and the hub did not give it ({reason}); "
+        "check the path or the hub id, and that you are online and logged in"
+    )

@@ -1,0 +1,63 @@
+"""Pools the rollouts of several finished runs, such as training seeds."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+from rabc.errors import InputError
+from rabc.stats import proportion
+
+
+@dataclass(frozen=True)
+class PlayedRun:
+    """What one finished run says about its rollouts."""
+
+    run: str
+    seed: int
+    """Of the training."""
+    start_states: range
+    """Seeds of the rollouts."""
+    lifted: int
+    trials: int
+
+
+def read_run(run: str, outputs: Path) -> PlayedRun:
+    """The run's rollouts from `outputs/<run>/summary.json`. Raises InputError where it has none."""
+    path = outputs / run / "summary.json"
+    if not path.exists():
+        raise InputError(f"run {run}: has no {path}; finish it with scripts/train.py --run {run}")
+    try:
+        summary = json.loads(path.read_text())
+        seed, rollouts = int(summary["config"]["seed"]), summary["rollouts"]
+        if not rollouts["episodes"]:
+            raise InputError(f"run {run}: has no rollouts; run it with --rollouts.episodes 100")
+        first, trials = int(rollouts["first_seed"]), int(rollouts["success"]["trials"])
+        return PlayedRun(
+            run, seed, range(first, first + trials), int(rollouts["success"]["successes"]), trials
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"file {path}: is damaged; run scripts/train.py --run {run} again to write it"
+        ) from error
+
+
+def pooled(runs: Sequence[PlayedRun]) -> list[list[str]]:
+    """Rows (run, training seed, lifted with its interval), the last for all together.
+
+    Raises InputError for runs that played the same start states: counted as independent, they would make the
+    interval too narrow.
+    """
+    for one, other in combinations(runs, 2):
+        if one.run == other.run:
+            raise InputError(f"run {one.run}: named twice; name it once")
+        shared = set(one.start_states) & set(other.start_states)
+        if shared:
+            raise InputError(
+                f"runs {one.run}, {other.run}: both played {len(shared)} of their start states; run one of "
+                f"them with another --rollouts.first_seed"
+            )
+    rows = [[played.run, str(played.seed), str(proportion(played.lifted, played.trials))] for played in runs]
+    together = proportion(sum(played.lifted for played in runs), sum(played.trials for played in runs))
+    return [*rows, ["together", "", str(together)]]
