@@ -1,11 +1,26 @@
 """What every scorer takes and gives."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Clip:
+    """The frames a scorer reads of one video, and the task it is asked about."""
+
+    frames: torch.Tensor
+    """uint8 (S, 3, H, W): the frames at `scorer.frame_indices(num_frames, fps)`, in any size."""
+    num_frames: int
+    """Frames of the raw video."""
+    fps: float
+    """Rate of the raw video, Hz."""
+    instruction: str
+    """The task, a sentence."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +54,19 @@ class Scorer(Protocol):
         """Frames (S,) int64 it reads of a video of `num_frames` at `fps` Hz."""
         ...
 
+    def resize(self, frames: torch.Tensor, count: int) -> torch.Tensor:
+        """Some of the `count` frames it reads of a video, uint8 (n, 3, H, W), as small as it looks at them.
+
+        For readers of long videos, who need not hold the large ones; resizing twice changes nothing more.
+        """
+        ...
+
+    def score_clips(self, clips: Sequence[Clip], num_prefixes: int) -> list[PrefixScores]:
+        """Scores of several clips; K <= num_prefixes each, or every frame of them if it is 0."""
+        ...
+
     def score(
         self, frames: torch.Tensor | NDArray[np.uint8], instruction: str, fps: float, num_prefixes: int
     ) -> PrefixScores:
-        """Scores of uint8 `frames` (T, 3, H, W) at `fps` Hz; K <= num_prefixes."""
-        ...
-
-    def score_sampled(
-        self,
-        sampled: torch.Tensor | NDArray[np.uint8],
-        num_frames: int,
-        instruction: str,
-        fps: float,
-        num_prefixes: int,
-    ) -> PrefixScores:
-        """As `score`, given only the frames `frame_indices(num_frames, fps)` of the video: (S, 3, H, W)."""
+        """Scores of a whole video, uint8 (T, 3, H, W) at `fps` Hz."""
         ...

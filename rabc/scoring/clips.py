@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rabc.scoring.branch import Clip
+from rabc.scoring.layout import Questions
 from rabc.scoring.schedule import sample_frame_indices
+from rabc.sim.environment import INSTRUCTION
 
-INSTRUCTION = "Pick up the {color} cube."
 PRESENCE = "the {color} cube."
 """Asks in training only whether a cube is in view: colour words are learned from it, on every frame."""
 LOG_PROB_SPAN = 4.0
@@ -39,7 +39,7 @@ class ScorerEpisode:
 class TrainingClip:
     """A clip and the log-probabilities the scorer should give it."""
 
-    clip: Clip
+    clip: Questions
     log_prob: torch.Tensor
     """float32 (M, E): target of log p(True), nats."""
 
@@ -130,4 +130,4 @@ def _ask(
     target = torch.from_numpy(np.stack([log_prob for _, _, log_prob in questions])).float()
     instructions = tuple(template.format(color=color) for template, color, _ in questions)
     frames = torch.from_numpy(np.ascontiguousarray(episode.frames[shown]))
-    return TrainingClip(Clip(frames, indices, episode.fps, instructions, ends), target)
+    return TrainingClip(Questions(frames, indices, episode.fps, instructions, ends), target)

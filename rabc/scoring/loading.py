@@ -1,21 +1,20 @@
-"""Loads a Qwen3-VL and its processor, and says in one line what is wrong when that fails."""
+"""Loads a video-language model and its processor, and says in one line what is wrong when that fails."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
+from rabc.device import resolve_dtype
 from rabc.errors import InputError
+from rabc.hashing import file_hash
 from rabc.hub import is_hub_id
-
-if TYPE_CHECKING:
-    from transformers import Qwen3VLForConditionalGeneration
-    from transformers.models.qwen3_vl import Qwen3VLProcessor
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
+QWEN3_VL = ("qwen3_vl", "qwen3_vl_moe")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -23,8 +22,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 class Loaded:
     """A model ready to judge."""
 
-    model: "Qwen3VLForConditionalGeneration"
-    processor: "Qwen3VLProcessor"
+    model: Any
+    processor: Any
     name: str
     revision: str
 
@@ -33,7 +32,7 @@ def load(name: str, revision: str | None, device: str, dtype: str) -> Loaded:
     """Loads folder or hub id `name`; see `TOPReward.from_pretrained`."""
     if dtype not in (*DTYPES, "auto"):
         raise InputError(f"scorer.dtype {dtype}: is unknown; use auto, float32 or bfloat16")
-    chosen = ("float32" if torch.device(device).type == "cpu" else "bfloat16") if dtype == "auto" else dtype
+    chosen = resolve_dtype(dtype, device)
     check_model(name)
     folder = Path(name)
     processor, model = _from_pretrained(name, revision, chosen)
@@ -43,6 +42,11 @@ def load(name: str, revision: str | None, device: str, dtype: str) -> Loaded:
     if commit is None:
         raise InputError(f"scorer {name}: the hub names no commit for it; download it and give the folder")
     return Loaded(model.to(device), processor, name, commit)
+
+
+def is_qwen3_vl(model: Any) -> bool:
+    """Whether it is Qwen3-VL or its mixture of experts, whose prefixes can share their forwards."""
+    return model.config.model_type in QWEN3_VL
 
 
 def check_model(name: str) -> None:
@@ -57,18 +61,19 @@ def check_model(name: str) -> None:
 def _from_pretrained(name: str, revision: str | None, dtype: str) -> tuple[Any, Any]:
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
-    from transformers.models.qwen3_vl import Qwen3VLVideoProcessor
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as KNOWN
 
     safe: dict[str, Any] = {"revision": revision or "main", "trust_remote_code": False}
     try:
         kind = AutoConfig.from_pretrained(name, **safe).model_type
-        if not str(kind).startswith("qwen3_vl"):
-            raise InputError(
-                f"scorer {name}: is a {kind}; a video-language model of the Qwen3-VL family is needed"
-            )
+        if kind not in KNOWN:
+            raise InputError(f"scorer {name}: is a {kind}, not a video-language model; use e.g. a Qwen3-VL")
         processor: Any = AutoProcessor.from_pretrained(name, **safe)
-        if not isinstance(getattr(processor, "video_processor", None), Qwen3VLVideoProcessor):
-            raise InputError(f"scorer {name}: has no Qwen3-VL video processor; add its processor files")
+        if getattr(processor, "video_processor", None) is None:
+            raise InputError(
+                f"scorer {name}: has no video processor, so it cannot watch videos; use e.g. a Qwen3-VL, or "
+                "add the model's processor files"
+            )
         auto: Any = AutoModelForImageTextToText
         model, report = auto.from_pretrained(
             name, dtype=DTYPES[dtype], use_safetensors=True, output_loading_info=True, **safe
@@ -110,6 +115,5 @@ def folder_hash(folder: Path) -> str:
     for path in sorted(
         p for p in folder.iterdir() if p.suffix in (".json", ".safetensors", ".jinja", ".txt")
     ):
-        with path.open("rb") as file:
-            digest.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+        digest.update(path.name.encode() + b"\0" + file_hash(path))
     return digest.hexdigest()

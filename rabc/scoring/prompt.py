@@ -5,7 +5,7 @@ prompt is not wrapped in a chat turn: the processor's template only supplies the
 the authors measure 47 % lower VOC with the whole template on Qwen3-VL-8B.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,12 +16,34 @@ from rabc.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import BatchFeature
-    from transformers.models.qwen3_vl import Qwen3VLProcessor
 
 STATEMENT = "The above video shows a robot manipulation trajectory that completes the following task: "
 QUESTION = " Decide whether the above statement is True or not. The answer is:"
-ANSWERS = (" True", " False")
-TEMPLATE = f"{STATEMENT}{{instruction}}{QUESTION}{ANSWERS[0]}"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """How the question is put."""
+
+    answers: tuple[str, str] = ("True", "False")
+    """The answer whose probability is the score, and its opposite; one token each."""
+    chat_template: bool = False
+    """Wrap the question in a whole user turn of the model's chat template, the answer in the model's."""
+
+    @property
+    def text(self) -> str:
+        """The prompt in words, for the record."""
+        turn = "user turn: " if self.chat_template else ""
+        return f"{turn}{STATEMENT}{{instruction}}{QUESTION}{'/'.join(self.endings)}"
+
+    @property
+    def endings(self) -> tuple[str, str]:
+        """The answers as they follow the question."""
+        space = "" if self.chat_template else " "
+        return space + self.answers[0], space + self.answers[1]
+
+
+PROMPT = Prompt()
 
 
 def check_instruction(instruction: str) -> None:
@@ -30,48 +52,66 @@ def check_instruction(instruction: str) -> None:
         raise InputError(f"instruction {instruction!r}: is empty; give the task as a sentence")
 
 
-def opening(processor: "Qwen3VLProcessor") -> str:
-    """Text up to and including the statement: one user turn of the chat template, cut before its end."""
-    message: Any = {
-        "role": "user",
-        "content": [{"type": "video", "video": ""}, {"type": "text", "text": STATEMENT}],
-    }
-    chat = processor.apply_chat_template([message], tokenize=False, add_generation_prompt=False)
-    return str(chat).split(_tokenizer(processor).eos_token)[0]
+def full_text(processor: Any, instruction: str, prompt: Prompt = PROMPT) -> str:
+    """The prompt with its answer as the last token; one video placeholder in front."""
+    return question_text(processor, instruction, prompt) + prompt.endings[0]
 
 
-def full_text(processor: "Qwen3VLProcessor", instruction: str) -> str:
-    """The prompt with its answer ` True` as the last token; one video placeholder in front."""
-    return f"{opening(processor)}{instruction}{QUESTION}{ANSWERS[0]}"
+def question_text(processor: Any, instruction: str, prompt: Prompt = PROMPT) -> str:
+    """The prompt up to its answer."""
+    if prompt.chat_template:
+        return _chat(processor, f"{STATEMENT}{instruction}{QUESTION}", add_generation_prompt=True)
+    # Templates may strip the text of a turn; the statement's own last blank belongs to the prompt.
+    before, statement, _ = _chat(processor, STATEMENT, False).rpartition(STATEMENT.rstrip())
+    return f"{before}{statement} {instruction}{QUESTION}"
 
 
-def tail_ids(processor: "Qwen3VLProcessor", instruction: str) -> list[int]:
-    """Token ids after the video, without the answer.
+def around_video(processor: Any, instruction: str, prompt: Prompt = PROMPT) -> tuple[list[int], list[int]]:
+    """Token ids before and after Qwen3-VL's video placeholder, without the answer.
 
-    Tokenising the tail alone is exact because the video ends with a special token, across which nothing
-    merges.
+    Tokenising the parts alone is exact: the placeholder is written with special tokens, across which nothing
+    merges, and begins with `<` behind the template's line break.
     """
-    text = f"{STATEMENT}{instruction}{QUESTION}{ANSWERS[0]}"
-    return _ids(processor, text)[:-1]
+    picture = f"{processor.vision_start_token}{processor.video_token}{processor.vision_end_token}"
+    before, _, after = question_text(processor, instruction, prompt).partition(picture)
+    # With the answer, because the last token before it must be the one it follows.
+    return token_ids(processor, before), token_ids(processor, after + prompt.endings[0])[:-1]
 
 
-def answer_ids(processor: "Qwen3VLProcessor") -> tuple[int, int]:
-    """Token ids of ` True` and ` False` as the tokenizer merges them after the question.
+def answer_ids(processor: Any, prompt: Prompt = PROMPT) -> tuple[int, int]:
+    """Token ids of the two answers as the tokenizer merges them behind the question.
 
     Raises InputError if an answer is more than one token: its probability would not be one number.
     """
-    true, false = (_ids(processor, QUESTION + answer) for answer in ANSWERS)
+    before = "\n" if prompt.chat_template else QUESTION
+    true, false = (token_ids(processor, before + ending) for ending in prompt.endings)
     if len(true) != len(false) or true[:-1] != false[:-1] or true[-1] == false[-1]:
         raise InputError(
-            "scorer tokenizer: ' True' and ' False' are not single tokens after the question; "
-            "use a model of the Qwen3-VL family"
+            f"scorer.answers {','.join(prompt.answers)}: are not two different single tokens of this model's "
+            "tokenizer; set scorer.answers to two words that are, e.g. Yes,No"
         )
     return true[-1], false[-1]
 
 
-def resize_frames(processor: "Qwen3VLProcessor", frames: torch.Tensor) -> torch.Tensor:
-    """Resizes a whole sampled clip, uint8 (S, 3, H, W), as the video processor would, once for all its
-    prefixes.
+def token_ids(processor: Any, text: str) -> list[int]:
+    """Token ids of a piece of text, nothing added."""
+    return list(processor.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _chat(processor: Any, text: str, add_generation_prompt: bool) -> str:
+    content = [{"type": "video", "video": ""}, {"type": "text", "text": text}]
+    return str(
+        processor.apply_chat_template(
+            [{"role": "user", "content": content}],
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
+        )
+    )
+
+
+def resize_frames(processor: Any, frames: torch.Tensor, count: int | None = None) -> torch.Tensor:
+    """Resizes frames, uint8 (n, 3, H, W), as the video processor would resize a clip of `count` frames (n if
+    None), once for all its prefixes. Doing it twice changes nothing more.
 
     The processor's pixel budget is per clip: it shrinks long clips and enlarges short ones, so that prefixes
     of one episode would be judged on different pixels. Raises InputError for frames below one patch.
@@ -79,13 +119,13 @@ def resize_frames(processor: "Qwen3VLProcessor", frames: torch.Tensor) -> torch.
     from transformers.image_utils import SizeDict
     from transformers.models.qwen3_vl.video_processing_qwen3_vl import smart_resize
 
-    video: Any = processor.video_processor  # pyright: ignore[reportAttributeAccessIssue]
-    count, _, height, width = frames.shape
+    video: Any = processor.video_processor
+    own, _, height, width = frames.shape
     if not video.do_resize:
         return frames
     try:
         new_height, new_width = smart_resize(
-            count, height, width, video.temporal_patch_size, video.patch_size * video.merge_size,
+            count or own, height, width, video.temporal_patch_size, video.patch_size * video.merge_size,
             video.size["shortest_edge"], video.size["longest_edge"],
         )  # fmt: skip
     except ValueError as error:
@@ -96,35 +136,27 @@ def resize_frames(processor: "Qwen3VLProcessor", frames: torch.Tensor) -> torch.
 
 
 def encode(
-    processor: "Qwen3VLProcessor",
-    texts: Sequence[str],
-    clips: Sequence[torch.Tensor],
-    frame_indices: Sequence[NDArray[np.int64]],
+    processor: Any,
+    text: str,
+    frames: torch.Tensor,
+    frame_indices: NDArray[np.int64],
     fps: float,
-    tensors: bool = True,
+    do_resize: bool = False,
 ) -> "BatchFeature":
-    """Runs the processor on already resized clips.
+    """Runs the processor on one prompt and its clip.
 
-    texts: one prompt per clip; clips: uint8 (S, 3, H, W); frame_indices: (S,) index of each frame in the raw
-    video of rate `fps` (Hz), from which the processor writes the true time of every pair. An odd number of
-    frames is made even by the processor, which repeats the last frame and its index. tensors=False leaves the
-    token ids as lists, for clips of several lengths.
+    frames: uint8 (S, 3, H, W), already resized unless `do_resize`; frame_indices: (S,) index of each frame in
+    the raw video of rate `fps` (Hz), from which Qwen3-VL's processor writes the true time of every pair. An
+    odd number of frames is made even by it: it repeats the last frame and its index.
     """
-    metadata = [
-        # A fresh list: the processor appends the repeated index of an odd clip to the list it is given.
-        {"total_num_frames": int(index[-1]) + 1, "fps": float(fps), "frames_indices": [int(i) for i in index]}
-        for index in frame_indices
-    ]
-    call: Any = processor
-    return call(
-        text=list(texts), videos=list(clips), video_metadata=metadata, do_sample_frames=False,
-        do_resize=False, return_tensors="pt" if tensors else None,
+    # A fresh list: the processor appends the repeated index of an odd clip to the list it is given.
+    metadata = {
+        "total_num_frames": int(frame_indices[-1]) + 1,
+        "fps": float(fps),
+        "frames_indices": [int(i) for i in frame_indices],
+    }
+    options: dict[str, Any] = {} if do_resize else {"do_resize": False}
+    return processor(
+        text=[text], videos=[frames], video_metadata=[metadata], do_sample_frames=False, return_tensors="pt",
+        **options,
     )  # fmt: skip
-
-
-def _tokenizer(processor: "Qwen3VLProcessor") -> Any:
-    return processor.tokenizer  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _ids(processor: "Qwen3VLProcessor", text: str) -> list[int]:
-    return list(_tokenizer(processor)(text, add_special_tokens=False)["input_ids"])

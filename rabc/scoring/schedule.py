@@ -23,15 +23,24 @@ def sample_frame_indices(num_frames: int, fps: float, sample_fps: float) -> NDAr
     return indices[indices < num_frames]
 
 
-def prefix_ends(frame_indices: NDArray[np.int64], num_frames: int, num_prefixes: int) -> NDArray[np.int64]:
+def prefix_ends(
+    frame_indices: NDArray[np.int64], num_frames: int, num_prefixes: int, group: int = 1
+) -> NDArray[np.int64]:
     """Number of sampled frames (K,) int64 in each prefix, K <= num_prefixes.
 
     Ideal ends are uniform from the first frame to the last; each snaps to the nearest sampled frame (the
     earlier of two equally near) and duplicates are dropped. The last prefix always is the whole sampled clip.
+    group: frames that the model encodes together. Where prefixes are at least twice as far apart as that,
+    those between the first and the last end with a whole group, at most a quarter of their distance from the
+    ideal: half a group costs as much as a whole one and shows its last frame twice.
     """
     if num_prefixes < 1:
         raise ValueError(f"num_prefixes {num_prefixes}: must be at least 1")
     ideal = np.linspace(0, num_frames - 1, num_prefixes) if num_prefixes > 1 else np.array([num_frames - 1.0])
-    nearest = np.abs(ideal[:, None] - frame_indices[None, :]).argmin(axis=1)
-    nearest[-1] = len(frame_indices) - 1
+    count = len(frame_indices)
+    whole = count - 1 >= 2 * group * (num_prefixes - 1)
+    inner = np.arange(group - 1, count, group) if whole else np.arange(count)
+    candidates = np.unique(np.r_[0, inner, count - 1])
+    nearest = candidates[np.abs(ideal[:, None] - frame_indices[None, candidates]).argmin(axis=1)]
+    nearest[-1] = count - 1
     return np.unique(nearest) + 1

@@ -6,7 +6,7 @@ whole way from frames to scores runs offline on a CPU. As built, its weights are
 
 from typing import TYPE_CHECKING, Any
 
-from rabc.scoring.prompt import ANSWERS, QUESTION, STATEMENT
+from rabc.scoring.prompt import PROMPT, QUESTION, STATEMENT
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
@@ -32,7 +32,8 @@ SPECIAL = (
 # Phrases that never vary are one token each: the question tails are as long as the video otherwise.
 PHRASES = (STATEMENT.rstrip(), QUESTION, " seconds>", "user\n")
 WORDS = (
-    *ANSWERS, " Pick up the cube. Lift", " red", " green", " blue", " yellow", " orange", " purple", " cyan",
+    *PROMPT.endings, " Pick up the cube. Lift", " red", " green", " blue", " yellow", " orange", " purple",
+    " cyan",
     " magenta", " pink", " white", " black", " gray", " brown", " block", " Place", " it", " on", " in",
     " box",
 )  # fmt: skip

@@ -4,11 +4,10 @@ Every decision is a function of (seed, step), so a killed training that goes on 
 clips it would have seen.
 """
 
+import json
 import math
-import os
-import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from rabc.atomic import whole_file, whole_folder
 from rabc.errors import InputError
 from rabc.scoring.alignment import ColorAlignment
-from rabc.scoring.branch import branch, video_features
 from rabc.scoring.clips import ScorerEpisode, TrainingClip, glance, training_clip
+from rabc.scoring.qwen3_vl import answer, video_features
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
@@ -136,21 +136,40 @@ def clip_loss(log_probs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return (kl + 0.1 * (true - target).square()).mean()
 
 
+def check_target(folder: Path) -> None:
+    """Raise InputError unless a scorer may be written to `folder`: nothing is there, or a Qwen3-VL is."""
+    if not folder.exists():
+        return
+    try:
+        kind = str(json.loads((folder / "config.json").read_text())["model_type"])
+    except (OSError, ValueError, KeyError, TypeError):
+        kind = ""
+    if not kind.startswith("qwen3_vl"):
+        raise InputError(
+            f"folder {folder}: is there and holds no Qwen3-VL to replace; choose another or remove it"
+        )
+
+
 def save_scorer(
-    model: "Qwen3VLForConditionalGeneration", processor: "Qwen3VLProcessor", folder: Path
+    model: "Qwen3VLForConditionalGeneration",
+    processor: "Qwen3VLProcessor",
+    folder: Path,
+    card: Callable[[Path], str] | None = None,
 ) -> None:
-    """Writes bfloat16 safetensors and processor files to `folder`, replacing it; `model` is unchanged."""
-    temporary = folder.with_name(folder.name + ".part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    half: Any = type(model)(model.config)
-    half.to(torch.bfloat16)
-    half.load_state_dict(model.state_dict())
-    half.save_pretrained(temporary)
-    processor.save_pretrained(temporary)
-    if folder.exists():
-        shutil.rmtree(folder)
-    os.replace(temporary, folder)
+    """Writes bfloat16 safetensors and processor files to `folder`, in place of a scorer that was there.
+
+    card: makes the text of README.md from the folder of the files so far. `model` is unchanged. Raises
+    InputError if `folder` holds anything but a scorer, or cannot be written.
+    """
+    check_target(folder)
+    with whole_folder(folder) as temporary:
+        half: Any = type(model)(model.config)
+        half.to(torch.bfloat16)
+        half.load_state_dict(model.state_dict())
+        half.save_pretrained(temporary)
+        processor.save_pretrained(temporary)
+        if card is not None:
+            (temporary / "README.md").write_text(card(temporary))
 
 
 @dataclass
@@ -219,8 +238,8 @@ class _Learner:
             if step < self.curriculum.align:
                 features, answers = video_features(self.model, self.processor, clips), None
             else:
-                branches = branch(self.model, self.processor, clips)
-                features, answers = branches.video_features, branches.log_probs
+                answered = answer(self.model, self.processor, clips)
+                features, answers = answered.video_features, answered.log_probs
         loss = total = self.alignment(self.model, features, shown)
         if answers is not None:
             targets = [item.log_prob.to(self.model.device) for item in batch]
@@ -247,11 +266,9 @@ class _Learner:
 def _save(
     path: Path, plan: dict[str, Any], learner: _Learner, step: int, seconds: float, losses: list[float]
 ) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {**learner.state_dict(), "plan": plan, "step": step, "seconds": seconds, "losses": losses}
-    temporary = path.with_name(path.name + ".part")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        torch.save(state, temporary)
 
 
 def _resume(path: Path, plan: dict[str, Any], learner: _Learner) -> tuple[int, float, list[float]]:

@@ -1,5 +1,6 @@
 """Training clips and the training of the small scorer."""
 
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from rabc.errors import InputError
+from rabc.scorer_making import ScorerFacts, make_scorer, model_card
+from rabc.scorer_report import ScorerReport
 from rabc.scoring import small
 from rabc.scoring.alignment import ColorAlignment, color_pixels
 from rabc.scoring.clips import LOG_PROB_SPAN, MAX_TICKS, MIN_TICKS, ScorerEpisode, glance, training_clip, warp
@@ -193,6 +196,11 @@ def test_the_shipped_size_is_below_ten_megabytes_and_loads_like_any_other(tmp_pa
         save_scorer(model, processor, folder)
     assert sum(path.stat().st_size for path in folder.iterdir()) < 10e6
     assert [path.name for path in tmp_path.iterdir()] == ["scorer"]
+    with pytest.raises(InputError, match="measuring failed"):  # the scorer that was there stays
+        save_scorer(model, processor, folder, card=lambda written: _fail())
+    assert [path.name for path in tmp_path.iterdir()] == ["scorer"]
+    save_scorer(model, processor, folder, card=lambda written: f"{len(list(written.glob('*.safetensors')))}")
+    assert (folder / "README.md").read_text() == "1"
     loaded: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
     again: Any = AutoProcessor.from_pretrained(folder)
     assert type(loaded).__name__ == "Qwen3VLForConditionalGeneration"
@@ -201,3 +209,63 @@ def test_the_shipped_size_is_below_ten_megabytes_and_loads_like_any_other(tmp_pa
     assert again.tokenizer.decode(again.tokenizer(text)["input_ids"]) == text
     for name, value in model.named_parameters():
         assert torch.equal(value.to(torch.bfloat16).float(), loaded.get_parameter(name)), name
+
+
+def _fail() -> str:
+    raise InputError("measuring failed")
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", '{"model_type": "act"}'])
+def test_a_folder_that_holds_something_else_is_not_replaced(tmp_path: Path, content: str | None) -> None:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("years of work")
+    if content is not None:
+        (folder / "config.json").write_text(content)
+    with pytest.raises(InputError, match="holds no Qwen3-VL"):
+        make_scorer(folder, tmp_path / "data", 2, 2, Curriculum(), 0, 0)
+    assert (folder / "thesis.tex").read_text() == "years of work"
+    assert not (tmp_path / "data").exists()  # nothing was simulated or trained before it said so
+
+
+def test_the_target_must_be_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Path(__file__).parents[2] / "scripts" / "train_scorer.py"
+    for argv, message in (
+        ([], "--output: missing"),
+        (["--scorer.camera", "front"], "not used by this command"),
+    ):
+        monkeypatch.setattr("sys.argv", [str(script), *argv])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(script), run_name="__main__")
+        assert ended.value.code == 2
+        assert message in capsys.readouterr().err
+
+
+def test_the_card_says_what_was_measured() -> None:
+    facts = ScorerFacts("mine", 1_234_567, (64, 96), 7, ("red", "blue"), 2, Curriculum(1, 2, 3), 61.0, 4)
+    measured = ScorerReport(
+        episodes=10, successful=6, clean=4, voc_clean=0.95, voc_all=0.5, success_auc=0.97, real_rise=3.0,
+        static_rise=0.1, static_voc=0.7, wrong_color_gap=2.5, progress_error=0.1,
+    )  # fmt: skip
+    card = " ".join(model_card(facts, measured).split())
+    for words in (
+        "# mine", "1.2 million parameters", "7 episodes", "96x64 pixels", "cubes of red, blue",
+        "2 distractors",
+        "| VOC, 4 clean and successful | 0.950 | >= 0.9 |", "6 successful against 4 others",
+        "log p(True) is -4 (1 - simulator progress)",
+    ):  # fmt: skip
+        assert words in card
+    assert all(holds for *_, holds in measured.checks())
+
+
+@pytest.mark.parametrize("real_rise", [0.0, -0.5])
+def test_a_scorer_that_does_not_rise_passes_no_static_check(real_rise: float) -> None:
+    measured = ScorerReport(
+        episodes=10, successful=6, clean=4, voc_clean=1, voc_all=1, success_auc=1, real_rise=real_rise,
+        static_rise=0.4, static_voc=0, wrong_color_gap=5, progress_error=0,
+    )  # fmt: skip
+    assert [what for what, *_, holds in measured.checks() if not holds] == [
+        "rise on static video / rise on the real clip, 6 successful"
+    ]

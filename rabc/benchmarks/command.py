@@ -1,0 +1,69 @@
+"""Runs the parts of a benchmark, prints the table and writes the JSON."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rabc.benchmarks import labelling, models
+from rabc.benchmarks import scoring as measure
+from rabc.benchmarks.lines import HEADERS, Line, machine
+from rabc.device import resolve_device
+from rabc.scoring.schedule import sample_frame_indices
+from rabc.stages import write_json
+from rabc.terminal import table
+
+RAW_CLIPS = (64, 256, 984)
+"""Frames of the raw clips at 30 fps whose scoring is timed on a GPU, sampled at 2 fps."""
+
+
+def scoring(
+    parts: Sequence[str], device: str, architecture: models.Architecture, repeats: int, json: str | None
+) -> list[Line]:
+    """Everything `scripts/benchmark.py scoring` measures; prints the lines it returns."""
+    device = resolve_device(device)
+    lines: list[Line] = []
+    facts: dict[str, Any] = {"machine": machine(device)}
+    with tempfile.TemporaryDirectory(prefix="rabc-benchmark-") as name:
+        folder = Path(name)
+        if "exactness" in parts:
+            lines += measure.exactness(200)
+        if "parity" in parts:
+            lines += measure.parity(folder)
+        if "cost" in parts:
+            facts["cost"] = _cost(lines, device, architecture, repeats)
+        if "labelling" in parts:
+            found, facts["labelling"] = labelling.against_lerobot(folder, repeats)
+            lines += found
+        if "memory" in parts:
+            found, facts["memory"] = labelling.memory(folder, (200, 2000, 20_000))
+            lines += found
+    print(" ".join(f"{key} {value};" for key, value in facts["machine"].items()))
+    print(table([line.cells() for line in lines], HEADERS))
+    if json is not None:
+        write_json(Path(json), {**facts, "lines": [asdict(line) for line in lines]})
+    return lines
+
+
+def _cost(lines: list[Line], device: str, architecture: models.Architecture, repeats: int) -> Any:
+    on_gpu = torch.device(device).type == "cuda"
+    dtype = torch.bfloat16 if on_gpu else torch.float32
+    scorer = models.random_scorer(architecture, device, dtype, 2.0)
+    large = models.parameters(scorer) >= 100_000_000
+    clips = [(64, (480, 640), large), (64, (96, 96), False)]
+    if on_gpu:
+        raw = [len(sample_frame_indices(count, 30.0, 2.0)) for count in RAW_CLIPS]
+        clips += [(count, (480, 640), False) for count in raw]
+    found: list[Any] = []
+    for count, size, bounds in clips:
+        some, facts = measure.cost(scorer, count, size, 15, repeats, bounds)
+        lines += some
+        found.append(facts)
+    lines += measure.drift(scorer, 32, (96, 96), 15)
+    return {
+        "architecture": architecture, "parameters": models.parameters(scorer), "dtype": str(dtype),
+        "clips": found,
+    }  # fmt: skip
