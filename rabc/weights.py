@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rabc.config import WeightsConfig
 from rabc.errors import InputError
 
 HISTOGRAM_BINS = 20
@@ -13,12 +14,14 @@ HISTOGRAM_BINS = 20
 
 @dataclass(frozen=True)
 class WeightSummary:
-    """How a set of weights treats the frames that can be drawn."""
+    """How a set of weights treats the frames of a dataset."""
 
     frames: int
-    """Frames that can be drawn."""
+    """All frames."""
+    drawn: int
+    """Frames of positive weight; training draws no others."""
     effective_sample_size: float
-    """(sum w)^2 / sum w^2 (Kish), frames: equal weights reach `frames`."""
+    """(sum w)^2 / sum w^2 (Kish), frames: equal weights reach `drawn`."""
     share_zero: float
     """Share of frames with weight 0."""
     share_saturated: float
@@ -101,13 +104,28 @@ def rabc(deltas: NDArray[np.float64], kappa: float, epsilon: float) -> NDArray[n
     return np.where(deltas > kappa, 1.0, np.where(deltas >= 0, soft, 0.0))
 
 
-def normalise(weights: NDArray[np.float64], drawable: NDArray[np.bool_]) -> NDArray[np.float64]:
+def by_scheme(deltas: NDArray[np.float64], settings: WeightsConfig) -> NDArray[np.float64]:
+    """Weights (N,) of the configured scheme from chunk deltas (N,), not yet normalised."""
+    if settings.scheme == "topreward":
+        return topreward(deltas, settings.tau, settings.delta_max)
+    if settings.scheme == "rabc":
+        return rabc(deltas, settings.kappa, settings.epsilon)
+    return none(deltas)
+
+
+def normalise(
+    weights: NDArray[np.floating], drawable: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
     """Scales weights (N,) to mean 1 over the `drawable` frames, bool (N,); the others get weight 0.
 
+    drawable: by default the frames of positive weight, since a frame of weight 0 would cost a step's time and
+    teach nothing.
     Over the dataset and not within a batch, so that a batch of bad samples counts less than one of good ones.
     Raises InputError if every drawable weight is 0.
     """
     weights = np.asarray(weights, dtype=np.float64)
+    if drawable is None:
+        drawable = weights > 0 if np.any(weights > 0) else np.ones(weights.shape, dtype=bool)
     drawable = np.asarray(drawable, dtype=bool)
     if weights.shape != drawable.shape:
         raise ValueError(f"weights {weights.shape}, drawable {drawable.shape}: must be one (N,)")
@@ -125,8 +143,8 @@ def normalise(weights: NDArray[np.float64], drawable: NDArray[np.bool_]) -> NDAr
     return scaled / scaled[drawable].mean()
 
 
-def summary(weights: NDArray[np.float64]) -> WeightSummary:
-    """Describes the weights (N,) of the drawable frames, not all 0."""
+def summary(weights: NDArray[np.floating]) -> WeightSummary:
+    """Describes the weights (N,) of all frames, not all 0."""
     weights = np.asarray(weights, dtype=np.float64)
     if weights.ndim != 1 or len(weights) == 0 or weights.max() <= 0:
         raise ValueError("weights: must be one-dimensional and not all 0")
@@ -135,6 +153,7 @@ def summary(weights: NDArray[np.float64]) -> WeightSummary:
     relative = weights / largest
     return WeightSummary(
         frames=len(weights),
+        drawn=int((weights > 0).sum()),
         effective_sample_size=float(relative.sum() ** 2 / (relative**2).sum()),
         share_zero=float(np.mean(weights == 0)),
         share_saturated=float(np.mean(np.isclose(weights, largest, rtol=1e-9, atol=0.0))),

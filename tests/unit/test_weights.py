@@ -131,9 +131,16 @@ def test_all_zero_weights_are_an_input_error() -> None:
         weights.normalise(np.zeros(3), np.ones(3, dtype=bool))
 
 
+def test_by_default_the_frames_of_positive_weight_have_mean_one() -> None:
+    assert np.allclose(weights.normalise(np.array([0.0, 1.0, 3.0])), [0.0, 0.5, 1.5])
+    with pytest.raises(InputError, match="all 3 drawable frames have weight 0"):
+        weights.normalise(np.zeros(3))
+
+
 def test_summary_by_hand() -> None:
     summary = weights.summary(np.array([0.0, 0.0, 2.0, 2.0, 1.0]))
     assert summary.frames == 5
+    assert summary.drawn == 3
     assert summary.effective_sample_size == pytest.approx(25 / 9)
     assert summary.share_zero == pytest.approx(0.4)
     assert summary.share_saturated == pytest.approx(0.4)
