@@ -56,13 +56,51 @@ class ScorerConfig:
     revision: str | None = None
     """Branch, tag or commit of a hub model; ignored for a folder."""
     camera: str = "front"
-    """Camera that the scorer watches: the part after `observation.images.`."""
+    """Camera that the scorer watches: the part after `observation.images.`. Several, separated by commas, are
+    averaged in log-probability; rollouts are scored from the first."""
     num_prefixes: int = 15
-    """Prefixes scored per episode, uniform from the first frame to the last."""
+    """Prefixes scored per episode, uniform from the first frame to the last; 0: every sampled frame."""
     fps: float | None = None
     """Frames per second the scorer samples; null: what the model folder says (Qwen3-VL: 2)."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of the scorer; auto: float32 on CPU, bfloat16 on a GPU."""
+
+    answers: str = "True,False"
+    """Answer whose probability is the score, and its opposite: two words of one token each."""
+    chat_template: bool = False
+    """Wrap the question in the model's chat template (the paper's Table 5: worse)."""
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """The names in `camera`."""
+        return tuple(name.strip() for name in self.camera.split(","))
+
+
+@dataclass(frozen=True)
+class PaperConfig:
+    """A table of TOPReward's paper (arXiv 2602.19313), measured anew by scripts/paper.py."""
+
+    datasets: dict[str, Any] = field(default_factory=dict)
+    """Hub id or folder of each dataset, and the figure that the paper reports for it, or null."""
+    failed: dict[str, Any] = field(default_factory=dict)
+    """Datasets whose failed episodes lie in another one, and that one's hub id or folder."""
+    quantity: Literal["voc", "success_auc"] = "voc"
+    """voc: rank correlation of score and time; success_auc: ROC-AUC of the success score."""
+    episodes: int = 20
+    """First episodes of each dataset; 0: all."""
+    both_prompts: bool = False
+    """Measure with the chat template as well as without."""
+
+
+@dataclass(frozen=True)
+class DiagnosticsConfig:
+    """How the scorer is put to the test before anything is weighted by its scores."""
+
+    episodes: int = 32
+    """Episodes, spread evenly over the dataset, that are also scored as controls: first frame repeated,
+    backwards, with a wrong instruction; 0: all of them."""
+    wrong_instruction: str = "Pour water from the kettle into the cup."
+    """The wrong instruction where the dataset has one task only; else it is the next other task."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +109,20 @@ class WeightsConfig:
 
     scheme: Literal["none", "topreward", "rabc"] = "rabc"
     """none: plain behavior cloning; topreward: TOPReward Eq. 3; rabc: SARM Eq. 8-9."""
-    calibration: Literal["episode", "dataset"] = "episode"
-    """Scale of progress. episode: min-max per episode (TOPReward Eq. 2); dataset: pooled bounds."""
+    calibration: Literal["episode", "dataset", "logodds"] = "episode"
+    """Scale of progress. episode: min-max per episode (TOPReward Eq. 2); dataset: pooled bounds;
+    logodds: sigmoid of log p(True) - log p(False), the same for every dataset."""
+    length_bias: Literal["none", "subtract"] = "none"
+    """subtract: take away what the episode's first frame, repeated, rises by; scores every episode twice."""
+    accept_poor_scorer: bool = False
+    """Weight by the scores even where their diagnosis says `do not weight`."""
+    progress_file: str | None = None
+    """Parquet with progress from elsewhere in LeRobot's columns (SARM, Robometer, TOPReward), which then
+    takes the place of scoring and of the calibration."""
+    progress_head: Literal["sparse", "dense"] = "sparse"
+    """Column of `progress_file`: `progress_sparse` or `progress_dense`."""
+    weights_file: str | None = None
+    """Parquet with columns `index` and `weight`, which then takes the place of scoring and of the scheme."""
     horizon: Literal["per_step", "clamped"] = "per_step"
     """Delta over a chunk that the episode's end cuts short. per_step: scaled up to the whole chunk;
     clamped: left as it is (LeRobot)."""
@@ -180,6 +230,8 @@ class Config:
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     demonstrations: DemonstrationsConfig = field(default_factory=DemonstrationsConfig)
     scorer: ScorerConfig = field(default_factory=ScorerConfig)
+    paper: PaperConfig = field(default_factory=PaperConfig)
+    diagnostics: DiagnosticsConfig = field(default_factory=DiagnosticsConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)

@@ -4,6 +4,7 @@ Each problem is one line, `<key> <value>: <what is wrong>; <remedy>`, and names 
 full. What only the dataset, the hub or the machine can tell is checked by the stage that meets it.
 """
 
+import json
 import math
 import operator
 import re
@@ -26,7 +27,9 @@ AT_LEAST: dict[str, int] = {
     "demonstrations.image_size": 32,  # a ResNet halves the image five times
     "demonstrations.first_seed": 0,
     "demonstrations.processes": 1,
-    "scorer.num_prefixes": 2,  # progress is a difference between prefixes
+    "scorer.num_prefixes": 0,
+    "paper.episodes": 0,
+    "diagnostics.episodes": 0,
     "weights.kappa": 0,
     "policy.chunk_size": 1,
     "policy.n_action_steps": 1,
@@ -59,6 +62,9 @@ NOT_EMPTY = (
     "scorer.model",
     "scorer.revision",
     "scorer.camera",
+    "diagnostics.wrong_instruction",
+    "weights.progress_file",
+    "weights.weights_file",
     "policy.pretrained_backbone_weights",
 )
 SHARES = tuple(f"demonstrations.{kind}" for kind in ("clean", "stall", "retry", "drop", "detour", "give_up"))
@@ -66,7 +72,8 @@ SHARES = tuple(f"demonstrations.{kind}" for kind in ("clean", "stall", "retry", 
 
 def validate(config: Config) -> list[str]:
     """Every problem of `config`, one line each, section by section; empty when it is sound."""
-    return [*_ranges(config), *_names(config), *_shares(config), *_policy(config), *_trainer(config)]
+    sections = (_ranges, _names, _shares, _weights, _policy, _trainer)
+    return [problem for section in sections for problem in section(config)]
 
 
 def _get(config: Config, key: str) -> Any:
@@ -96,6 +103,17 @@ def _ranges(config: Config) -> Iterator[str]:
             yield f"{key} {value}: not positive; give a number above 0"
     if config.seed > MAX_SEED:
         yield f"seed {config.seed}: too large; give {MAX_SEED} or less"
+    if config.scorer.num_prefixes == 1:
+        yield (
+            "scorer.num_prefixes 1: progress is a difference between prefixes; give 2 or more, or 0 for "
+            "every sampled frame"
+        )
+    answers = [word.strip() for word in config.scorer.answers.split(",")]
+    if len(answers) != 2 or not all(answers) or answers[0] == answers[1]:
+        yield f"scorer.answers {config.scorer.answers!r}: not two different words; write them as True,False"
+    stray = [name for name in config.paper.failed if name not in config.paper.datasets]
+    for name in stray:
+        yield f"paper.failed {name!r}: is not among paper.datasets; name the dataset of its successes"
     if math.isfinite(config.policy.dropout) and config.policy.dropout >= 1:
         yield f"policy.dropout {config.policy.dropout}: would drop everything; give a number below 1"
 
@@ -105,7 +123,7 @@ def _names(config: Config) -> Iterator[str]:
         value = _get(config, key)
         if value is not None and not value.strip():
             yield f"{key} {value!r}: empty; give a name or leave the key out"
-    run, model, camera = config.run, config.scorer.model, config.scorer.camera
+    run, model = config.run, config.scorer.model
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", run):
         yield (
             f"run {run!r}: not the name of one folder; use letters, digits, '.', '_' and '-', "
@@ -113,9 +131,15 @@ def _names(config: Config) -> Iterator[str]:
         )
     elif PurePath("checkpoints", run) in (PurePath(TRACKED_SCORER), PurePath(model)):
         yield f"run {run!r}: checkpoints/{run} holds the scorer; choose another name"
-    if camera.startswith("observation."):
-        short = camera.rpartition(".")[2]
-        yield f"scorer.camera {camera!r}: a whole feature name; give the camera alone: {short}"
+    cameras = config.scorer.cameras
+    if len(cameras) > 1 and not all(cameras):
+        yield f"scorer.camera {config.scorer.camera!r}: one of its names is empty; write them as front,wrist"
+    elif len(set(cameras)) < len(cameras):
+        yield f"scorer.camera {config.scorer.camera!r}: names a camera twice; name each once"
+    for camera in cameras:
+        if camera.startswith("observation."):
+            short = camera.rpartition(".")[2]
+            yield f"scorer.camera {camera!r}: a whole feature name; give the camera alone: {short}"
 
 
 def _shares(config: Config) -> Iterator[str]:
@@ -128,6 +152,26 @@ def _shares(config: Config) -> Iterator[str]:
     if not outside and abs(total - 1) > 1e-6:
         text = " + ".join(f"{key} {value}" for key, value in shares.items())
         yield f"{text}: the shares add up to {total:.6g}; make them add up to 1"
+
+
+def _weights(config: Config) -> Iterator[str]:
+    weights = config.weights
+    foreign = "weights.weights_file" if weights.weights_file else "weights.progress_file"
+    if weights.weights_file and weights.progress_file:
+        yield (
+            f"weights.weights_file {weights.weights_file!r}: makes weights.progress_file "
+            f"{weights.progress_file!r} useless; give one of them"
+        )
+    elif (weights.weights_file or weights.progress_file) and weights.length_bias == "subtract":
+        yield (
+            f"weights.length_bias 'subtract': corrects our own scores, and {foreign} takes their place; "
+            "give none, or leave the file out"
+        )
+    if weights.progress_head == "dense" and not weights.progress_file:
+        yield (
+            "weights.progress_head 'dense': names a column of weights.progress_file, which is not given; "
+            "give the file or leave this out"
+        )
 
 
 def _policy(config: Config) -> Iterator[str]:
@@ -165,6 +209,31 @@ def _policy(config: Config) -> Iterator[str]:
     for name, value in policy.extra.items():
         if name in own:
             yield f"policy.extra.{name} {value!r}: has a key of its own; set policy.{name}"
+        elif name.startswith("optimizer_"):
+            yield (
+                f"policy.extra.{name} {value!r}: training does not read it; set trainer.lr or "
+                "trainer.weight_decay"
+            )
+        elif not _is_json(value):
+            yield (
+                f"policy.extra.{name} {value!r}: cannot be written into LeRobot's config.json; give a text, "
+                "a number, true, false, null, a list or a mapping of these"
+            )
+    ensembling = policy.extra.get("temporal_ensemble_coeff")
+    if ensembling is not None and config.rollouts.episodes:
+        yield (
+            f"policy.extra.temporal_ensemble_coeff {ensembling!r}: rollouts.episodes "
+            f"{config.rollouts.episodes} would play the policy chunk by chunk, without it; set "
+            "rollouts.episodes 0 or leave it out"
+        )
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _trainer(config: Config) -> Iterator[str]:

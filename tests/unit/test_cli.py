@@ -61,9 +61,9 @@ def test_overrides_are_typed() -> None:
 
 
 def test_extra_policy_fields_are_free_and_merge(tmp_path: Path) -> None:
-    path = write(tmp_path, "policy:\n  extra:\n    latent_dim: 16\n    note: '3'\n    optimizer_lr: 1e-5\n")
+    path = write(tmp_path, "policy:\n  extra:\n    latent_dim: 16\n    note: '3'\n    rate: 1e-5\n")
     config = cli.parse(["--config", path, "--policy.extra.latent_dim", "8"], "").config
-    assert config.policy.extra == {"latent_dim": 8, "note": "3", "optimizer_lr": 1e-5}
+    assert config.policy.extra == {"latent_dim": 8, "note": "3", "rate": 1e-5}
 
 
 def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:

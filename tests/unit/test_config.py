@@ -1,6 +1,7 @@
 """The configuration: shipped YAMLs, documentation of every key, and each cross-field check."""
 
 from dataclasses import fields, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,8 @@ def test_shipped_yaml_parses_and_states_only_what_differs(path: Path) -> None:
     config = cli.parse(["--config", path.name], "").config
     assert config.run == path.stem
     defaults = {item.name: item.default for item in ARGUMENTS}
-    stated = config_file.flatten(config_file.read(path), frozenset({"policy.extra"}))
+    free = frozenset({"policy.extra", "paper.datasets", "paper.failed"})
+    stated = config_file.flatten(config_file.read(path), free)
     assert [key for key, value in stated if key != "run" and value == defaults[key]] == []
 
 
@@ -125,7 +127,25 @@ def test_numbers_are_finite(item: cli.Argument, value: float) -> None:
             },
             ["policy.pretrained_backbone_weights", "policy.vision_backbone 'resnet34'"],
         ),
+        (
+            {"weights.weights_file": "w.parquet", "weights.progress_file": "p.parquet"},
+            ["weights.weights_file 'w.parquet'", "weights.progress_file 'p.parquet'", "give one of them"],
+        ),
+        (
+            {"weights.progress_file": "p.parquet", "weights.length_bias": "subtract"},
+            ["weights.length_bias 'subtract'", "weights.progress_file takes their place"],
+        ),
+        (
+            {"weights.progress_head": "dense"},
+            ["weights.progress_head 'dense'", "a column of weights.progress_file"],
+        ),
         ({"policy.extra": {"chunk_size": 5}}, ["policy.extra.chunk_size 5", "set policy.chunk_size"]),
+        ({"policy.extra": {"optimizer_lr": 1e-4}}, ["policy.extra.optimizer_lr", "set trainer.lr"]),
+        ({"policy.extra": {"latent_dim": date(2026, 1, 1)}}, ["policy.extra.latent_dim", "config.json"]),
+        (
+            {"policy.extra": {"temporal_ensemble_coeff": 0.01}},
+            ["policy.extra.temporal_ensemble_coeff 0.01", "rollouts.episodes 40"],
+        ),
         ({"trainer.warmup_steps": 2500}, ["trainer.warmup_steps 2500", "trainer.max_steps 2500"]),
         ({"seed": 2**32}, ["seed 4294967296: too large"]),
     ],
