@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rabc.atomic import whole_file
 from rabc.scoring.base import PrefixScores
 
 ORANGE, GREY, BLUE = "#d95f02", "#777777", "#1f78b4"
@@ -28,6 +29,13 @@ class Demonstration:
     """Simulator progress (T,), 0...1, where known."""
     phases: Sequence[tuple[int, str]] = ()
     """(frame, name) of moments to mark."""
+    num_frames: int | None = None
+    """Frames of the video where `frames` are only some of them, evenly spread; None: all are there."""
+
+    @property
+    def duration(self) -> float:
+        """From the first frame to the last, seconds."""
+        return ((self.num_frames or len(self.frames)) - 1) / self.fps
 
 
 def plot_progress(demonstrations: Sequence[Demonstration], path: Path, pictures: int = 10) -> None:
@@ -63,7 +71,7 @@ def _curve(axes: Any, shown: Demonstration, limits: tuple[float, float]) -> None
     )
     axes.set_ylabel("log p(True), nats", color=ORANGE)
     axes.set_xlabel("time, s")
-    axes.set_xlim(0, (len(shown.frames) - 1) / shown.fps)
+    axes.set_xlim(0, shown.duration)
     marks: dict[int, list[str]] = {}
     for frame, name in shown.phases:
         marks.setdefault(frame, []).append(name)
@@ -88,8 +96,7 @@ def write_rollout_video(
 
     side = VIDEO_HEIGHT
     curve = _CurveImage(scores, len(frames), title, side)
-    partial = path.with_suffix(".partial.mp4")
-    with av.open(str(partial), "w") as container:
+    with whole_file(path) as partial, av.open(str(partial), "w") as container:
         stream: Any = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
         stream.width, stream.height, stream.pix_fmt = 2 * side, side, "yuv420p"
         stream.options = {"crf": "20", "x264-params": "log-level=error"}
@@ -102,7 +109,6 @@ def write_rollout_video(
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)
-    partial.replace(path)
 
 
 class _CurveImage:

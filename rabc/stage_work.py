@@ -4,46 +4,47 @@ Each function gets the configuration, the run's folders and the results of the s
 JSON values: what the summary shows, and under `files` the paths whose loss makes the stage stale.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rabc import progress, stages, weights
+from rabc.atomic import whole_file
 from rabc.config import Config, ScorerConfig
-from rabc.errors import InputError
 from rabc.stages import Result
 
 if TYPE_CHECKING:
     from rabc.pipeline import Paths
-    from rabc.scoring.store import ScoreStore
+    from rabc.scoring.plan import ScoringPlan
     from rabc.scoring.topreward import TOPReward
 
 
 def do_demonstrations(config: Config, where: "Paths", results: dict[str, Result]) -> Result:
     """The dataset: recorded in simulation, downloaded, or simply there."""
-    from rabc.sim.recorder import fingerprint, read_ground_truth, record, recorded_with
-    from rabc.tables import load_meta
+    from rabc.dataset_fingerprint import fingerprint
+    from rabc.dataset_source import check_dataset, check_values, download, open_dataset
+    from rabc.sim.recorder import check_recorded_with, read_ground_truth, record, remove_shards
 
     root = Path(config.dataset.path)
     if not root.exists():
         if config.demonstrations.simulate:
             record(config.demonstrations, root)
         else:
-            root = _download(config)
-    elif config.demonstrations.simulate and recorded_with(root) != fingerprint(config.demonstrations):
-        raise InputError(
-            f"dataset.path {root}: was not recorded with these demonstrations settings; remove it to record "
-            "anew, choose another dataset.path, or set demonstrations.simulate false to use it as it is"
-        )
-    meta = load_meta(root)
-    check_dataset(config, meta)
+            root = download(config)
+    elif config.demonstrations.simulate:
+        check_recorded_with(config.demonstrations, root)
+        remove_shards(root)
+    check_dataset(config, root)
+    check_values(config, root)
+    meta = open_dataset(config, root)
     truth = read_ground_truth(root)
     kinds = sorted({episode.kind for episode in truth})
     return {
         "root": str(root),
+        "content": fingerprint(root),
         "episodes": int(meta.total_episodes),
         "frames": int(meta.total_frames),
         "fps": int(meta.fps),
@@ -52,27 +53,29 @@ def do_demonstrations(config: Config, where: "Paths", results: dict[str, Result]
     }
 
 
-def check_dataset(config: Config, meta: Any) -> None:
-    """Raise InputError for whatever would stop a later stage: values, tasks, cameras, lengths, statistics."""
-    from rabc.policies import act_config, normalisation_statistics
-    from rabc.scoring.label import check_camera
-    from rabc.tables import check_chunk, read_frames
-
-    table = read_frames(meta, ["observation.state", "action"])
-    check_chunk(table, config.policy.chunk_size)
-    check_camera(meta, config.scorer.camera)
-    normalisation_statistics(act_config(config.policy, meta, "cpu"), meta)
-
-
-def do_scores(config: Config, where: "Paths | None", results: dict[str, Result]) -> Result:
+def do_scores(config: Config, where: "Paths", results: dict[str, Result]) -> Result:
     """Log-probabilities of every prefix of every episode, and how good they are as far as that is known."""
-    from rabc.scoring.label import score_dataset
+    from rabc.diagnosing import diagnose_scores, write_diagnosis
+    from rabc.frame_weights import foreign_file
+    from rabc.scoring.plan import carry_out, plan_scoring
+
+    foreign = foreign_file(config.weights)
+    if foreign is not None:
+        return {"replaced_by": foreign, "files": []}
+    scorer = load_scorer(config.scorer, config.device)
+    plan = plan_scoring(config, Path(results["demonstrations"]["root"]), scorer)
+    carry_out(config, plan, scorer)
+    found = diagnose_scores(config, plan.root, plan.stores)
+    page = write_diagnosis(config, plan.root, found, where.outputs / "diagnosis")
+    print(f"verdict on the scores: {found.verdict} ({page})")
+    return {**scores_report(plan), "diagnosis": {**found.as_json(), "page": str(page)}}
+
+
+def scores_report(plan: "ScoringPlan") -> Result:
+    """What is known of the scores of a whole dataset."""
     from rabc.sim.recorder import read_ground_truth
 
-    root = Path(results["demonstrations"]["root"])
-    scorer = load_scorer(config.scorer, config.device)
-    store = _open_store(config, root, scorer)
-    score_dataset(root, scorer, config.scorer.camera, config.scorer.num_prefixes, store)
+    root, store = plan.root, plan.stores["real"]
     episodes = store.read()
     curves = [episodes[episode].scores.log_prob_true for episode in sorted(episodes)]
     truth = read_ground_truth(root)
@@ -80,6 +83,7 @@ def do_scores(config: Config, where: "Paths | None", results: dict[str, Result])
     vocs = np.array([progress.voc(curve) for curve in curves])
     report: Result = {
         "store": str(store.folder),
+        "static_store": str(plan.stores["static"].folder),
         "scorer": {k: v for k, v in store.meta.items() if k not in ("format", "dataset_fingerprint")},
         "prefixes": int(sum(len(curve) for curve in curves)),
         "voc": round(float(vocs.mean()), 4),
@@ -94,172 +98,88 @@ def do_scores(config: Config, where: "Paths | None", results: dict[str, Result])
     return report
 
 
-def score_only(config: Config) -> Result:
-    """Scores and progress of a dataset that is there; the report of `do_scores` and `progress_file`."""
-    from rabc.pipeline import check_beforehand
-    from rabc.scoring.store import ScoreStore
-
-    # Scoring never records: a folder that is not there is a mistake, or on the hub.
-    check_beforehand(
-        replace(
-            config,
-            demonstrations=replace(config.demonstrations, simulate=False),
-            rollouts=replace(config.rollouts, episodes=0),
-        )
-    )
-    root = Path(config.dataset.path)
-    root = root if root.exists() else _download(config)
-    report = do_scores(config, None, {"demonstrations": {"root": str(root)}})
-    store = ScoreStore.reopen(Path(report["store"]))
-    return {**report, "progress_file": str(_write_progress(config, store))}
-
-
 def do_weights(config: Config, where: "Paths", results: dict[str, Result]) -> Result:
     """One weight per frame: progress, chunk deltas, scheme, mean 1."""
-    from rabc.scoring.progress_file import read_progress
-    from rabc.scoring.store import ScoreStore
+    from rabc.frame_weights import frame_weights
     from rabc.tables import load_meta, read_frames
+    from rabc.weights_file import FILE_NAME, write_weights
 
     settings = config.weights
     root = Path(results["demonstrations"]["root"])
-    episode_index = read_frames(load_meta(root), []).episode_index
-    store = ScoreStore.reopen(Path(results["scores"]["store"]))
-    file = _write_progress(config, store)
-    values = sample_weights(
-        config, read_progress(file, store, settings.calibration, episode_index), episode_index
-    )
-    path = where.outputs / "weights.npy"
-    _save_array(path, values)
-    described = weights.summary(values)
+    made = frame_weights(config, results["scores"], read_frames(load_meta(root), []).episode_index)
+    path, shared = where.outputs / "weights.npy", where.outputs / FILE_NAME
+    _save_array(path, made.values)
+    write_weights(shared, made.values, {"rabc.scheme": settings.scheme, "rabc.source": made.source.name})
     return {
-        "scheme": settings.scheme,
-        **asdict(described),
-        "progress_file": str(file),
+        "scheme": "file" if settings.weights_file else settings.scheme,
+        **asdict(weights.summary(made.values)),
+        "progress_file": str(made.source),
         "weights_file": str(path),
-        "files": [str(file), str(path)],
+        "weights_parquet": str(shared),
+        "files": [str(made.source), str(path), str(shared)],
     }
-
-
-def sample_weights(
-    config: Config, frame_progress: NDArray[np.float64], episode_index: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Weights (N,) from the progress (N,) of every frame; mean 1 over the frames with a positive one."""
-    settings = config.weights
-    deltas = weights.chunk_deltas(frame_progress, episode_index, config.policy.chunk_size, settings.horizon)
-    if settings.scheme == "topreward":
-        raw = weights.topreward(deltas, settings.tau, settings.delta_max)
-    elif settings.scheme == "rabc":
-        raw = weights.rabc(deltas, settings.kappa, settings.epsilon)
-    else:
-        raw = weights.none(deltas)
-    # Frames of weight 0 are never drawn; where all are 0, `normalise` says so.
-    return weights.normalise(raw, raw > 0 if raw.any() else np.ones(len(raw), dtype=bool))
 
 
 def do_training(config: Config, where: "Paths", results: dict[str, Result]) -> Result:
     """The policy, trained with the weights, as a LeRobot folder."""
     from rabc import pipeline
+    from rabc.dataset_source import open_dataset
     from rabc.export import export, lerobot_train_config
-    from rabc.summary import model_card
-    from rabc.tables import load_meta
+    from rabc.scoring.loading import folder_hash
     from rabc.training import train
 
-    meta = load_meta(Path(results["demonstrations"]["root"]))
+    meta = open_dataset(config, Path(results["demonstrations"]["root"]))
     # A training of other settings keeps its folder; nothing of it is lost.
-    folder = where.outputs / f"training-{stages.key(pipeline.inputs(config, 'training'))}"
+    folder = where.outputs / f"training-{stages.key(pipeline.inputs(config, 'training', results))}"
     trained = train(config, meta, np.load(results["weights"]["weights_file"]), folder)
     parts = trained.parts
-    result: Result = {
+    export(
+        parts.policy, parts.preprocessor, parts.postprocessor, where.policy,
+        lerobot_train_config(config, meta, parts.policy),
+    )  # fmt: skip
+    return {
         "steps": trained.steps,
         "training_seconds": round(trained.seconds, 1),
         "samples_per_second": round(trained.samples_per_second, 1),
         "loss": round(trained.loss, 5),
         "tensorboard": str(folder / "tensorboard"),
         "policy_folder": str(where.policy),
+        "content": folder_hash(where.policy),
         "files": [str(where.policy / "config.json"), str(where.policy / "model.safetensors")],
     }
-    card = model_card(config, {**results, "training": result})
-    export(
-        parts.policy, parts.preprocessor, parts.postprocessor, where.policy, card,
-        lerobot_train_config(config, meta, parts.policy),
-    )  # fmt: skip
-    return result
 
 
 def do_rollouts(config: Config, where: "Paths", results: dict[str, Result]) -> Result:
     """The policy in the simulator, judged by the simulator and, on the same frames, by the scorer."""
     from rabc import pipeline
     from rabc.evaluation import evaluate
-    from rabc.summary import model_card
 
     if config.rollouts.episodes == 0:
         return {"episodes": 0, "files": []}
     scorer = load_scorer(config.scorer, config.device)
-    folder = where.outputs / f"rollouts-{stages.key(pipeline.inputs(config, 'rollouts'))}"
-    result = evaluate(config, where.policy, scorer, folder)
-    (where.policy / "README.md").write_text(model_card(config, {**results, "rollouts": result}))
-    return result
+    folder = where.outputs / f"rollouts-{stages.key(pipeline.inputs(config, 'rollouts', results))}"
+    return evaluate(config, where.policy, scorer, folder)
 
 
 def load_scorer(config: ScorerConfig, device: str) -> "TOPReward":
-    """The scorer that the configuration names, on the configured device."""
-    from rabc.policies import resolve_device
+    """The scorer that the configuration names, on the configured device; says how it will score."""
+    from rabc.device import resolve_device
+    from rabc.scoring.prompt import Prompt
     from rabc.scoring.topreward import TOPReward
 
-    return TOPReward.from_pretrained(
-        config.model, config.revision, resolve_device(device), config.dtype, config.fps
-    )
-
-
-def _open_store(config: Config, root: Path, scorer: "TOPReward") -> "ScoreStore":
-    from rabc.dataset_fingerprint import fingerprint
-    from rabc.scoring.label import open_store
-    from rabc.scoring.store import scores_root
-
-    return open_store(
-        scores_root(root), root, fingerprint(root), scorer, config.scorer.camera, config.scorer.num_prefixes
-    )
-
-
-def _write_progress(config: Config, store: "ScoreStore") -> Path:
-    from rabc.scoring.progress_file import FILE_NAME, calibrate, write_progress
-
-    settings = config.weights
-    file = store.folder / settings.calibration / FILE_NAME
-    write_progress(
-        file, calibrate(store.read(), settings.calibration, settings.epsilon), store, settings.calibration
-    )
-    return file
-
-
-def _download(config: Config) -> Path:
-    """The hub dataset's local copy, in LeRobot's own cache."""
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-    from lerobot.datasets import LeRobotDataset
-
-    try:
-        dataset: Any = LeRobotDataset(
-            config.dataset.path, revision=config.dataset.revision, download_videos=True
-        )
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(
-            f"dataset.path {config.dataset.path}: no such folder, and the hub did not give it ({reason}); "
-            "check the path or the hub id, and that you are online and logged in"
-        ) from error
-    return Path(dataset.root)
+    first, second = (word.strip() for word in config.answers.split(","))
+    chosen = resolve_device(device)
+    scorer = TOPReward.from_pretrained(
+        config.model, config.revision, chosen, config.dtype, config.fps,
+        Prompt((first, second), config.chat_template),
+    )  # fmt: skip
+    print(f"scorer: {scorer.name}, {scorer.identity['dtype']} on {chosen}, {scorer.path}")
+    return scorer
 
 
 def _save_array(path: Path, values: NDArray[np.float64]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            np.save(file, values)
-        partial.replace(path)
-    except OSError as error:
-        raise InputError(
-            f"file {path}: cannot be written ({error.strerror}); check space and permissions"
-        ) from error
+    with whole_file(path) as partial:
+        np.save(partial, values)
 
 
 def _finite(value: float) -> float | None:

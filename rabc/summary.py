@@ -8,9 +8,13 @@
     stages          stage -> {seconds, skipped}: time it took when it ran; whether this call skipped it
     dataset         root, episodes, frames, fps, kinds {kind: episodes} (simulated data only)
     scorer          store (folder of the raw scores), scorer {name, revision, prompt, rates, sizes},
-                    prefixes, voc, final_log_prob; simulated data also: success_auc, voc_clean
-    weights         scheme, frames, effective_sample_size, share_zero, share_saturated,
-                    histogram_edges, histogram_counts, progress_file, weights_file
+                    prefixes, voc, final_log_prob, static_store, diagnosis (as in
+                    diagnosis/diagnosis.json, and page); simulated data also: success_auc, voc_clean;
+                    replaced_by (a progress or weights file from elsewhere): nothing else
+    weights         scheme (`file`: foreign weights), frames (all), drawn (frames of positive weight),
+                    effective_sample_size, share_zero, share_saturated (of all frames),
+                    histogram_edges, histogram_counts, progress_file (or the foreign file),
+                    weights_file, weights_parquet
     training        steps, training_seconds, samples_per_second, loss, tensorboard, policy_folder
     rollouts        episodes, success {successes, trials, low, high}, mean_final_log_prob (nats),
                     scorer_auc, mean_ticks, mean_closest_m, first_seed, rollouts_file, videos;
@@ -22,7 +26,9 @@ A figure that is not defined, such as an AUC with one class only, is null.
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from rabc.atomic import whole_file
 from rabc.config import Config
+from rabc.hub import is_hub_id
 from rabc.stages import Finished, duration, write_json
 from rabc.stats import Proportion
 from rabc.terminal import table
@@ -67,7 +73,7 @@ def print_summary(summary: dict[str, Any]) -> None:
             "demonstrations",
             f"{dataset['episodes']} episodes, {dataset['frames']} frames" + (f" ({kinds})" if kinds else ""),
         ],
-        ["scorer", f"{scorer['scorer']['scorer']}, {scorer['prefixes']} prefixes, VOC {scorer['voc']:.3f}"],
+        *_scorer_rows(scorer),
     ]
     if scorer.get("success_auc") is not None:
         clean = "" if scorer["voc_clean"] is None else f", VOC on clean {scorer['voc_clean']:.3f}"
@@ -76,7 +82,8 @@ def print_summary(summary: dict[str, Any]) -> None:
     rows += [
         [
             "weights",
-            f"{weights['scheme']}: effective sample size {ess:.0f} of {weights['frames']}, "
+            f"{weights['scheme']}: effective sample size {ess:.0f} of {weights['drawn']} frames drawn "
+            f"({weights['frames']} in all), "
             f"{100 * weights['share_zero']:.0f} % zero, {100 * weights['share_saturated']:.0f} % saturated",
         ],
         ["", f"from 0 to largest: {spark(weights['histogram_counts'])}"],
@@ -108,15 +115,38 @@ def print_summary(summary: dict[str, Any]) -> None:
     print(f"curves:  tensorboard --logdir outputs/{summary['run']}")
 
 
+def _scorer_rows(scorer: dict[str, Any]) -> list[list[str]]:
+    if "replaced_by" in scorer:
+        return [["scorer", f"none: {scorer['replaced_by']} takes its place"]]
+    diagnosis = scorer["diagnosis"]
+    reasons = f" ({diagnosis['reasons']})" if diagnosis["reasons"] else ""
+    return [
+        ["scorer", f"{scorer['scorer']['scorer']}, {scorer['prefixes']} prefixes, VOC {scorer['voc']:.3f}"],
+        ["", f"verdict: {diagnosis['verdict']}{reasons}"],
+    ]
+
+
+def write_model_card(config: Config, where: "Paths", results: dict[str, dict[str, Any]]) -> None:
+    """Write the policy folder's README, from the results of all stages, unless it says so already."""
+    path, card = where.policy / "README.md", model_card(config, results)
+    if not path.exists() or path.read_text() != card:
+        with whole_file(path) as partial:
+            partial.write_text(card)
+
+
 def model_card(config: Config, results: dict[str, dict[str, Any]]) -> str:
     """README of the policy folder: data, scorer, weighting, results."""
     dataset, scorer, weights, training = (
         results[name] for name in ("demonstrations", "scores", "weights", "training")
     )
-    rollouts = results.get("rollouts", {"episodes": 0})
+    rollouts = results["rollouts"]
+    path, revision = config.dataset.path, config.dataset.revision
+    from_hub = is_hub_id(path)
+    data = f"`{path}` at {revision}" if from_hub and revision else f"`{path}`"
     lines = [
         "---",
         "library_name: lerobot",
+        *([f"datasets: [{path}]"] if from_hub else []),
         "pipeline_tag: robotics",
         f"tags: [robotics, lerobot, {config.policy.type}, rabc]",
         "license: apache-2.0",
@@ -128,13 +158,12 @@ def model_card(config: Config, results: dict[str, dict[str, Any]]) -> str:
         "each sample of the demonstrations is weighted by the progress that a frozen video-language model "
         "sees over its chunk of actions.",
         "",
-        f"- Demonstrations: `{dataset['root']}`, {dataset['episodes']} episodes, {dataset['frames']} frames "
+        f"- Demonstrations: {data}, {dataset['episodes']} episodes, {dataset['frames']} frames "
         f"at {dataset['fps']} Hz" + (", simulated" if dataset["kinds"] else ""),
-        f"- Scorer: `{scorer['scorer']['scorer']}` ({scorer['scorer']['revision'][:12]}), "
-        f"camera {config.scorer.camera}",
-        f"- Weights: `{weights['scheme']}`, calibration `{config.weights.calibration}`, horizon "
-        f"`{config.weights.horizon}`, effective sample size {weights['effective_sample_size']:.0f} "
-        f"of {weights['frames']}",
+        *_scored_by(config, scorer),
+        f"- Weights: `{weights['scheme']}`, horizon `{config.weights.horizon}`, effective sample size "
+        f"{weights['effective_sample_size']:.0f} of {weights['drawn']} frames drawn "
+        f"({weights['frames']} in all)",
         f"- Training: {training['steps']} steps of {config.trainer.batch_size} samples, seed {config.seed}",
     ]
     if rollouts["episodes"]:
@@ -144,6 +173,17 @@ def model_card(config: Config, results: dict[str, dict[str, Any]]) -> str:
     else:
         lines.append("- Not evaluated in simulation")
     return "\n".join([*lines, ""])
+
+
+def _scored_by(config: Config, scorer: dict[str, Any]) -> list[str]:
+    if "replaced_by" in scorer:
+        return [f"- Progress or weights from elsewhere: `{scorer['replaced_by']}`"]
+    settings = config.weights
+    return [
+        f"- Scorer: `{scorer['scorer']['scorer']}` ({scorer['scorer']['revision'][:12]}), "
+        f"camera {config.scorer.camera}, verdict on its scores: {scorer['diagnosis']['verdict']}",
+        f"- Progress: calibration `{settings.calibration}`, length bias `{settings.length_bias}`",
+    ]
 
 
 def spark(counts: list[int]) -> str:

@@ -1,7 +1,7 @@
 """Fixtures shared by all tests: one small, real LeRobotDataset, recorded with LeRobot itself."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,8 @@ SIZE = 32
 CAMERAS = ("observation.images.front", "observation.images.wrist")
 
 
-def record_dataset(root: Path, storage: str = "video") -> Path:
-    """Record random motion and moving pictures: four short episodes, two cameras, two tasks."""
+def record_dataset(root: Path, storage: str = "video", lengths: Sequence[int] = EPISODE_LENGTHS) -> Path:
+    """Record random motion and moving pictures: short episodes, two cameras, two tasks."""
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
     joints = [f"joint_{i}.pos" for i in range(6)]
@@ -29,7 +29,7 @@ def record_dataset(root: Path, storage: str = "video") -> Path:
         use_videos=storage == "video",
     )
     rng = np.random.default_rng(0)
-    for episode, length in enumerate(EPISODE_LENGTHS):
+    for episode, length in enumerate(lengths):
         state = np.cumsum(rng.normal(0, 5, (length, 6)), axis=0).astype(np.float32)
         texture = rng.integers(0, 255, (2, SIZE, 4 * SIZE, 3), dtype=np.uint8)
         for t in range(length):

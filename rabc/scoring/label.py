@@ -1,114 +1,187 @@
-"""Scores every episode of a LeRobotDataset that has no scores yet."""
+"""Scores the episodes of a LeRobotDataset that have no scores yet."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from av.error import FFmpegError
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
-from lerobot.datasets.video_utils import decode_video_frames
-from lerobot.utils.import_utils import get_safe_default_video_backend
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from rabc.errors import InputError
-from rabc.scoring.base import Scorer
-from rabc.scoring.store import ScoreStore
+from rabc.scoring.base import Clip, PrefixScores, Scorer
+from rabc.scoring.episode_video import camera_keys, check_lengths, episode_length, image_size, sampled_frames
+from rabc.scoring.store import EpisodeScores, ScoreStore
+from rabc.scoring.variants import Variant, instruction_of, needs_all_frames, variant_frames, wrong_sentence
 from rabc.tables import load_meta
 
-# LeRobotDataset's own default: how far a decoded frame may be from its timestamp, seconds.
-TOLERANCE_S = 1e-4
-CAMERA_PREFIX = "observation.images."
+BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_noinv_fmt}{postfix}]"
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One episode and the variants of it that are missing."""
+
+    episode: int
+    length: int
+    task: str
+    variants: tuple[Variant, ...]
 
 
 def open_store(
     root: Path,
-    dataset_root: Path,
+    dataset: Path | LeRobotDatasetMetadata,
     dataset_fingerprint: str,
     scorer: Scorer,
-    camera: str,
+    cameras: Sequence[str],
     num_prefixes: int,
+    variant: Variant = "real",
+    wrong_instruction: str = "",
 ) -> ScoreStore:
-    """The store under `root` for this dataset, scorer and camera (the part after `observation.images.`).
+    """The store under `root` for this dataset (its folder or its metadata), scorer, cameras and variant.
 
-    Frame rate and image size come from the dataset. Raises InputError for an unknown camera.
+    cameras: the parts after `observation.images.`; frame rate and image sizes come from the dataset.
+    wrong_instruction: the sentence of that variant for a dataset of one task. Raises InputError for an
+    unknown camera.
     """
-    meta = load_meta(dataset_root)
-    size = _image_size(meta, _camera_key(meta, camera))
+    meta = load_meta(dataset) if isinstance(dataset, Path) else dataset
+    sizes = [image_size(meta, key) for key in camera_keys(meta, cameras)]
+    sentence = wrong_sentence(_tasks(meta), wrong_instruction) if variant == "wrong_instruction" else None
     return ScoreStore.open(
-        root, dataset_fingerprint, scorer.identity, camera, float(meta.fps), size, num_prefixes
-    )
+        root, dataset_fingerprint, scorer.identity, cameras, float(meta.fps), sizes, num_prefixes, variant,
+        sentence,
+    )  # fmt: skip
+
+
+def check_cameras(meta: LeRobotDatasetMetadata, cameras: Sequence[str]) -> None:
+    """Raise InputError unless the dataset has video of all `cameras`."""
+    camera_keys(meta, cameras)
 
 
 def score_dataset(
     dataset_root: Path,
     scorer: Scorer,
-    camera: str,
+    cameras: Sequence[str],
     num_prefixes: int,
-    store: ScoreStore,
+    stores: Mapping[Variant, ScoreStore],
+    wanted: Mapping[Variant, Sequence[int]],
+    rank: int = 0,
+    world_size: int = 1,
     repo_id: str | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Scores the missing episodes into `store`; returns their number.
+    """Scores this process's share of the `wanted` episodes where missing; returns the number it scored.
 
-    Each episode is decoded once, and only the frames the scorer reads are kept. on_progress: called with
-    (finished, total) after each episode. Raises InputError for an unknown camera, an empty or ambiguous task,
-    or a video that cannot be decoded.
+    Process `rank` of `world_size` takes every `world_size`-th of the wanted episodes, which all processes
+    must be given alike. Each episode is decoded once per camera, and only the frames the scorer reads are
+    kept, as small as it sees them; the log-probabilities of several cameras are averaged. Every finished
+    episode is on disk at once, in the part of `rank`. Raises InputError for an unknown camera or episode, an
+    empty or ambiguous task, an episode that is too short, cameras of different length, a video that cannot be
+    decoded, a part that another process is writing, or a full disk.
     """
     meta = load_meta(dataset_root, repo_id)
-    key = _camera_key(meta, camera)
-    total = int(meta.total_episodes)
-    missing = store.missing(range(total))
-    tasks = {episode: _task(meta, episode) for episode in missing}
-    if not missing:
+    keys = camera_keys(meta, cameras)
+    episodes = sorted({episode for some in wanted.values() for episode in some})
+    mine = episodes[rank::world_size]
+    jobs = _jobs(meta, stores, wanted, mine)
+    check_lengths(meta, keys, [job.episode for job in jobs])
+    if not jobs:
         return 0
-    # Asked once: each time LeRobot tries to load torchcodec, which reports at length where it cannot.
-    backend = get_safe_default_video_backend()
-    done = total - len(missing)
-    with tqdm(total=total, initial=done, desc="scoring", unit="episode") as bar:
-        for episode in missing:
-            length = int(_record(meta, episode)["length"])
-            indices = scorer.frame_indices(length, float(meta.fps))
-            frames = _decode(meta, key, episode, indices, backend)
-            scores = scorer.score_sampled(frames, length, tasks[episode], float(meta.fps), num_prefixes)
-            store.append(episode, length, scores)
-            done += 1
+
+    def read(job: _Job) -> list[torch.Tensor]:
+        return [_frames(meta, key, job, scorer) for key in keys]
+
+    share = f" (process {rank + 1} of {world_size})" if world_size > 1 else ""
+    with ExitStack() as held:
+        parts = {
+            variant: held.enter_context(stores[variant].part(rank))
+            for variant in stores
+            if any(variant in job.variants for job in jobs)
+        }
+        bar: Any = held.enter_context(
+            tqdm(total=len(mine), initial=len(mine) - len(jobs), desc=f"scoring{share}", unit=" episodes",
+                 bar_format=BAR, disable=rank > 0)
+        )  # fmt: skip
+        for job, videos in zip(jobs, _one_ahead(read, jobs), strict=True):
+            for variant in job.variants:
+                sentence = stores[variant].meta.get("wrong_instruction")
+                instruction = instruction_of(variant, job.task, _tasks(meta), sentence)
+                # Every clip in a call of its own: its scores must not depend on what else is missing.
+                scores = [
+                    scorer.score_clips(
+                        [Clip(variant_frames(variant, video), job.length, float(meta.fps), instruction)],
+                        num_prefixes,
+                    )[0]
+                    for video in videos
+                ]
+                parts[variant].append(EpisodeScores(job.episode, job.length, _mean(scores), instruction))
             bar.update()
-            if on_progress is not None:
-                on_progress(done, total)
-    return len(missing)
+    return len(jobs)
 
 
-def check_camera(meta: LeRobotDatasetMetadata, camera: str) -> None:
-    """Raise InputError unless the dataset has video of `camera`."""
-    _camera_key(meta, camera)
-
-
-def _camera_key(meta: LeRobotDatasetMetadata, camera: str) -> str:
-    key = camera if camera.startswith(CAMERA_PREFIX) else CAMERA_PREFIX + camera
-    there = [name.removeprefix(CAMERA_PREFIX) for name in meta.video_keys]
-    if key not in meta.video_keys:
+def _jobs(
+    meta: LeRobotDatasetMetadata,
+    stores: Mapping[Variant, ScoreStore],
+    wanted: Mapping[Variant, Sequence[int]],
+    episodes: Sequence[int],
+) -> list[_Job]:
+    total = int(meta.total_episodes)
+    outside = [episode for episode in episodes if not 0 <= episode < total]
+    if outside:
         raise InputError(
-            f"scorer.camera {camera}: dataset {meta.root} has no video of it; "
-            f"choose one of {', '.join(there) or '(it has none)'}"
+            f"episode {outside[0]}: dataset {meta.root} has episodes 0 to {total - 1}; choose among these"
         )
-    return key
+    missing = {variant: set(stores[variant].missing(wanted[variant])) for variant in wanted}
+    jobs: list[_Job] = []
+    for episode in episodes:
+        variants: tuple[Variant, ...] = tuple(v for v in wanted if episode in missing[v])
+        if variants:
+            jobs.append(_Job(episode, episode_length(meta, episode), _task(meta, episode), variants))
+    return jobs
 
 
-def _image_size(meta: LeRobotDatasetMetadata, key: str) -> tuple[int, int]:
-    feature: Any = meta.features[key]
-    sizes = dict(zip(feature["names"], feature["shape"], strict=True))
-    return int(sizes["height"]), int(sizes["width"])
+def _frames(meta: LeRobotDatasetMetadata, key: str, job: _Job, scorer: Scorer) -> torch.Tensor:
+    indices = scorer.frame_indices(job.length, float(meta.fps))
+    read = indices if needs_all_frames(job.variants) else indices[:1]
+    frames = sampled_frames(meta, key, job.episode, read, scorer, len(indices))
+    return frames if len(read) == len(indices) else frames.expand(len(indices), -1, -1, -1)
 
 
-def _record(meta: LeRobotDatasetMetadata, episode: int) -> dict[str, Any]:
-    episodes: Any = meta.episodes
-    return episodes[episode]
+def _one_ahead(
+    read: Callable[[_Job], list[torch.Tensor]], jobs: Iterable[_Job]
+) -> Iterator[list[torch.Tensor]]:
+    """`read` of each job; the next video is decoded while the model looks at this one."""
+    waiting: deque[Future[list[torch.Tensor]]] = deque()
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        for job in jobs:
+            waiting.append(reader.submit(read, job))
+            if len(waiting) > 1:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _mean(scores: Sequence[PrefixScores]) -> PrefixScores:
+    """Log-probabilities of the same prefixes, averaged over the cameras."""
+    return PrefixScores(
+        scores[0].prefix_lengths,
+        np.mean([one.log_prob_true for one in scores], axis=0),
+        np.mean([one.log_prob_false for one in scores], axis=0),
+    )
+
+
+def _tasks(meta: LeRobotDatasetMetadata) -> list[str]:
+    tasks: Any = meta.tasks
+    return [str(task) for task in tasks.index]
 
 
 def _task(meta: LeRobotDatasetMetadata, episode: int) -> str:
-    tasks = [str(task) for task in _record(meta, episode)["tasks"]]
+    episodes: Any = meta.episodes
+    tasks = [str(task) for task in episodes[episode]["tasks"]]
     if len(tasks) != 1:
         raise InputError(
             f"episode {episode} of dataset {meta.root}: has {len(tasks)} tasks; "
@@ -119,21 +192,3 @@ def _task(meta: LeRobotDatasetMetadata, episode: int) -> str:
             f"task {tasks[0]!r}: empty in episode {episode} of dataset {meta.root}; give it an instruction"
         )
     return tasks[0]
-
-
-def _decode(
-    meta: LeRobotDatasetMetadata, key: str, episode: int, indices: NDArray[Any], backend: str
-) -> torch.Tensor:
-    """Frames (S, 3, H, W) uint8 at `indices` of the episode."""
-    path = Path(meta.root) / meta.get_video_file_path(episode, key)
-    start = float(_record(meta, episode)[f"videos/{key}/from_timestamp"])
-    times = [start + int(index) / meta.fps for index in indices]
-    try:
-        return decode_video_frames(path, times, TOLERANCE_S, backend, return_uint8=True)
-    # What PyAV and torchcodec raise for missing and damaged files, and LeRobot for frames that are not there.
-    except (FFmpegError, OSError, ValueError, RuntimeError, IndexError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(
-            f"video {path}: episode {episode} cannot be decoded ({reason}); "
-            "the file is missing, truncated or damaged: download or record the dataset again"
-        ) from error

@@ -19,7 +19,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from rabc.config import (
     Config,
     DatasetConfig,
-    DemonstrationsConfig,
     DiagnosticsConfig,
     ScorerConfig,
     WeightsConfig,
@@ -28,16 +27,12 @@ from rabc.diagnosing import DatasetDiagnosis, diagnose_scores
 from rabc.scoring.base import Clip, PrefixScores
 from rabc.scoring.plan import carry_out, plan_scoring
 from rabc.scoring.topreward import TOPReward
-from rabc.sim.recorder import read_ground_truth, record
+from rabc.sim.recorder import read_ground_truth
 from rabc.success_labels import success_labels
 from rabc.tables import load_meta
 
 REPO = Path(__file__).parents[2]
 SCORER = REPO / "checkpoints" / "so101-scorer"
-# Half of them fail; start states that no other test and no shipped run uses.
-DEMONSTRATIONS = DemonstrationsConfig(
-    episodes=12, clean=0.5, give_up=0.5, stall=0, retry=0, drop=0, detour=0, first_seed=900_000, processes=1
-)
 SETTINGS = ScorerConfig(model=str(SCORER), num_prefixes=8)
 
 
@@ -64,13 +59,6 @@ class Spoilt:
             draw = lambda one: self.rng.normal(-2, 1, len(one.prefix_lengths))  # noqa: E731
             scored = [PrefixScores(one.prefix_lengths, draw(one), draw(one)) for one in scored]
         return scored
-
-
-@pytest.fixture(scope="module")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("diagnosis") / "demonstrations"
-    record(DEMONSTRATIONS, root)
-    return root
 
 
 @pytest.fixture(scope="module")

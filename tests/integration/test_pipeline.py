@@ -7,11 +7,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
+
+from rabc import cli, pipeline
+from rabc.config import Config
+from rabc.dataset_fingerprint import fingerprint
+from rabc.errors import InputError
+from rabc.stages import Stages
 
 REPO = Path(__file__).parents[2]
 SMALL = {
@@ -134,6 +142,94 @@ def test_a_dry_run_says_what_is_stale_and_why(done: tuple[Path, str]):
     assert "to do" in rows["training"]
     assert "after weights" in rows["training"]
     assert any(line.startswith("together") and "MB" in line for line in costs)
+
+
+@pytest.fixture
+def config(done: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> Config:
+    """The finished run's configuration, in its folder."""
+    monkeypatch.chdir(done[0])
+    return cli.parse(["--config", "small.yaml"], "").config
+
+
+def states(config: Config) -> dict[str, str]:
+    """Stage -> its state and why."""
+    table = pipeline.describe(config).split("\n\n")[0].splitlines()[2:]
+    return {line.split()[0]: line for line in table}
+
+
+def test_a_dataset_recorded_anew_with_other_settings_is_refused(config: Config):
+    """Another run with the same dataset.path may have done it."""
+    other = replace(config, demonstrations=replace(config.demonstrations, first_seed=500))
+    with pytest.raises(InputError, match=r"dataset\.path data/small: was not recorded with these"):
+        pipeline.run(other)
+    with pytest.raises(InputError, match="was not recorded with these"):
+        pipeline.run(other, dry_run=True)
+
+
+def test_a_dataset_that_was_edited_is_not_the_one_that_was_scored(config: Config):
+    tasks = Path("data/small/meta/tasks.parquet")
+    before = tasks.read_bytes()
+    frame = pd.read_parquet(tasks)
+    frame.index = pd.Index(["Pick up the white cube."], name=frame.index.name)
+    frame.to_parquet(tasks)
+    try:
+        assert "stale" in states(config)["demonstrations"]
+        assert "data/small has changed" in states(config)["demonstrations"]
+        results = {"demonstrations": {"content": fingerprint(Path("data/small"))}}
+        assert (
+            Stages(Path("outputs/small/stages"))
+            .state("scores", pipeline.inputs(config, "scores", results), lambda _: "")
+            .reason.startswith("dataset.content: ")
+        )
+    finally:
+        tasks.write_bytes(before)
+    assert "done" in states(config)["demonstrations"]
+
+
+def test_a_sound_dataset_is_checked_against_new_settings_before_anything_is_skipped(config: Config):
+    long_chunks = replace(config, policy=replace(config.policy, chunk_size=500))
+    with pytest.raises(InputError, match="shorter than a chunk of 500"):
+        pipeline.run(long_chunks)
+
+
+def test_lost_scores_and_another_policy_make_their_stages_stale(config: Config):
+    summary = json.loads(Path("outputs/small/summary.json").read_text())
+    scores = Path(summary["scorer"]["store"]) / "scores.jsonl"
+    before = scores.read_bytes()
+    scores.write_bytes(before[: before.rstrip().rfind(b"\n") + 1])
+    try:
+        assert "has no scores any more" in states(config)["scores"]
+    finally:
+        scores.write_bytes(before)
+    weights = Path("checkpoints/small/pretrained_model/model.safetensors")
+    before = weights.read_bytes()
+    weights.write_bytes(before[:-4] + b"\0\0\0\1")
+    try:
+        assert "pretrained_model has changed" in states(config)["training"]
+    finally:
+        weights.write_bytes(before)
+    assert all(" done " in line for line in states(config).values())
+    results = {name: json.loads(Path(f"outputs/small/stages/{name}.json").read_text())["result"]
+               for name in pipeline.STAGES}  # fmt: skip
+    of_this = pipeline.inputs(config, "rollouts", results)
+    results["training"]["content"] = "another policy's"
+    assert pipeline.inputs(config, "rollouts", results) != of_this
+
+
+def test_a_lost_video_is_filmed_again_and_the_card_is_never_stale(config: Config):
+    summary = json.loads(Path("outputs/small/summary.json").read_text())
+    (video,) = map(Path, summary["rollouts"]["videos"])
+    kept = Path(summary["rollouts"]["rollouts_file"])
+    before, card = kept.read_bytes(), Path("checkpoints/small/pretrained_model/README.md")
+    text = card.read_text()
+    video.unlink()
+    card.write_text("an older card")
+    assert "the video of rollout 3000000 is not there" in states(config)["rollouts"]
+    pipeline.run(config)
+    assert video.exists()
+    assert kept.read_bytes() == before
+    assert card.read_text() == text
+    assert "stale" in states(replace(config, rollouts=replace(config.rollouts, videos=2)))["rollouts"]
 
 
 def test_the_policy_answers_the_rollout_as_lerobot_would_on_the_robot(done: tuple[Path, str]):

@@ -18,15 +18,7 @@ from rabc.errors import InputError
 from rabc.sim.environment import FPS, JOINTS, Simulator
 from rabc.sim.recorder import EPISODES_PER_SHARD, fingerprint, plan, read_ground_truth, record, recorded_with
 
-CONFIG = DemonstrationsConfig(episodes=12, image_size=64, first_seed=40)
 REPO = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("recording") / "pick"
-    record(CONFIG, root)
-    return root
 
 
 def tables(root: Path) -> list[dict[str, list]]:
@@ -36,31 +28,36 @@ def tables(root: Path) -> list[dict[str, list]]:
     ]
 
 
-def test_it_is_a_lerobot_dataset_with_a_real_arms_names_and_units(recorded: Path):
+def test_it_is_a_lerobot_dataset_with_a_real_arms_names_and_units(
+    demonstrations: DemonstrationsConfig, simulated: Path
+):
     from lerobot.datasets import LeRobotDataset
 
-    dataset = LeRobotDataset("local/pick", root=recorded, video_backend="pyav")
+    dataset = LeRobotDataset("local/pick", root=simulated, video_backend="pyav")
     assert (dataset.num_episodes, dataset.fps, dataset.meta.robot_type) == (12, FPS, "so101_follower")
     assert dataset.features["action"]["names"] == [f"{joint}.pos" for joint in JOINTS]
     assert dataset.features["observation.state"]["names"] == dataset.features["action"]["names"]
     sample = dataset[5]
     assert sample["task"] == "Pick up the red cube."
+    size = demonstrations.image_size
     for camera in ("front", "wrist"):
-        assert sample[f"observation.images.{camera}"].shape == (3, 64, 64)
+        assert sample[f"observation.images.{camera}"].shape == (3, size, size)
     actions = np.stack(dataset.hf_dataset["action"])
     assert 20 < np.abs(actions[:, :5]).max() <= 180  # degrees, not radians
     assert actions[:, 5].min() >= 0
     assert 20 < actions[:, 5].max() <= 100
 
 
-def test_the_recorded_picture_is_the_rendered_one_but_for_compression(recorded: Path):
+def test_the_recorded_picture_is_the_rendered_one_but_for_compression(
+    demonstrations: DemonstrationsConfig, simulated: Path
+):
     from lerobot.datasets import LeRobotDataset
 
-    first = plan(CONFIG)[0]
-    with Simulator(image_size=64) as simulator:
+    first = plan(demonstrations)[0]
+    with Simulator(image_size=demonstrations.image_size) as simulator:
         simulator.reset(first.seed)
         rendered = simulator.render("front").astype(float)
-    sample = LeRobotDataset("local/pick", root=recorded, video_backend="pyav")[0]["observation.images.front"]
+    sample = LeRobotDataset("local/pick", root=simulated, video_backend="pyav")[0]["observation.images.front"]
     difference = np.abs(sample.numpy().transpose(1, 2, 0) * 255 - rendered)
     assert difference.mean() < 4
     assert np.abs(difference.mean((0, 1))).max() < 6
@@ -74,43 +71,39 @@ def test_the_mix_is_the_configured_one():
     assert odd["clean"] == 3
 
 
-def test_the_sidecar_knows_what_happened(recorded: Path):
-    truths = read_ground_truth(recorded)
-    assert [truth.kind for truth in truths] == [episode.kind for episode in plan(CONFIG)]
-    lengths = Counter(index for table in tables(recorded) for index in table["episode_index"])
+def test_the_sidecar_knows_what_happened(demonstrations: DemonstrationsConfig, simulated: Path):
+    truths = read_ground_truth(simulated)
+    assert [truth.kind for truth in truths] == [episode.kind for episode in plan(demonstrations)]
+    lengths = Counter(index for table in tables(simulated) for index in table["episode_index"])
     for episode, truth in enumerate(truths):
         assert len(truth.progress) == lengths[episode]
         assert truth.success == (truth.kind != "give_up")
         assert truth.phases[0][0] == 0
-    assert recorded_with(recorded) == fingerprint(CONFIG)
+    assert recorded_with(simulated) == fingerprint(demonstrations)
 
 
 @pytest.mark.slow
-def test_one_process_records_the_same_tables_as_two(recorded: Path, tmp_path: Path):
-    record(dataclasses.replace(CONFIG, processes=1), tmp_path / "again")
-    assert tables(tmp_path / "again") == tables(recorded)
-    assert read_ground_truth(tmp_path / "again") == read_ground_truth(recorded)
+def test_one_process_records_the_same_tables_as_two(
+    demonstrations: DemonstrationsConfig, simulated: Path, tmp_path: Path
+):
+    record(dataclasses.replace(demonstrations, processes=2), tmp_path / "again")
+    assert tables(tmp_path / "again") == tables(simulated)
+    assert read_ground_truth(tmp_path / "again") == read_ground_truth(simulated)
 
 
-def test_a_folder_that_is_there_is_not_overwritten(recorded: Path):
+def test_a_folder_that_is_there_is_not_overwritten(demonstrations: DemonstrationsConfig, simulated: Path):
     with pytest.raises(InputError, match="exists already"):
-        record(CONFIG, recorded)
+        record(demonstrations, simulated)
 
 
-def test_a_killed_recording_goes_on(recorded: Path, tmp_path: Path):
+def test_a_killed_recording_goes_on(demonstrations: DemonstrationsConfig, simulated: Path, tmp_path: Path):
     root = tmp_path / "killed"
-    overrides = ["--dataset.path", str(root), "--demonstrations.episodes", "12"]
-    overrides += [
-        "--demonstrations.image_size",
-        "64",
-        "--demonstrations.first_seed",
-        "40",
-        "--demonstrations.processes",
-        "1",
-    ]
+    overrides = ["--dataset.path", str(root)]
+    for name, value in dataclasses.asdict(demonstrations).items():
+        overrides += [f"--demonstrations.{name}", str(value).lower()]
     command = [sys.executable, str(REPO / "scripts" / "record.py"), *overrides]
     running = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)
-    shards = tmp_path / "killed.partial" / fingerprint(CONFIG)
+    shards = tmp_path / "killed.partial" / fingerprint(demonstrations)
     deadline = time.monotonic() + 120
     while not (shards / "shard_00000").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -118,7 +111,7 @@ def test_a_killed_recording_goes_on(recorded: Path, tmp_path: Path):
     running.wait()
     _wait_until_the_group_is_gone(running.pid)
     sidecar = shards / "shard_00000" / "ground_truth" / "episodes.jsonl"
-    sidecar.write_text(sidecar.read_text().replace('"seed": 40', '"seed": -40'))  # lost if recorded anew
+    sidecar.write_text(sidecar.read_text().replace('"seed": 900000', '"seed": -1'))  # lost if recorded anew
     (shards.parent / "of_other_settings").mkdir()
     assert not root.exists()
     again = subprocess.Popen(command, stderr=subprocess.PIPE)
@@ -128,8 +121,8 @@ def test_a_killed_recording_goes_on(recorded: Path, tmp_path: Path):
     first_shown = re.search(r"recording: +\d+%\|[^|]*\| (\d+)/12", bar)
     assert first_shown
     assert int(first_shown.group(1)) == EPISODES_PER_SHARD  # not recorded again
-    assert read_ground_truth(root)[0].seed == -40
-    assert tables(root) == tables(recorded)
+    assert read_ground_truth(root)[0].seed == -1
+    assert tables(root) == tables(simulated)
     assert not (tmp_path / "killed.partial").exists()
 
 

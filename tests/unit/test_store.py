@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ def open_store(
     root: Path, fingerprint: str = "f" * 64, camera: str = "front", revision: str = "abc"
 ) -> ScoreStore:
     identity = {**IDENTITY, "revision": revision}
-    return ScoreStore.open(root, fingerprint, identity, camera, 10.0, (96, 96), 15)
+    return ScoreStore.open(root, fingerprint, identity, [camera], 10.0, [(96, 96)], 15)
 
 
 def scores(episode: int) -> PrefixScores:
@@ -56,14 +57,15 @@ def test_opening_leaves_no_trace_and_meta_is_readable(tmp_path: Path) -> None:
     store.append(1, LENGTHS[1], scores(1))
     assert store.missing(range(3)) == [0, 2]
     meta = json.loads((store.folder / "meta.json").read_text())
-    assert meta["camera"] == "front"
+    assert meta["cameras"] == ["front"]
+    assert meta["variant"] == "real"
     assert meta["prompt"] == IDENTITY["prompt"]
 
 
 @pytest.mark.parametrize("cut", range(1, 40, 6))
 def test_a_torn_last_line_is_dropped_and_scored_again(tmp_path: Path, cut: int) -> None:
-    store = filled(tmp_path)
-    os.truncate(store.path, store.path.stat().st_size - cut)
+    part = filled(tmp_path).folder / "part-0.jsonl"
+    os.truncate(part, part.stat().st_size - cut)
     again = open_store(tmp_path)
     assert again.missing(range(3)) == [2]
     again.append(2, LENGTHS[2], scores(2))
@@ -72,16 +74,20 @@ def test_a_torn_last_line_is_dropped_and_scored_again(tmp_path: Path, cut: int) 
 
 def test_a_damaged_line_within_is_named(tmp_path: Path) -> None:
     store = filled(tmp_path)
+    store.merge()
     lines = store.path.read_text().splitlines()
     store.path.write_text("\n".join([lines[0], lines[1][:20], lines[2]]) + "\n")
     with pytest.raises(InputError, match="line 2 is damaged"):
         store.read()
 
 
-def test_a_doubled_episode_is_named(tmp_path: Path) -> None:
+def test_two_scores_of_one_episode_are_named(tmp_path: Path) -> None:
     store = filled(tmp_path)
-    store.append(1, LENGTHS[1], scores(1))
-    with pytest.raises(InputError, match="episode 1 is there twice"):
+    store.append(1, LENGTHS[1], scores(1), rank=1)  # the same again: a merge that was killed leaves this
+    assert sorted(store.read()) == [0, 1, 2]
+    other = replace(scores(1), log_prob_true=scores(1).log_prob_true - 1)
+    store.append(1, LENGTHS[1], other, rank=2)
+    with pytest.raises(InputError, match="episode 1 is there twice, with different scores"):
         store.read()
 
 
@@ -175,7 +181,9 @@ def test_a_frame_without_progress_is_an_error(tmp_path: Path) -> None:
     path, store = written(tmp_path)
     table = pq.read_table(path)
     pq.write_table(table.filter(pa.array(np.arange(len(table)) != 8)), path)
-    with pytest.raises(InputError, match=r"1 frames have no progress, first frame 8 \(episode 1\)"):
+    with pytest.raises(
+        InputError, match=r"1 of \d+ frames have no finite progress_sparse, first frame 8 \(episode 1\)"
+    ):
         read_progress(path, store, "episode", EPISODE_INDEX)
     with pytest.raises(InputError, match="frames that the dataset has not"):
         read_progress(path, store, "episode", EPISODE_INDEX[:10])

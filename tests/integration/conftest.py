@@ -1,0 +1,25 @@
+"""Simulated demonstrations, recorded once (40 s) for all tests that leave them as they are."""
+
+from pathlib import Path
+
+import pytest
+
+from rabc.config import DemonstrationsConfig
+from rabc.sim.recorder import record
+
+
+@pytest.fixture(scope="session")
+def demonstrations() -> DemonstrationsConfig:
+    """Half of them fail; start states that no shipped run uses, so that no scorer has learnt from them."""
+    return DemonstrationsConfig(
+        episodes=12, clean=0.5, give_up=0.5, stall=0, retry=0, drop=0, detour=0, first_seed=900_000,
+        processes=1,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def simulated(demonstrations: DemonstrationsConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the recorded `demonstrations`."""
+    root = tmp_path_factory.mktemp("simulated") / "demonstrations"
+    record(demonstrations, root)
+    return root
