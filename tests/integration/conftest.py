@@ -12,7 +12,7 @@ from rabc.sim.recorder import record
 def demonstrations() -> DemonstrationsConfig:
     """Half of them fail; start states that no shipped run uses, so that no scorer has learnt from them."""
     return DemonstrationsConfig(
-        episodes=12, clean=0.5, give_up=0.5, stall=0, retry=0, drop=0, detour=0, first_seed=900_000,
+        episodes=12, clean=0.5, give_up=0.5, stall=0.0, retry=0.0, drop=0.0, detour=0.0, first_seed=900_000,
         processes=1,
     )  # fmt: skip
 
