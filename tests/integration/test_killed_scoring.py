@@ -52,6 +52,7 @@ def expected(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return snapshot(root)
 
 
+@pytest.mark.slow
 def test_twenty_kills_change_nothing(dataset: Path, tmp_path: Path) -> None:
     root = fresh(dataset, tmp_path)
     command = [
