@@ -18,6 +18,7 @@ ARCHITECTURE = cli.Argument(
     "Random weights of this architecture for the cost: 3.5 or 124 million, or Qwen3-VL-8B's (a GPU).",
 )
 REPEATS = cli.Argument("repeats", int, 3, "Runs of what is compared with the tightest bound.")
+PAGE = cli.Argument("page", str | None, None, "Also fill the table of this page, docs/benchmarks.md.")
 JSON = cli.Argument("json", str | None, None, "Also write everything measured to this file.")
 
 
@@ -28,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
     if not argv or (argv[0] not in WHAT and argv[0] not in ("--help", "-h")):
         raise InputError(f"benchmark {argv[0] if argv else ''!r}: unknown; give one of {', '.join(WHAT)}")
     rest = argv if argv[0].startswith("-") else argv[1:]
-    command = cli.parse(rest, __doc__, sections=("device",), extra=[PART, ARCHITECTURE, REPEATS, JSON])
+    command = cli.parse(rest, __doc__, sections=("device",), extra=[PART, ARCHITECTURE, REPEATS, JSON, PAGE])
     parts = command.extra["parts"].split(",")
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
@@ -41,7 +42,7 @@ def main(argv: Sequence[str]) -> None:
     no_library_bars()
     lines = benchmark.scoring(
         parts, command.config.device, command.extra["architecture"], command.extra["repeats"],
-        command.extra["json"],
+        command.extra["json"], command.extra["page"],
     )  # fmt: skip
     missed = [line.what for line in lines if line.holds is False]
     if missed:

@@ -1,8 +1,12 @@
 """Fixtures shared by all tests: one small, real LeRobotDataset, recorded with LeRobot itself."""
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+# Two test processes of two threads each would wait for one another on two cores; before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

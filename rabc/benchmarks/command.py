@@ -11,6 +11,7 @@ import torch
 from rabc.benchmarks import labelling, models
 from rabc.benchmarks import scoring as measure
 from rabc.benchmarks.lines import HEADERS, Line, machine
+from rabc.benchmarks.page import fill
 from rabc.device import resolve_device
 from rabc.scoring.schedule import sample_frame_indices
 from rabc.stages import write_json
@@ -21,7 +22,12 @@ RAW_CLIPS = (64, 256, 984)
 
 
 def scoring(
-    parts: Sequence[str], device: str, architecture: models.Architecture, repeats: int, json: str | None
+    parts: Sequence[str],
+    device: str,
+    architecture: models.Architecture,
+    repeats: int,
+    json: str | None,
+    page: str | None,
 ) -> list[Line]:
     """Everything `scripts/benchmark.py scoring` measures; prints the lines it returns."""
     device = resolve_device(device)
@@ -45,6 +51,8 @@ def scoring(
     print(table([line.cells() for line in lines], HEADERS))
     if json is not None:
         write_json(Path(json), {**facts, "lines": [asdict(line) for line in lines]})
+    if page is not None:
+        fill(Path(page), f"scoring {torch.device(device).type}", facts["machine"], lines)
     return lines
 
 

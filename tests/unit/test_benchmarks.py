@@ -1,12 +1,16 @@
 """What the benchmark compares with must itself be right."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from rabc.benchmarks import models, scoring
 from rabc.benchmarks.lines import Line, at_least, at_most, ratio, side_by_side
+from rabc.benchmarks.page import fill
 from rabc.benchmarks.sequential import sequential_log_probs
+from rabc.errors import InputError
 from rabc.scoring.base import Clip
 from rabc.scoring.layout import Questions
 
@@ -34,6 +38,18 @@ def test_runs_are_timed_in_turn() -> None:
     assert calls == ["a", "b", "a"]
     assert [len(seconds["a"]), len(seconds["b"])] == [2, 1]
     assert ratio({"a": [4.0, 2.0, 6.0], "b": [2.0]}, "a", "b")[0] == 2.0
+
+
+def test_the_page_is_filled_between_its_marks(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- scoring cpu -->\nold\n<!-- /scoring cpu -->\nafter\n")
+    fill(page, "scoring cpu", {"threads": 2}, [at_most("x", 1.0, 2.0, "s", "once")])
+    text = page.read_text()
+    assert "old" not in text
+    assert text.startswith("before\n<!-- scoring cpu -->\nthreads 2.\n\n| what |")
+    assert text.endswith("| x | 1 s | <= 2 | yes | once |\n<!-- /scoring cpu -->\nafter\n")
+    with pytest.raises(InputError, match="has no <!-- scoring cuda -->"):
+        fill(page, "scoring cuda", {}, [])
 
 
 def test_bounds() -> None:
