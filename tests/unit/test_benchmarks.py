@@ -42,10 +42,10 @@ def test_runs_are_timed_in_turn() -> None:
 
 def test_the_page_is_filled_between_its_marks(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("before\n<!-- scoring cpu -->\nold\n<!-- /scoring cpu -->\nafter\n")
+    page.write_text("before\n<!-- scoring cpu -->\nstale\n<!-- /scoring cpu -->\nafter\n")
     fill(page, "scoring cpu", {"threads": 2}, [at_most("x", 1.0, 2.0, "s", "once")])
     text = page.read_text()
-    assert "old" not in text
+    assert "stale" not in text
     assert text.startswith("before\n<!-- scoring cpu -->\nthreads 2.\n\n| what |")
     assert text.endswith("| x | 1 s | <= 2 | yes | once |\n<!-- /scoring cpu -->\nafter\n")
     with pytest.raises(InputError, match="has no <!-- scoring cuda -->"):
