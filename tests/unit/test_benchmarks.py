@@ -56,3 +56,11 @@ def test_bounds() -> None:
     assert at_most("x", 1.2, 1.15, "x").holds is False
     assert at_least("x", 5.0, 5.0, "x").holds is True
     assert Line("x", 1.0, "x").cells() == ["x", "1 x", "", "", ""]
+
+
+def test_the_large_architecture_is_of_the_size_it_is_called() -> None:
+    """Built without memory: 8 billion in the language model, half a billion in the vision encoder."""
+    scorer = models.random_scorer("qwen3-vl-8b", "meta", torch.bfloat16, 2.0)
+    vision = sum(weight.numel() for weight in scorer.model.model.visual.parameters())
+    assert 0.5e9 < vision < 0.65e9
+    assert 8.1e9 < models.parameters(scorer) - vision < 8.3e9
