@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from rabc.errors import InputError
 from rabc.hub import derived_folder
+from rabc.lock import alone
 
 # LeRobotDataset's own default: how far a decoded frame may be from its timestamp, seconds.
 _TOLERANCE = 1e-4
@@ -64,9 +65,8 @@ def cached_frames(
         if camera not in meta.camera_keys:
             there = ", ".join(meta.camera_keys) or "none"
             raise InputError(f"camera {camera}: not in dataset {meta.root}; its cameras: {there}")
-    missing = [camera for camera in cameras if not _is_complete(folder, camera, _shape(meta, camera))]
-    if missing:
-        _build(meta, missing, folder)
+    if _missing(meta, cameras, folder):
+        _build(meta, cameras, folder)
     return {camera: np.load(_file(folder, camera), mmap_mode="r") for camera in cameras}
 
 
@@ -95,10 +95,24 @@ def _is_complete(folder: Path, camera: str, shape: tuple[int, ...]) -> bool:
     return array.shape == shape and array.dtype == np.uint8
 
 
+def _missing(meta: LeRobotDatasetMetadata, cameras: list[str], folder: Path) -> list[str]:
+    return [camera for camera in cameras if not _is_complete(folder, camera, _shape(meta, camera))]
+
+
 def _build(meta: LeRobotDatasetMetadata, cameras: list[str], folder: Path) -> None:
-    needed = sum(int(np.prod(_shape(meta, camera))) for camera in cameras)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        with alone(folder / ".lock", f"frame cache {folder}"):
+            _build_missing(meta, _missing(meta, cameras, folder), folder)
+    except OSError as error:
+        # Decoding errors arrive as InputError; what is left is the disk.
+        raise InputError(
+            f"frame cache {folder}: cannot be written ({error}); check space and permissions"
+        ) from error
+
+
+def _build_missing(meta: LeRobotDatasetMetadata, cameras: list[str], folder: Path) -> None:
+    needed = sum(int(np.prod(_shape(meta, camera))) for camera in cameras)
+    if cameras:
         for stale in folder.glob("*.partial"):
             stale.unlink()
         free = shutil.disk_usage(folder).free
@@ -109,11 +123,6 @@ def _build(meta: LeRobotDatasetMetadata, cameras: list[str], folder: Path) -> No
         with tqdm(total=meta.total_episodes * len(cameras), desc="decoding", unit="ep") as bar:
             for camera in cameras:
                 _build_camera(meta, camera, folder, bar.update)
-    except OSError as error:
-        # Decoding errors arrive as InputError; what is left is the disk.
-        raise InputError(
-            f"frame cache {folder}: cannot be written ({error}); check space and permissions"
-        ) from error
 
 
 def _build_camera(

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from rabc.config import DemonstrationsConfig
 from rabc.errors import InputError
+from rabc.lock import alone
 from rabc.quiet import no_library_bars, quiet_libraries
 from rabc.sim import seeds
 from rabc.sim.demonstrator import KINDS, Kind, demonstrate
@@ -81,18 +82,26 @@ def record(config: DemonstrationsConfig, root: Path) -> None:
     if root.exists():
         raise InputError(f"dataset folder {root} exists already; remove it or choose another dataset.path")
     quiet_libraries()
-    episodes = plan(config)
-    partial = _partial(root)
-    work = partial / fingerprint(config)
     try:
-        work.mkdir(parents=True, exist_ok=True)
-        for other in partial.iterdir():  # shards of other settings, which nobody will join any more
-            if other != work:
-                shutil.rmtree(other)
+        with alone(_partial(root) / ".lock", f"dataset {root}"):
+            if root.exists():  # another process has recorded it meanwhile
+                check_recorded_with(config, root)
+                return
+            _record(config, root)
     except OSError as error:
         raise InputError(
             f"dataset folder {root} cannot be written: {error.strerror}; choose another dataset.path"
         ) from error
+
+
+def _record(config: DemonstrationsConfig, root: Path) -> None:
+    episodes = plan(config)
+    partial = _partial(root)
+    work = partial / fingerprint(config)
+    work.mkdir(parents=True, exist_ok=True)
+    for other in partial.iterdir():  # shards of other settings, which nobody will join any more
+        if other.is_dir() and other != work:
+            shutil.rmtree(other)
     shards = [
         _Shard(
             work / f"shard_{first:05d}",

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from rabc.config import PolicyConfig
 from rabc.data import BatchOrder, ChunkDataset
 from rabc.errors import InputError
 from rabc.frames import cached_frames
+from rabc.lock import alone
 from rabc.policies import build_policy
 from rabc.tables import load_meta, read_frames
 
@@ -58,10 +61,10 @@ def test_samples_are_lerobots(request: pytest.FixtureRequest, tmp_path: Path, fi
 
 def test_frames_are_decoded_once(recorded_dataset: Path, tmp_path: Path) -> None:
     read(recorded_dataset, tmp_path)
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("[!.]*")}
     assert {path.name for path in before} == {f"{camera}.npy" for camera in CAMERAS}
     read(recorded_dataset, tmp_path)
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("[!.]*")} == before
     (tmp_path / f"{CAMERAS[0]}.npy").write_bytes(b"half a file")
     read(recorded_dataset, tmp_path)
     assert (tmp_path / f"{CAMERAS[0]}.npy").stat().st_size > 1000
@@ -77,6 +80,38 @@ def test_batch_order_depends_on_seed_and_step_alone() -> None:
     # 100 draws of 25 frames: every frame four times, and each epoch in another order.
     assert np.array_equal(np.sort(np.concatenate(drawn)), np.repeat(drawable, 4))
     assert not np.array_equal(np.concatenate(drawn)[:25], np.concatenate(drawn)[25:50])
+
+
+def test_two_processes_build_one_cache(recorded_dataset: Path, tmp_path: Path) -> None:
+    """The second waits, then takes what the first has made; neither removes the other's unfinished file."""
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom rabc.frames import cached_frames\n"
+        "from rabc.tables import load_meta\n"
+        "print('ready', flush=True)\nsys.stdin.readline()\n"
+        "frames = cached_frames(load_meta(Path(sys.argv[1])), sys.argv[3:], Path(sys.argv[2]))\n"
+        "print(sorted(frames))"
+    )
+    command = [sys.executable, "-c", program, str(recorded_dataset), str(tmp_path / "cache"), *CAMERAS]
+    both = [
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    with alone(tmp_path / "cache" / ".lock", "test"):  # so that both really meet a lock
+        for process in both:
+            assert process.stdout is not None
+            assert process.stdin is not None
+            assert process.stdout.readline() == "ready\n"
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        for process in both:
+            assert process.stdout is not None
+            assert "waiting for another process" in process.stdout.readline()
+    outputs = [process.communicate() for process in both]
+    assert all(process.returncode == 0 for process in both), outputs
+    assert sum("decoding" in errors for _, errors in outputs) == 1
+    assert not list((tmp_path / "cache").glob("*.partial"))
 
 
 def test_cache_that_cannot_be_written(recorded_dataset: Path, tmp_path: Path) -> None:
@@ -123,7 +158,7 @@ def test_truncated_video(dataset_copy: Copy, tmp_path: Path, kept: float) -> Non
         read(root, tmp_path / "cache")
     assert "\n" not in str(raised.value)
     # The camera that could be read is kept, the broken one leaves nothing behind.
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == [f"{CAMERAS[0]}.npy"]
+    assert [path.name for path in (tmp_path / "cache").glob("[!.]*")] == [f"{CAMERAS[0]}.npy"]
 
 
 def test_corrupt_table(dataset_copy: Copy, tmp_path: Path) -> None:

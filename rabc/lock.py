@@ -1,0 +1,23 @@
+"""One process at a time where several want to make the same thing."""
+
+import fcntl
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def alone(path: Path, what: str) -> Generator[None]:
+    """Waits until no other process is in such a block with the lock file `path`, saying so.
+
+    The system lets go of it when a process ends in whatever way. What was waited for may be there then: look
+    again. Raises OSError where the file cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{what}: waiting for another process that is making it", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
