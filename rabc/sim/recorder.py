@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import shutil
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -82,26 +83,34 @@ def record(config: DemonstrationsConfig, root: Path) -> None:
     if root.exists():
         raise InputError(f"dataset folder {root} exists already; remove it or choose another dataset.path")
     quiet_libraries()
-    try:
-        with alone(_partial(root) / ".lock", f"dataset {root}"):
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone(_partial(root) / ".lock", f"dataset {root}"))
             if root.exists():  # another process has recorded it meanwhile
                 check_recorded_with(config, root)
                 return
-            _record(config, root)
-    except OSError as error:
-        raise InputError(
-            f"dataset folder {root} cannot be written: {error.strerror}; choose another dataset.path"
-        ) from error
+            work = _work_folder(config, root)
+        # Not around the recording: an error in there is not one of the folder.
+        except OSError as error:
+            raise InputError(
+                f"dataset folder {root} cannot be written: {error.strerror}; choose another dataset.path"
+            ) from error
+        _record(config, root, work)
 
 
-def _record(config: DemonstrationsConfig, root: Path) -> None:
-    episodes = plan(config)
+def _work_folder(config: DemonstrationsConfig, root: Path) -> Path:
+    """Where the shards go; those of other settings, which nobody will join any more, are removed."""
     partial = _partial(root)
     work = partial / fingerprint(config)
     work.mkdir(parents=True, exist_ok=True)
-    for other in partial.iterdir():  # shards of other settings, which nobody will join any more
+    for other in partial.iterdir():
         if other.is_dir() and other != work:
             shutil.rmtree(other)
+    return work
+
+
+def _record(config: DemonstrationsConfig, root: Path, work: Path) -> None:
+    episodes = plan(config)
     shards = [
         _Shard(
             work / f"shard_{first:05d}",
