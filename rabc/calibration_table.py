@@ -34,7 +34,8 @@ class CalibrationRow:
     regressing: float
     """Share of chunks over which progress falls."""
     effective_sample_size: float | None
-    """Of the weights under the configured scheme, as a share of the frames; None where every weight is 0."""
+    """Of the weights under the configured scheme, as a share of the frames; None where every weight is 0,
+    or the scheme is `static`."""
     stage_error: float | None
     """Mean error of progress against the annotated stages (`rabc.metrics.StageError`); None where none of the
     episodes is annotated."""
@@ -88,13 +89,17 @@ def _row(
     final = np.array([values[-1] for values in progress.values()])
     labelled = np.array([label is not None for label in labels])
     success, ends = labels[labelled].astype(bool), final[labelled]
-    deltas = weights.chunk_deltas(
-        np.concatenate(list(progress.values())),
-        np.repeat(np.array(list(progress), dtype=np.int64), [len(values) for values in progress.values()]),
-        config.policy.chunk_size,
-        settings.horizon,
+    joined = np.concatenate(list(progress.values()))
+    episode_index = np.repeat(
+        np.array(list(progress), dtype=np.int64), [len(values) for values in progress.values()]
     )
-    raw = weights.by_scheme(deltas, settings)
+    deltas = weights.chunk_deltas(joined, episode_index, config.policy.chunk, settings.horizon)
+    # The weights of a file do not depend on the calibration, so that there is nothing to compare.
+    raw = (
+        np.zeros_like(deltas)
+        if settings.scheme == "static"
+        else weights.by_scheme(deltas, joined, episode_index, settings)
+    )
     return CalibrationRow(
         calibration=calibration,
         length_bias=length_bias,

@@ -27,7 +27,7 @@ from rabc.config_arguments import (
     nearest,
 )
 from rabc.config_checks import validate
-from rabc.errors import InputError, RabcError
+from rabc.errors import InputError, RabcError, Stopped
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,9 @@ def parse(
 ) -> Command:
     """Defaults, then the YAML of `--config`, then `--key value` overrides, checked in one pass.
 
-    `sections` names the fields of `Config` that the script reads; only these are in its `--help` and can be
-    overridden (None: all). A YAML may state all of them, so that one file serves every script.
+    `sections` names the fields of `Config`, or with a dot single keys, that the script reads; only these are
+    in its `--help` and can be overridden (None: all). A YAML may state all of them, so that one file serves
+    every script.
     `--help` and `--print_config` print and exit. Raises InputError with every problem found.
     """
     every = [item.name for item in fields(Config)]
@@ -235,6 +236,9 @@ def run(main: Callable[[Sequence[str]], None]) -> NoReturn:
     """
     try:
         main(sys.argv[1:])
+    except Stopped as stopped:
+        print(f"stopped: {stopped}", file=sys.stderr)
+        sys.exit(stopped.exit_code)
     except RabcError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -33,11 +33,16 @@ SECTIONS: dict[str, type[Any]] = {
 
 
 def config_arguments(names: Iterable[str]) -> dict[str, list[Argument]]:
-    """The arguments for the fields `names` of `Config`, by heading: one for each key, named with dots."""
+    """The arguments for the fields `names` of `Config`, by heading: one for each key, named with dots.
+
+    A name with a dot, such as `demonstrations.task`, stands for that key of the section alone.
+    """
     groups: dict[str, list[Argument]] = {}
     for name in names:
-        if name in SECTIONS:
-            title, arguments = _arguments(SECTIONS[name], f"{name}.")
+        section, _, key = name.partition(".")
+        if section in SECTIONS:
+            title, arguments = _arguments(SECTIONS[section], f"{section}.")
+            arguments = [item for item in arguments if not key or item.name == name]
         else:
             _, arguments = _arguments(Config, "")
             title, arguments = "The run", [item for item in arguments if item.name == name]
@@ -95,6 +100,7 @@ def expected(hint: Any) -> str:
         str: "text (in quotes if it looks like a number)",
         type(None): "null",
         dict: "a mapping of names to values",
+        list: "a list of whole numbers, e.g. [128, 256]",
     }
     return words.get(get_origin(hint) or hint, str(hint))
 

@@ -14,9 +14,31 @@ from pathlib import PurePath
 from typing import Any
 
 from rabc.config import Config, PolicyConfig
+from rabc.data_checks import data_problems
+from rabc.trainer_checks import trainer_problems
+from rabc.weight_checks import weight_problems
 
 TRACKED_SCORER = "checkpoints/so101-scorer"
 """The one folder under `checkpoints/` that the repository tracks; no run may write there."""
+
+TYPES_WITH: dict[str, tuple[str, ...]] = {
+    "chunk_size": ("act", "smolvla", "pi0", "pi05"),
+    **dict.fromkeys(("vision_backbone", "pretrained_backbone_weights"), ("act", "diffusion")),
+    **dict.fromkeys(
+        ("batch_norm", "dim_model", "n_heads", "dim_feedforward", "n_encoder_layers", "n_decoder_layers"),
+        ("act",),
+    ),
+    **dict.fromkeys(("use_vae", "kl_weight", "dropout"), ("act",)),
+    **dict.fromkeys(
+        ("horizon", "n_obs_steps", "down_dims", "use_group_norm", "use_separate_rgb_encoder_per_camera"),
+        ("diffusion",),
+    ),
+    **dict.fromkeys(
+        ("noise_scheduler_type", "num_inference_steps", "prediction_type", "do_mask_loss_for_padding"),
+        ("diffusion",),
+    ),
+}
+"""Policy settings that only some policy types have."""
 
 MAX_SEED = 2**32 - 1
 """Largest seed that NumPy and Lightning accept."""
@@ -39,6 +61,9 @@ AT_LEAST: dict[str, int] = {
     "policy.n_encoder_layers": 1,
     "policy.n_decoder_layers": 1,
     "policy.kl_weight": 0,
+    "policy.horizon": 1,
+    "policy.n_obs_steps": 1,
+    "policy.num_inference_steps": 1,
     "policy.dropout": 0,
     "trainer.max_steps": 1,
     "trainer.batch_size": 1,
@@ -46,16 +71,41 @@ AT_LEAST: dict[str, int] = {
     "trainer.weight_decay": 0,
     "trainer.gradient_clip_norm": 0,
     "trainer.state_noise": 0,
+    "trainer.accumulate_grad_batches": 1,
+    "trainer.devices": 1,
+    "trainer.num_nodes": 1,
+    "trainer.keep_checkpoints": 1,
+    "trainer.eval_steps": 0,
+    "trainer.max_eval_samples": 0,
+    "trainer.patience": 0,
+    "trainer.rollout_every": 0,
+    "trainer.rollout_episodes": 1,
     "trainer.checkpoint_every": 1,
     "trainer.log_every": 1,
     "trainer.threads": 0,
+    "trainer.workers": -1,
     "rollouts.episodes": 0,
     "rollouts.first_seed": 0,
     "rollouts.max_ticks": 1,
     "rollouts.videos": 0,
     "rollouts.processes": 1,
 }
-POSITIVE = ("scorer.fps", "weights.epsilon", "weights.tau", "weights.delta_max", "trainer.lr")
+POSITIVE = (
+    "scorer.fps",
+    "weights.epsilon",
+    "weights.tau",
+    "weights.delta_max",
+    "weights.beta",
+    "weights.weight_max",
+    "trainer.lr",
+)
+BETWEEN: dict[str, tuple[float, float]] = {
+    "dataset.eval_split": (0, 0.9),
+    "weights.min_delta": (-1, 1),
+    "weights.drop_share": (0, 0.99),  # something must be left to train on
+    "weights.drop_below": (0, 1),
+    "trainer.ema_decay": (0, 0.999999),
+}
 NOT_EMPTY = (
     "dataset.path",
     "dataset.revision",
@@ -65,6 +115,7 @@ NOT_EMPTY = (
     "diagnostics.wrong_instruction",
     "weights.progress_file",
     "weights.weights_file",
+    "policy.pretrained_path",
     "policy.pretrained_backbone_weights",
 )
 SHARES = tuple(f"demonstrations.{kind}" for kind in ("clean", "stall", "retry", "drop", "detour", "give_up"))
@@ -72,7 +123,7 @@ SHARES = tuple(f"demonstrations.{kind}" for kind in ("clean", "stall", "retry", 
 
 def validate(config: Config) -> list[str]:
     """Every problem of `config`, one line each, section by section; empty when it is sound."""
-    sections = (_ranges, _names, _shares, _weights, _policy, _trainer)
+    sections = (_ranges, _names, _shares, weight_problems, _policy, data_problems, trainer_problems)
     return [problem for section in sections for problem in section(config)]
 
 
@@ -101,6 +152,10 @@ def _ranges(config: Config) -> Iterator[str]:
         value = _get(config, key)
         if key not in infinite and value is not None and value <= 0:
             yield f"{key} {value}: not positive; give a number above 0"
+    for key, (low, high) in BETWEEN.items():
+        value = _get(config, key)
+        if key not in infinite and value is not None and not low <= value <= high:
+            yield f"{key} {value}: out of range; give a number from {low} to {high}"
     if config.seed > MAX_SEED:
         yield f"seed {config.seed}: too large; give {MAX_SEED} or less"
     if config.scorer.num_prefixes == 1:
@@ -154,41 +209,18 @@ def _shares(config: Config) -> Iterator[str]:
         yield f"{text}: the shares add up to {total:.6g}; make them add up to 1"
 
 
-def _weights(config: Config) -> Iterator[str]:
-    weights = config.weights
-    foreign = "weights.weights_file" if weights.weights_file else "weights.progress_file"
-    if weights.weights_file and weights.progress_file:
-        yield (
-            f"weights.weights_file {weights.weights_file!r}: makes weights.progress_file "
-            f"{weights.progress_file!r} useless; give one of them"
-        )
-    elif (weights.weights_file or weights.progress_file) and weights.length_bias == "subtract":
-        yield (
-            f"weights.length_bias 'subtract': corrects our own scores, and {foreign} takes their place; "
-            "give none, or leave the file out"
-        )
-    if weights.progress_head == "dense" and not weights.progress_file:
-        yield (
-            "weights.progress_head 'dense': names a column of weights.progress_file, which is not given; "
-            "give the file or leave this out"
-        )
-
-
 def _policy(config: Config) -> Iterator[str]:
     policy = config.policy
-    if policy.n_action_steps > policy.chunk_size:
+    yield from _foreign_settings(policy)
+    if policy.n_action_steps > policy.chunk:
         yield (
-            f"policy.n_action_steps {policy.n_action_steps}: more than policy.chunk_size "
-            f"{policy.chunk_size} predicts; give {policy.chunk_size} or less"
+            f"policy.n_action_steps {policy.n_action_steps}: more than {policy.chunk_key} "
+            f"{getattr(policy, policy.chunk_key.partition('.')[2])} predicts; give {policy.chunk} or less"
         )
-    if policy.n_heads >= 1 and policy.dim_model % policy.n_heads:
-        yield (
-            f"policy.dim_model {policy.dim_model}: does not divide among policy.n_heads {policy.n_heads}; "
-            "give a multiple of it"
-        )
-    # ACT's image positions take half the width for each axis, and a sine and a cosine in each half.
-    if policy.dim_model % 4:
-        yield f"policy.dim_model {policy.dim_model}: ACT's position embedding needs a multiple of 4; give one"
+    if policy.type == "act":
+        yield from _act(policy)
+    elif policy.type == "diffusion":
+        yield from _diffusion(policy)
     backbone, pretrained = policy.vision_backbone, policy.pretrained_backbone_weights
     if not re.fullmatch(r"resnet(18|34|50|101|152)", backbone):
         yield (
@@ -200,7 +232,7 @@ def _policy(config: Config) -> Iterator[str]:
             f"policy.pretrained_backbone_weights {pretrained!r}: not weights of policy.vision_backbone "
             f"{backbone!r}; give some of its own, or null"
         )
-    if pretrained and policy.batch_norm == "live":
+    if pretrained and policy.type == "act" and policy.batch_norm == "live":
         yield (
             "policy.batch_norm 'live': retrains the statistics that policy.pretrained_backbone_weights "
             f"{pretrained!r} come with; give frozen, or the weights as null"
@@ -209,11 +241,6 @@ def _policy(config: Config) -> Iterator[str]:
     for name, value in policy.extra.items():
         if name in own:
             yield f"policy.extra.{name} {value!r}: has a key of its own; set policy.{name}"
-        elif name.startswith("optimizer_"):
-            yield (
-                f"policy.extra.{name} {value!r}: training does not read it; set trainer.lr or "
-                "trainer.weight_decay"
-            )
         elif not _is_json(value):
             yield (
                 f"policy.extra.{name} {value!r}: cannot be written into LeRobot's config.json; give a text, "
@@ -228,18 +255,55 @@ def _policy(config: Config) -> Iterator[str]:
         )
 
 
+def _foreign_settings(policy: PolicyConfig) -> Iterator[str]:
+    default = PolicyConfig()
+    for name, types in TYPES_WITH.items():
+        value = getattr(policy, name)
+        if value != getattr(default, name) and policy.type not in types:
+            yield (
+                f"policy.{name} {value!r}: policy.type {policy.type} has no such setting, only "
+                f"{', '.join(types)}; leave it out"
+            )
+
+
+def _act(policy: PolicyConfig) -> Iterator[str]:
+    if policy.n_heads >= 1 and policy.dim_model % policy.n_heads:
+        yield (
+            f"policy.dim_model {policy.dim_model}: does not divide among policy.n_heads {policy.n_heads}; "
+            "give a multiple of it"
+        )
+    # ACT's image positions take half the width for each axis, and a sine and a cosine in each half.
+    if policy.dim_model % 4:
+        yield f"policy.dim_model {policy.dim_model}: ACT's position embedding needs a multiple of 4; give one"
+
+
+def _diffusion(policy: PolicyConfig) -> Iterator[str]:
+    if not policy.down_dims or any(width < 1 for width in policy.down_dims):
+        yield f"policy.down_dims {policy.down_dims}: not positive widths; give e.g. [128, 256, 512]"
+        return
+    divisor = 2 ** len(policy.down_dims)
+    if policy.horizon % divisor:
+        nearest = max(divisor, round(policy.horizon / divisor) * divisor)
+        yield (
+            f"policy.horizon {policy.horizon}: not divisible by {divisor}, as the {len(policy.down_dims)} "
+            f"resolutions of policy.down_dims {policy.down_dims} need it; give e.g. {nearest}"
+        )
+    if policy.use_group_norm and policy.pretrained_backbone_weights:
+        yield (
+            "policy.use_group_norm true: would replace the layers that policy.pretrained_backbone_weights "
+            f"{policy.pretrained_backbone_weights!r} were trained with; give false, or the weights as null"
+        )
+    steps = policy.extra.get("num_train_timesteps", 100)
+    if isinstance(steps, int) and policy.num_inference_steps > steps:
+        yield (
+            f"policy.num_inference_steps {policy.num_inference_steps}: more than the {steps} steps of "
+            f"training; give {steps} or less"
+        )
+
+
 def _is_json(value: Any) -> bool:
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
         return False
     return True
-
-
-def _trainer(config: Config) -> Iterator[str]:
-    trainer = config.trainer
-    if trainer.warmup_steps >= trainer.max_steps:
-        yield (
-            f"trainer.warmup_steps {trainer.warmup_steps}: the warm-up takes all of trainer.max_steps "
-            f"{trainer.max_steps}; give fewer"
-        )

@@ -82,5 +82,11 @@ def flatten(mapping: dict[str, Any], whole: frozenset[str], prefix: str = "") ->
 def dump(config: Config, sections: Sequence[str] | None = None) -> str:
     """`config` as YAML in the order of its fields, every key stated; `sections` as in `rabc.cli.parse`."""
     names = [item.name for item in fields(Config)] if sections is None else sections
-    values = asdict(config)
-    return yaml.safe_dump({name: values[name] for name in names}, sort_keys=False, allow_unicode=True)
+    values, stated = asdict(config), {}
+    for name in names:
+        section, _, key = name.partition(".")
+        if key:
+            stated.setdefault(section, {})[key] = values[section][key]
+        else:
+            stated[name] = values[name]
+    return yaml.safe_dump(stated, sort_keys=False, allow_unicode=True)

@@ -18,7 +18,7 @@ from rabc.hub import derived_folder
 from rabc.stages import duration
 from rabc.terminal import table
 
-FRAMES_PER_EPISODE = 65  # simulated
+FRAMES_PER_EPISODE = {"pick": 65, "place": 95}  # simulated
 RECORD_S_PER_EPISODE = 1.8  # per process
 SCORE_S_PER_PREFIX = 0.03  # the shipped scorer
 TRAIN_S_PER_SAMPLE = 0.012
@@ -31,10 +31,8 @@ CHECKPOINT_BYTES = 150e6
 class _Dataset:
     episodes: int
     frames: int
-    frame_bytes: int
-    """One decoded frame of all cameras."""
-    cached_bytes: int
-    """Of that, decoded already."""
+    uncached_bytes: int
+    """Decoded frames of all cameras, as the policy sees them, that are not on disk."""
     exists: bool
 
 
@@ -66,22 +64,29 @@ def _dataset(config: Config) -> _Dataset | None:
             facts: dict[str, Any] = json.loads(info.read_text())
             shapes = [f["shape"] for f in facts["features"].values() if f["dtype"] in ("video", "image")]
             episodes, frames = int(facts["total_episodes"]), int(facts["total_frames"])
-            frame_bytes = sum(math.prod(shape) for shape in shapes)
+            needed = frames * sum(_picture_bytes(config, shape) for shape in shapes)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"file {info}: cannot be read; download or record the dataset again") from error
-        return _Dataset(episodes, frames, frame_bytes, _cached(Path(config.dataset.path)), exists=True)
+        cached = _cached(Path(config.dataset.path), config)
+        return _Dataset(episodes, frames, max(0, needed - cached), exists=True)
     if demonstrations.simulate:
-        frames = demonstrations.episodes * FRAMES_PER_EPISODE
-        return _Dataset(
-            demonstrations.episodes, frames, 2 * 3 * demonstrations.image_size**2, 0, exists=False
-        )
+        frames = demonstrations.episodes * FRAMES_PER_EPISODE[demonstrations.task]
+        picture = _picture_bytes(config, [demonstrations.image_size, demonstrations.image_size, 3])
+        return _Dataset(demonstrations.episodes, frames, 2 * frames * picture, exists=False)
     return None
 
 
-def _cached(root: Path) -> int:
-    """Bytes of decoded frames of this version of the dataset that are on disk."""
+def _picture_bytes(config: Config, shape: list[int]) -> int:
+    """What the frame cache takes for one frame of a camera of this shape."""
+    return math.prod([*config.policy.resize_shape, 3] if config.policy.resize_shape else shape)
+
+
+def _cached(root: Path, config: Config) -> int:
+    """Bytes of decoded frames of this version of the dataset, as the policy sees them, that are on disk."""
     folder = derived_folder(root) / "frames" / fingerprint(root)[:16]
-    return sum(path.stat().st_size for path in folder.glob("*.npy"))
+    # As `rabc.frames.cache_file` names them; importing it would import torch.
+    size = "x".join(map(str, config.policy.resize_shape)) if config.policy.resize_shape else "*x*"
+    return sum(path.stat().st_size for path in folder.glob(f"*.{size}.npy"))
 
 
 def _cost(config: Config, stage: str, dataset: _Dataset | None) -> tuple[float | None, float | None]:
@@ -92,13 +97,15 @@ def _cost(config: Config, stage: str, dataset: _Dataset | None) -> tuple[float |
         played = rollouts * ROLLOUT_S / config.rollouts.processes
         scored = rollouts * (prefixes or 50) * SCORE_S_PER_PREFIX
         return (played + scored if shipped or not rollouts else None), rollouts * 600.0
-    train_s = config.trainer.max_steps * config.trainer.batch_size * TRAIN_S_PER_SAMPLE
+    trainer = config.trainer
+    samples = trainer.max_steps * trainer.batch_size * trainer.accumulate_grad_batches  # of one process
+    train_s = samples * TRAIN_S_PER_SAMPLE
     if dataset is None:
         return (train_s if stage == "training" else None), None
     clips = _clips(config, dataset.episodes)
     # 0 stands for every frame the scorer reads; of simulated video that is every other.
     scores = clips * prefixes if prefixes else clips * dataset.frames // (2 * dataset.episodes)
-    to_decode = max(0, dataset.frames * dataset.frame_bytes - dataset.cached_bytes)
+    to_decode = dataset.uncached_bytes if config.dataset.cache else 0
     costs: dict[str, tuple[float | None, float]] = {
         "demonstrations": (
             0.0 if dataset.exists
@@ -107,7 +114,7 @@ def _cost(config: Config, stage: str, dataset: _Dataset | None) -> tuple[float |
         ),
         "scores": (scores * SCORE_S_PER_PREFIX if shipped else None, scores * 60.0),
         "weights": (1.0, dataset.frames * 30.0),
-        "training": (train_s, to_decode + 3 * CHECKPOINT_BYTES),
+        "training": (train_s, to_decode + (trainer.keep_checkpoints + 1) * CHECKPOINT_BYTES),
     }  # fmt: skip
     return costs[stage]
 

@@ -1,7 +1,7 @@
-"""LeRobotDataset -> training batches, in an order that depends on the seed and the step alone."""
+"""LeRobotDataset -> training and validation batches, which depend on the seed and the step alone."""
 
 from collections.abc import Iterator
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,142 +10,234 @@ from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from rabc.errors import InputError
-from rabc.tables import FrameTable, check_chunk
+from rabc.augmentation import Augmentation
+from rabc.decoding import Frames
+from rabc.order import BatchOrder
+from rabc.tables import FrameTable
+from rabc.windows import Windows, rows
+
+Batch = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of an optimizer step that one process computes.
+
+    Process r of R takes, of micro-batch m, the samples from (m x R + r) x batch_size on. So one process of
+    doubled batch size and two processes see the same samples at a step.
+    """
+
+    batch_size: int
+    """Samples per process and micro-batch."""
+    accumulate: int
+    """Micro-batches per step."""
+    rank: int
+    """Number of the process."""
+    world_size: int
+    """Processes."""
+
+    @property
+    def samples(self) -> int:
+        """Samples of a step, of all processes together."""
+        return self.batch_size * self.accumulate * self.world_size
+
+    def position(self, micro_batch: int) -> int:
+        """Place of the process's first sample of a micro-batch within the step's samples."""
+        return (micro_batch * self.world_size + self.rank) * self.batch_size
 
 
 class ChunkDataset:
-    """Samples of one observation and the chunk of actions that follows it.
+    """Samples of observations and the actions that go with them.
 
-    The same content as `LeRobotDataset` with `delta_timestamps` for the actions, but whole batches
-    are gathered at once from memory, and pictures stay uint8.
+    The same content as `LeRobotDataset` with the policy's `delta_timestamps`, but whole batches are gathered
+    at once, and pictures stay uint8.
     """
 
-    def __init__(self, table: FrameTable, frames: dict[str, NDArray[np.uint8]], chunk: int) -> None:
+    def __init__(self, table: FrameTable, frames: Frames, windows: Windows) -> None:
         """
         Args:
             table: low-dimensional columns, with `action` among its vectors.
-            frames: camera -> (N, H, W, 3) uint8.
-            chunk: actions per sample, control ticks.
-
-        Raises:
-            InputError: an episode is shorter than a chunk.
+            frames: of the cameras.
+            windows: ticks of a sample.
         """
-        check_chunk(np.bincount(table.episode_index), chunk)
         self.table = table
-        self.frames = frames
-        self.chunk = chunk
+        self.windows = windows
+        self._frames = frames
 
     def __len__(self) -> int:
         return len(self.table)
 
-    def batch(self, index: NDArray[np.int64]) -> dict[str, Any]:
+    def batch(self, index: NDArray[np.int64]) -> Batch:
         """The samples of the given frames.
 
         Args:
             index: (B,) frame numbers.
 
         Returns:
-            Each camera (B, 3, H, W) uint8 in channels-last memory; each observation vector (B, D)
-            and `action` (B, chunk, D) float32; `action_is_pad` (B, chunk) bool; `index`,
-            `episode_index`, `frame_index` (B,) int64; `task` list of B strings.
+            Each camera (B, 3, H, W) uint8 in channels-last memory; each observation vector (B, D) float32;
+            `action` (B, T, D) float32; `action_is_pad` (B, T) bool; `index`, `episode_index`, `frame_index`
+            (B,) int64; `task` list of B strings. With an observation window of T ticks the cameras are
+            (B, T, 3, H, W), but without T where it is 1, as LeRobot's video reader has it; the vectors are
+            (B, T, D); and each has its `..._is_pad` (B, T) bool.
         """
-        window = index[:, None] + np.arange(self.chunk)
-        end = self.table.episode_end[index][:, None]
-        batch: dict[str, Any] = {
-            camera: torch.from_numpy(frames[index]).permute(0, 3, 1, 2)
-            for camera, frames in self.frames.items()
+        acted, after = self._rows(index, self.windows.action)
+        observed, before = index, None
+        if self.windows.observation is not None:
+            observed, before = self._rows(index, self.windows.observation)
+        pictures = observed[:, 0] if before is not None and observed.shape[1] == 1 else observed
+        batch: Batch = {
+            camera: torch.from_numpy(frames).movedim(-1, -3)
+            for camera, frames in self._frames.read(pictures).items()
         }
         for name, values in self.table.vectors.items():
-            # Past the end LeRobot repeats the last action of the episode and marks it as padding.
-            rows = np.minimum(window, end - 1) if name == "action" else index
-            batch[name] = torch.from_numpy(values[rows])
-        batch["action_is_pad"] = torch.from_numpy(window >= end)
+            batch[name] = torch.from_numpy(values[acted if name == "action" else observed])
+        if before is not None:
+            padding = torch.from_numpy(before)
+            batch.update({f"{name}_is_pad": padding for name in list(batch) if name != "action"})
+        batch["action_is_pad"] = torch.from_numpy(after)
         batch["index"] = torch.from_numpy(index)
         batch["episode_index"] = torch.from_numpy(self.table.episode_index[index])
         batch["frame_index"] = torch.from_numpy(self.table.frame_index[index])
         batch["task"] = self.table.task[index].tolist()
         return batch
 
+    def valid_ticks(self, index: NDArray[np.int64]) -> int:
+        """Actions of the samples (B,) that are no padding."""
+        return int((~self._rows(index, self.windows.action)[1]).sum())
 
-class BatchOrder:
-    """Which frames make up the batch of a step: a pure function of (seed, step).
-
-    Frames are drawn without replacement, epoch after epoch; a batch may span two epochs.
-    """
-
-    def __init__(self, drawable: NDArray[np.int64], batch_size: int, seed: int) -> None:
-        """
-        Args:
-            drawable: (M,) frames that training may draw.
-            batch_size: samples per step.
-            seed: of the order.
-        """
-        if len(drawable) == 0:
-            raise InputError("weights 0: no frame can be drawn; choose another weights.scheme")
-        self._drawable = drawable
-        self._batch_size = batch_size
-        self._seed = seed
-        self._epoch = lru_cache(maxsize=2)(self._permutation)
-
-    def indices(self, step: int) -> NDArray[np.int64]:
-        """(batch_size,) frames of the batch of `step` (counted from 0)."""
-        positions = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
-        epochs, places = np.divmod(positions, len(self._drawable))
-        parts = [self._epoch(int(epoch))[places[epochs == epoch]] for epoch in np.unique(epochs)]
-        return np.concatenate(parts)
-
-    def _permutation(self, epoch: int) -> NDArray[np.int64]:
-        return np.random.default_rng([self._seed, epoch]).permutation(self._drawable)
+    def _rows(
+        self, index: NDArray[np.int64], ticks: tuple[int, ...]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        return rows(index, ticks, self.table.episode_start[index], self.table.episode_end[index])
 
 
-class _StepBatches(Dataset[dict[str, Any]]):
-    """Item k is the whole batch of step k."""
+class _TrainingBatches(Dataset[Batch]):
+    """Item k is micro-batch k % accumulate of step k // accumulate, as one process sees it."""
 
-    def __init__(self, dataset: ChunkDataset, order: BatchOrder) -> None:
+    def __init__(
+        self,
+        dataset: ChunkDataset,
+        order: BatchOrder,
+        share: Share,
+        augmentation: Augmentation | None,
+    ) -> None:
         self._dataset = dataset
         self._order = order
+        self._share = share
+        self._augmentation = augmentation
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {**self._dataset.batch(self._order.indices(index)), "step": index}
+    def __getitem__(self, index: int) -> Batch:
+        step, micro_batch = divmod(index, self._share.accumulate)
+        samples = self._order.indices(step)
+        position = self._share.position(micro_batch)
+        batch = self._dataset.batch(samples[position : position + self._share.batch_size])
+        if self._augmentation is not None:
+            self._augmentation.apply(batch, step, position)
+        batch.update(step=step, position=position, step_samples=len(samples))
+        batch["step_valid_ticks"] = self._dataset.valid_ticks(samples)
+        return batch
 
 
-class _StepsFrom(Sampler[int]):
-    """The steps from `first` on; without an end, which the trainer's `max_steps` sets."""
+class _ValidationBatches(Dataset[Batch]):
+    """The validation set in order; the counts are those of the whole set, so its parts add up to the mean."""
+
+    def __init__(self, dataset: ChunkDataset, index: NDArray[np.int64], batch_size: int) -> None:
+        self._dataset = dataset
+        self._index = index
+        self._batch_size = batch_size
+        self._valid_ticks = dataset.valid_ticks(index)
+
+    def __len__(self) -> int:
+        return -(-len(self._index) // self._batch_size)
+
+    def __getitem__(self, index: int) -> Batch:
+        position = index * self._batch_size
+        batch = self._dataset.batch(self._index[position : position + self._batch_size])
+        batch.update(step=index, position=position, step_samples=len(self._index))
+        batch["step_valid_ticks"] = self._valid_ticks
+        return batch
+
+
+class _From(Sampler[int]):
+    """The numbers from `first` on; without an end, which the trainer's `max_steps` sets."""
 
     def __init__(self, first: int) -> None:
         self._first = first
 
     def __iter__(self) -> Iterator[int]:
-        step = self._first
+        number = self._first
         while True:
-            yield step
-            step += 1
+            yield number
+            number += 1
 
 
 class ChunkDataModule(LightningDataModule):
-    """Feeds Lightning the batches of `BatchOrder`; after a resume it goes on at the next step."""
+    """Feeds Lightning the batches of `BatchOrder`; after a resume it goes on at the next step.
 
-    def __init__(self, dataset: ChunkDataset, order: BatchOrder, workers: int = 0) -> None:
+    A batch is what `ChunkDataset.batch` gives and, as int: `step`; `position`, the place of its first sample
+    within the step's; `step_samples` and `step_valid_ticks`, the samples of the whole step, on all devices
+    and in all micro-batches, and their actions that are no padding. A validation batch has them too, with the
+    whole validation set as one step.
+    """
+
+    def __init__(
+        self,
+        dataset: ChunkDataset,
+        order: BatchOrder,
+        batch_size: int,
+        accumulate: int = 1,
+        rank: int = 0,
+        world_size: int = 1,
+        workers: int = 0,
+        eval_index: NDArray[np.int64] | None = None,
+        augmentation: Augmentation | None = None,
+        pin_memory: bool = False,
+    ) -> None:
         """
         Args:
             dataset: the samples.
-            order: the frames of each step.
+            order: the frames of each step; of `batch_size` x `accumulate` x `world_size` samples.
+            batch_size: samples per process and micro-batch.
+            accumulate: micro-batches per step.
+            rank: of this process.
+            world_size: processes.
             workers: loading processes; 0 where the network runs on the same cores.
+            eval_index: (V,) frames of the validation set, in order; None or empty: no validation.
+            augmentation: of the training pictures; never of validation's.
+            pin_memory: copy batches to where a GPU fetches them faster.
         """
         super().__init__()
+        self._share = Share(batch_size, accumulate, rank, world_size)
+        if order.samples != self._share.samples:
+            raise ValueError(f"order of {order.samples} samples a step: batches have {self._share.samples}")
         self._dataset = dataset
         self._order = order
+        self._augmentation = augmentation
+        self._eval_index = np.empty(0, np.int64) if eval_index is None else eval_index
         self._workers = workers
+        self._pin_memory = pin_memory
         self._first_step = 0
 
-    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+    def train_dataloader(self) -> DataLoader[Batch]:
         """An endless loader of ready-made batches."""
+        batches = _TrainingBatches(self._dataset, self._order, self._share, self._augmentation)
+        return self._loader(batches, _From(self._first_step * self._share.accumulate))
+
+    def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        """Every process's part of the validation set, batch by batch; an empty list where there is none."""
+        if len(self._eval_index) == 0:
+            return []
+        batches = _ValidationBatches(self._dataset, self._eval_index, self._share.batch_size)
+        return self._loader(batches, range(self._share.rank, len(batches), self._share.world_size))
+
+    def _loader(self, batches: Dataset[Batch], numbers: Sampler[int] | range) -> DataLoader[Batch]:
         return DataLoader(
-            _StepBatches(self._dataset, self._order),
+            batches,
             batch_size=None,
-            sampler=_StepsFrom(self._first_step),
+            sampler=numbers,
             num_workers=self._workers,
+            pin_memory=self._pin_memory,
+            generator=torch.Generator(),  # else starting to load draws from the global one
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -155,3 +247,10 @@ class ChunkDataModule(LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue after the checkpoint's last step."""
         self._first_step = int(state_dict["step"])
+
+
+def spread(index: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """`count` of the frames (V,), evenly spread over them; all for 0 or where there are no more."""
+    if count == 0 or len(index) <= count:
+        return index
+    return index[np.linspace(0, len(index) - 1, count).round().astype(np.int64)]

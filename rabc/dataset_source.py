@@ -11,8 +11,6 @@ from rabc.hub import is_hub_id
 if TYPE_CHECKING:
     from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
-_CONVERT = "python -m lerobot.scripts.convert_dataset_v21_to_v30"
-
 
 def open_dataset(config: Config, root: Path) -> "LeRobotDatasetMetadata":
     """Metadata of the run's dataset in `root`, under its name on the hub if it came from there."""
@@ -27,17 +25,18 @@ def check_dataset(config: Config, root: Path) -> None:
 
     Looks at cameras, lengths, statistics and annotated stages.
     """
-    from rabc.policies import act_config, normalisation_statistics
+    from rabc.policies import normalisation_statistics
+    from rabc.policy_settings import policy_settings
     from rabc.scoring.label import check_cameras
     from rabc.stage_labels import stage_labels
     from rabc.tables import check_chunk, episode_lengths
 
     meta = open_dataset(config, root)
-    check_chunk(episode_lengths(meta), config.policy.chunk_size)
+    check_chunk(episode_lengths(meta), config.policy.chunk, config.policy.chunk_key)
     if foreign_file(config.weights) is None:
         check_cameras(meta, config.scorer.cameras)
         stage_labels(meta)
-    normalisation_statistics(act_config(config.policy, meta, "cpu"), meta)
+    normalisation_statistics(policy_settings(config.policy, meta, "cpu"), meta)
 
 
 def check_values(config: Config, root: Path) -> None:
@@ -67,15 +66,18 @@ def refusal(path: str, error: Exception) -> InputError:
     """What LeRobot's refusal to open hub dataset `path` means to the user, in one line."""
     from lerobot.datasets.utils import BackwardCompatibilityError, CompatibilityError
 
+    from rabc.tables import CONVERT
+
+    # LeRobot's converter downloads what it converts, and would push it back to the hub.
+    local = f"data/{path.rpartition('/')[2]}"
+    convert = f"`{CONVERT} --repo-id={path} --root={local} --push-to-hub=false` and set dataset.path {local}"
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     if isinstance(error, BackwardCompatibilityError):
-        return InputError(
-            f"dataset.path {path}: is in LeRobot's format 2.1; convert it with `{_CONVERT} --repo-id={path}`"
-        )
+        return InputError(f"dataset.path {path}: is in LeRobot's format 2.1; convert it with {convert}")
     if isinstance(error, NotImplementedError):
         return InputError(
             f"dataset.path {path}: is in a format before 2.1; convert it to 2.1 with an older LeRobot, then "
-            f"with `{_CONVERT} --repo-id={path}`"
+            f"with {convert}"
         )
     if isinstance(error, CompatibilityError):
         return InputError(

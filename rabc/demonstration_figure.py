@@ -10,16 +10,21 @@ from rabc.scoring.base import Scorer
 from rabc.sim import seeds
 from rabc.sim.demonstrator import Kind, demonstrate
 from rabc.sim.environment import FPS, Simulator
+from rabc.sim.scene import Task
 
 # Phases worth a mark; the others follow from them.
-MARKED = ("grasp", "stall", "resume", "drop", "regrasp", "miss", "detour", "give_up", "lift")
+MARKED = (
+    "grasp", "stall", "resume", "drop", "regrasp", "miss", "detour", "give_up", "lift", "carry", "release"
+)  # fmt: skip
 PREFIXES = 30
 
 
-def draw(scorer: Scorer, kinds: Sequence[Kind], offset: int, path: Path) -> list[Demonstration]:
+def draw(
+    scorer: Scorer, kinds: Sequence[Kind], offset: int, path: Path, task: Task = "pick"
+) -> list[Demonstration]:
     """Simulate, score and draw one demonstration of each kind from held-out start state `offset`."""
     shown: list[Demonstration] = []
-    with Simulator() as simulator:
+    with Simulator(task=task) as simulator:
         for kind in kinds:
             shown.append(
                 demonstration(simulator, scorer, kind, seeds.SCORER_TEST + seeds.RANGE // 2 + offset)

@@ -113,7 +113,7 @@ def _page(config: Config, root: Path, found: DatasetDiagnosis) -> str:
         "scorer": config.scorer.model,
         "camera": config.scorer.camera,
         "length bias": config.weights.length_bias,
-        "effective sample size under": f"{config.weights.scheme}, chunks of {config.policy.chunk_size}",
+        "effective sample size under": f"{config.weights.scheme}, chunks of {config.policy.chunk}",
     }
     page = PageFacts(
         f"How good are the scores of {root.name}?", facts, found.diagnosis, found.verdict, found.calibrations

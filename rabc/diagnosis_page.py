@@ -1,10 +1,8 @@
 """The diagnosis as one self-contained HTML page: figures, verdict, each episode's curve over its frames."""
 
 import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +11,7 @@ from rabc.calibration_table import CalibrationRow
 from rabc.diagnosis import Diagnosis, EpisodeCurves
 from rabc.diagnosis_tables import calibration_table, figure_rows
 from rabc.episode_review import Review, review
+from rabc.html_page import jpeg, render_template, side_by_side
 from rabc.scoring.base import PrefixScores
 from rabc.verdict import Verdict
 
@@ -24,7 +23,6 @@ PICTURES = 8
 """Pictures of a filmstrip."""
 PICTURE_HEIGHT = 96
 """Height of a filmstrip, pixels."""
-JPEG_QUALITY = 70
 CURVES = {
     "wrong_instruction": "wrong instruction",
     "reversed": "backwards",
@@ -78,13 +76,7 @@ def shown_episodes(episodes: Sequence[EpisodeCurves]) -> list[int]:
 
 def filmstrip(frames: NDArray[np.uint8]) -> bytes:
     """JPEG of frames (n, H, W, 3) side by side."""
-    from PIL import Image
-
-    size = (max(1, round(frames.shape[2] * PICTURE_HEIGHT / frames.shape[1])), PICTURE_HEIGHT)
-    pictures = [np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC)) for frame in frames]
-    file = io.BytesIO()
-    Image.fromarray(np.concatenate(pictures, axis=1)).save(file, "JPEG", quality=JPEG_QUALITY, optimize=True)
-    return file.getvalue()
+    return jpeg(side_by_side(frames, PICTURE_HEIGHT))
 
 
 def render(
@@ -98,8 +90,6 @@ def render(
         fps: of the dataset, Hz.
         strips: JPEG by episode index, of every episode that `shown_episodes` names.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     reviews = review(episodes)
     order = _order(reviews)
     bounds = _bounds([episodes[position] for position, _ in order])
@@ -115,15 +105,8 @@ def render(
         for position, group in order
     ]
     calibration_headers, calibrations = calibration_table(page.calibrations)
-    environment: Any = Environment(
-        loader=PackageLoader("rabc"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = _number
-    return environment.get_template("diagnosis.html").render(
+    return render_template(
+        "diagnosis.html",
         page=page,
         figures=figure_rows(page.diagnosis),
         calibration_headers=calibration_headers,
@@ -139,11 +122,6 @@ def render(
         width=WIDTH,
         height=HEIGHT,
     )
-
-
-def _number(value: float, digits: int) -> str:
-    # Adding 0 turns -0.00 into 0.00.
-    return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def _order(reviews: Sequence[Review]) -> list[tuple[int, int]]:

@@ -15,7 +15,8 @@ from rabc.errors import InputError
 from rabc.rollout import Rollout, RolloutJob, roll_outs, ticks_per_frame
 from rabc.scoring.base import PrefixScores, Scorer
 from rabc.sim import seeds
-from rabc.sim.environment import FPS, Scene
+from rabc.sim.environment import FPS
+from rabc.sim.scene import DONE, Scene
 from rabc.stats import proportion
 
 
@@ -35,9 +36,15 @@ class ScoredRollout:
     """Log p(True) of each prefix, nats."""
 
 
-def evaluate(config: Config, policy_folder: Path, scorer: Scorer, folder: Path) -> dict[str, Any]:
-    """Play and score the configured rollouts into `folder`; returns the figures the summary shows."""
-    settings = config.rollouts
+def evaluate(
+    config: Config, policy_folder: Path, image_size: int, scorer: Scorer, folder: Path
+) -> dict[str, Any]:
+    """Play and score the configured rollouts into `folder`; returns the figures the summary shows.
+
+    image_size: height and width of the demonstrations' cameras, pixels.
+    """
+    settings, task = config.rollouts, config.demonstrations.task
+    instruction = Scene(task=task).instruction
     wanted = seeds.seed_range(seeds.ROLLOUTS, settings.first_seed, settings.episodes)
     file = folder / "rollouts.jsonl"
     try:
@@ -50,22 +57,23 @@ def evaluate(config: Config, policy_folder: Path, scorer: Scorer, folder: Path) 
     rate = ticks_per_frame(float(scorer.identity["sample_fps"]))
     to_film = unfilmed(settings, folder)
     # A rollout that is kept but was not filmed is played again for its video alone.
+    camera = config.scorer.cameras[0]
     jobs = [
-        RolloutJob(policy_folder.absolute(), seed, settings.max_ticks, config.scorer.cameras[0], rate)
+        RolloutJob(policy_folder.absolute(), seed, settings.max_ticks, camera, rate, image_size, task)
         for seed in wanted
         if seed not in finished or seed in to_film
     ]
     with tqdm(total=len(wanted), initial=len(wanted) - len(jobs), desc="rollouts", unit="rollout") as bar:
         for rollout in roll_outs(jobs, settings.processes):
-            scores = scorer.score(rollout.frames, Scene().instruction, FPS / rate, config.scorer.num_prefixes)
+            scores = scorer.score(rollout.frames, instruction, FPS / rate, config.scorer.num_prefixes)
             if rollout.seed in to_film:
-                _film(folder, rollout, scores, FPS / rate)
+                _film(folder, rollout, scores, FPS / rate, DONE[task])
             if rollout.seed not in finished:
                 finished[rollout.seed] = _scored(rollout, scores)
                 _append(file, finished[rollout.seed])
             bar.update()
-            lifted = sum(finished[seed].success for seed in wanted if seed in finished)
-            bar.set_postfix_str(f"{lifted} lifted")
+            successes = sum(finished[seed].success for seed in wanted if seed in finished)
+            bar.set_postfix_str(f"{successes} {DONE[task]}")
     return figures([finished[seed] for seed in wanted], folder)
 
 
@@ -143,9 +151,9 @@ def _append(file: Path, rollout: ScoredRollout) -> None:
         ) from error
 
 
-def _film(folder: Path, rollout: Rollout, scores: PrefixScores, fps: float) -> None:
+def _film(folder: Path, rollout: Rollout, scores: PrefixScores, fps: float, done: str) -> None:
     from rabc.figures import write_rollout_video
 
-    verdict = "lifted" if rollout.success else "failed"
+    verdict = done if rollout.success else "failed"
     path = folder / f"rollout-{rollout.seed}-{verdict}.mp4"
     write_rollout_video(path, rollout.frames, scores, fps, f"seed {rollout.seed}: {verdict}")

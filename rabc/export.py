@@ -10,7 +10,7 @@ from lerobot.configs.train import TrainPipelineConfig
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.optim import AdamWConfig
 from lerobot.optim.schedulers import CosineAnnealingWithWarmupSchedulerConfig
-from lerobot.policies.act.modeling_act import ACTPolicy
+from lerobot.policies.pretrained import PreTrainedPolicy
 from lerobot.processor import PolicyAction, PolicyProcessorPipeline
 
 from rabc.atomic import whole_folder
@@ -18,7 +18,7 @@ from rabc.config import Config
 
 
 def export(
-    policy: ACTPolicy,
+    policy: PreTrainedPolicy,
     preprocessor: PolicyProcessorPipeline[dict[str, Any], dict[str, Any]],
     postprocessor: PolicyProcessorPipeline[PolicyAction, PolicyAction],
     folder: Path,
@@ -49,7 +49,9 @@ def export(
     return folder
 
 
-def lerobot_train_config(config: Config, meta: LeRobotDatasetMetadata, policy: ACTPolicy) -> dict[str, Any]:
+def lerobot_train_config(
+    config: Config, meta: LeRobotDatasetMetadata, policy: PreTrainedPolicy
+) -> dict[str, Any]:
     """Our training in LeRobot's own terms, so that its tools can read `train_config.json`.
 
     What LeRobot has no word for (sample weights, state noise) is left out; it is in the run's summary.

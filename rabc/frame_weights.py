@@ -23,6 +23,10 @@ class FrameWeights:
     """(N,), mean 1 over the frames of positive weight."""
     source: Path
     """Parquet of the progress, or of the foreign weights."""
+    progress: NDArray[np.float64] | None = None
+    """(N,) that they were made from; None: they are foreign."""
+    deltas: NDArray[np.float64] | None = None
+    """(N,) progress over the chunk that starts at each frame; None: the weights are foreign."""
 
 
 def foreign_file(settings: WeightsConfig) -> str | None:
@@ -54,8 +58,9 @@ def frame_weights(config: Config, scores: dict[str, Any], episode_index: NDArray
         write_progress(config, store, static)
         source = progress_path(store.folder, settings.calibration, settings.length_bias)
         progress = read_progress(source, store, settings.calibration, episode_index, settings.length_bias)
-    deltas = weights.chunk_deltas(progress, episode_index, config.policy.chunk_size, settings.horizon)
-    return FrameWeights(weights.normalise(weights.by_scheme(deltas, settings)), source)
+    deltas = weights.chunk_deltas(progress, episode_index, config.policy.chunk, settings.horizon)
+    made = weights.by_scheme(deltas, progress, episode_index, settings)
+    return FrameWeights(weights.normalise(made), source, progress, deltas)
 
 
 def check_verdict(config: Config, diagnosis: dict[str, Any]) -> None:

@@ -1,37 +1,65 @@
 """Decoded-frame cache: every camera frame of a dataset as uint8 in one memory-mapped file.
 
-Decoding video for every training batch costs more than the training step itself. The cache is
-lossless (JPEG caches cost policy quality) and at the dataset's own resolution.
+Decoding video for every training batch costs more than the training step itself. The cache holds what the
+policy sees, lossless (JPEG caches cost policy quality): frames at the dataset's own resolution, or resized as
+`rabc.resize` says.
 """
 
-import io
+import contextlib
+import errno
+import math
+import mmap
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
-import pyarrow.parquet as pq
-from av.error import FFmpegError
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
-from lerobot.datasets.video_utils import decode_video_frames
-from lerobot.utils.import_utils import get_safe_default_video_backend
+from numpy.lib import format as npy
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm import tqdm
 
+from rabc.decoding import check_cameras, decode, recorded_shape
 from rabc.errors import InputError
 from rabc.hub import derived_folder
 from rabc.lock import alone
 
-# LeRobotDataset's own default: how far a decoded frame may be from its timestamp, seconds.
-_TOLERANCE = 1e-4
-# Episodes that are decoded or waiting to be written at a time.
-_AHEAD = 2 * (os.cpu_count() or 1)
+# Decoded frames in memory at a time: one block for each decoding thread and two that wait to be written.
+_BLOCK_BYTES = 32_000_000
+_THREADS = os.cpu_count() or 1
+_ALTERNATIVES = "make room, use a disk with room, or set a smaller policy.resize_shape or dataset.cache false"
+
+
+class CachedFrames:
+    """Frames in memory-mapped files; reading them leaves none of them in the process's own memory."""
+
+    def __init__(self, paths: dict[str, Path]) -> None:
+        """
+        Args:
+            paths: camera -> complete file, as `cached_frames` makes it.
+        """
+        self._paths = paths
+        self._mapped = {camera: _map(path) for camera, path in paths.items()}
+
+    def __reduce__(self) -> tuple[type["CachedFrames"], tuple[dict[str, Path]]]:
+        """A loading process that is started anew maps the files itself."""
+        return CachedFrames, (self._paths,)
+
+    def read(self, index: NDArray[np.int64]) -> dict[str, NDArray[np.uint8]]:
+        """As in `rabc.decoding.Frames`."""
+        batch: dict[str, NDArray[np.uint8]] = {}
+        for camera, (mapping, frames) in self._mapped.items():
+            batch[camera] = frames[index]
+            # Mapped pages count as the process's memory once they are touched, so that it would grow to the
+            # size of the dataset. The pages stay in the system's cache.
+            mapping.madvise(mmap.MADV_DONTNEED)
+        return batch
 
 
 def cache_folder(root: Path, fingerprint: str) -> Path:
@@ -44,162 +72,162 @@ def cache_folder(root: Path, fingerprint: str) -> Path:
     return derived_folder(root) / "frames" / fingerprint[:16]
 
 
+def cache_file(folder: Path, camera: str, shape: tuple[int, int]) -> Path:
+    """The file of a camera's frames at the size `shape`, height and width in pixels."""
+    return folder / f"{camera}.{shape[0]}x{shape[1]}.npy"
+
+
 def cached_frames(
-    meta: LeRobotDatasetMetadata, cameras: list[str], folder: Path
-) -> dict[str, NDArray[np.uint8]]:
+    meta: LeRobotDatasetMetadata,
+    cameras: Sequence[str],
+    folder: Path,
+    shape: tuple[int, int] | None = None,
+) -> CachedFrames:
     """Every frame of the dataset, per camera, decoded once and memory-mapped afterwards.
+
+    Safe for several processes at once: one decodes, the others wait and take what it made.
 
     Args:
         meta: metadata of the dataset.
         cameras: camera keys, e.g. `observation.images.front`.
         folder: cache of this very dataset version (see `cache_folder`); created when missing.
-
-    Returns:
-        camera -> (N, H, W, 3) uint8, read-only, indexed by the dataset's `index`. Channels are last
-        because that is the layout the convolutions are fastest in.
+        shape: height and width of the frames, pixels; None: as recorded.
 
     Raises:
         InputError: an unknown camera, a video that cannot be decoded, a full or unwritable disk.
     """
-    for camera in cameras:
-        if camera not in meta.camera_keys:
-            there = ", ".join(meta.camera_keys) or "none"
-            raise InputError(f"camera {camera}: not in dataset {meta.root}; its cameras: {there}")
-    if _missing(meta, cameras, folder):
-        _build(meta, cameras, folder)
-    return {camera: np.load(_file(folder, camera), mmap_mode="r") for camera in cameras}
+    check_cameras(meta, cameras)
+    files = [_CameraFile.of(meta, camera, folder, shape) for camera in cameras]
+    if not all(file.is_complete() for file in files):
+        _build(meta, files, folder)
+    return CachedFrames({file.camera: file.path for file in files})
 
 
-def _file(folder: Path, camera: str) -> Path:
-    return folder / f"{camera}.npy"
+@dataclass(frozen=True)
+class _CameraFile:
+    """One file of the cache."""
+
+    camera: str
+    path: Path
+    shape: tuple[int, int, int, int]
+    """N, height, width, 3."""
+
+    @classmethod
+    def of(
+        cls, meta: LeRobotDatasetMetadata, camera: str, folder: Path, shape: tuple[int, int] | None
+    ) -> "_CameraFile":
+        size = shape or recorded_shape(meta, camera)
+        return cls(camera, cache_file(folder, camera, size), (meta.total_frames, *size, 3))
+
+    @property
+    def bytes(self) -> int:
+        return math.prod(self.shape)
+
+    def is_complete(self) -> bool:
+        """Files get their name only when finished; one that is cut off or foreign is still not taken."""
+        try:
+            with self.path.open("rb") as file:
+                shape, offset = _header(file)
+                return shape == self.shape and self.path.stat().st_size == offset + self.bytes
+        except (OSError, ValueError):
+            return False
 
 
-def _shape(meta: LeRobotDatasetMetadata, camera: str) -> tuple[int, int, int, int]:
-    feature = meta.features[camera]
-    sizes = dict(zip(["height", "width"], feature["shape"], strict=False))
-    # Old datasets state channels first; the names say which.
-    if feature["names"][0] in ("channel", "channels"):
-        sizes = dict(zip(["height", "width"], feature["shape"][1:], strict=True))
-    return meta.total_frames, sizes["height"], sizes["width"], 3
+def _header(file: BinaryIO) -> tuple[tuple[int, ...], int]:
+    """Shape of an npy file of uint8 in C order, and where its values begin. Raises ValueError for another."""
+    npy.read_magic(file)
+    shape, fortran_order, dtype = npy.read_array_header_1_0(file)
+    if fortran_order or dtype != np.uint8:
+        raise ValueError(f"{dtype}, Fortran order {fortran_order}: not uint8 in C order")
+    return shape, file.tell()
 
 
-def _is_complete(folder: Path, camera: str, shape: tuple[int, ...]) -> bool:
-    """Files appear under their name only when finished; shape guards against a foreign one."""
-    path = _file(folder, camera)
-    if not path.is_file():
-        return False
-    try:
-        array = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
-        return False
-    return array.shape == shape and array.dtype == np.uint8
+def _map(path: Path) -> tuple[mmap.mmap, NDArray[np.uint8]]:
+    with path.open("rb") as file:
+        shape, offset = _header(file)
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return mapping, np.frombuffer(mapping, np.uint8, offset=offset).reshape(shape)
 
 
-def _missing(meta: LeRobotDatasetMetadata, cameras: list[str], folder: Path) -> list[str]:
-    return [camera for camera in cameras if not _is_complete(folder, camera, _shape(meta, camera))]
-
-
-def _build(meta: LeRobotDatasetMetadata, cameras: list[str], folder: Path) -> None:
+def _build(meta: LeRobotDatasetMetadata, files: list[_CameraFile], folder: Path) -> None:
     try:
         with alone(folder / ".lock", f"frame cache {folder}"):
-            _build_missing(meta, _missing(meta, cameras, folder), folder)
+            _build_missing(meta, [file for file in files if not file.is_complete()], folder)
     except OSError as error:
         # Decoding errors arrive as InputError; what is left is the disk.
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        remedy = _ALTERNATIVES if full else "check space and permissions"
+        raise InputError(f"frame cache {folder}: cannot be written ({error}); {remedy}") from error
+
+
+def _build_missing(meta: LeRobotDatasetMetadata, files: list[_CameraFile], folder: Path) -> None:
+    if not files:
+        return
+    for stale in folder.glob("*.partial"):
+        stale.unlink()
+    for file in files:
+        if file.path.exists():
+            print(f"frame cache {file.path}: damaged or cut off, made again", flush=True)
+            file.path.unlink()
+    needed, free = sum(file.bytes for file in files), shutil.disk_usage(folder).free
+    if free < needed * 1.05:
         raise InputError(
-            f"frame cache {folder}: cannot be written ({error}); check space and permissions"
-        ) from error
-
-
-def _build_missing(meta: LeRobotDatasetMetadata, cameras: list[str], folder: Path) -> None:
-    needed = sum(int(np.prod(_shape(meta, camera))) for camera in cameras)
-    if cameras:
-        for stale in folder.glob("*.partial"):
-            stale.unlink()
-        free = shutil.disk_usage(folder).free
-        if free < needed * 1.05:
-            raise InputError(
-                f"frame cache {folder}: needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; make room"
-            )
-        with tqdm(total=meta.total_episodes * len(cameras), desc="decoding", unit="ep") as bar:
-            for camera in cameras:
-                _build_camera(meta, camera, folder, bar.update)
-
-
-def _build_camera(
-    meta: LeRobotDatasetMetadata, camera: str, folder: Path, done: Callable[[], object]
-) -> None:
-    unfinished = folder / f"{camera}.{os.getpid()}.partial"
-    shape = _shape(meta, camera)
-    frames = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
-    try:
-        # Asked once: each time LeRobot tries to load torchcodec, and reports at length where it cannot.
-        decode = (
-            partial(_decode_video, get_safe_default_video_backend())
-            if camera in meta.video_keys
-            else _decode_images
+            f"frame cache {folder}: needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
+            f"{_ALTERNATIVES}"
         )
-        # Decoding releases the GIL, so threads use all cores.
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            decoded = _in_order(pool, partial(decode, meta, camera), meta.total_episodes)
-            for start, images in _placed(meta, decoded):
-                if images.shape[1:] != shape[1:]:
-                    raise InputError(
-                        f"camera {camera}: frames are {images.shape[1:]}, dataset {meta.root} states "
-                        f"{shape[1:]}; record or download it again"
-                    )
-                frames[start : start + len(images)] = images
-                done()
-        frames.flush()
-        os.replace(unfinished, _file(folder, camera))
+    print(f"frame cache {folder}: takes {needed / 1e9:.2f} GB of {free / 1e9:.1f} GB free", flush=True)
+    with tqdm(total=meta.total_frames * len(files), desc="decoding", unit="frame") as bar:
+        for file in files:
+            _build_camera(meta, file, bar.update)
+
+
+def _build_camera(meta: LeRobotDatasetMetadata, file: _CameraFile, done: Callable[[int], object]) -> None:
+    unfinished = file.path.with_name(f"{file.path.name}.{os.getpid()}.partial")
+    picture = math.prod(file.shape[1:])
+    try:
+        with unfinished.open("wb") as target:
+            head: dict[str, Any] = {"descr": "|u1", "fortran_order": False, "shape": file.shape}
+            npy.write_array_header_1_0(target, head)
+            offset = target.tell()
+            _reserve(target, offset + file.bytes)
+            for start, frames in _blocks(meta, file):
+                target.seek(offset + start * picture)
+                target.write(frames.data)
+                done(len(frames))
+            target.flush()
+            os.fsync(target.fileno())
+        os.replace(unfinished, file.path)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
-def _episode(meta: LeRobotDatasetMetadata, episode: int) -> dict[str, Any]:
-    return cast(Any, meta.episodes)[episode]
+def _reserve(file: BinaryIO, size: int) -> None:
+    """Take the space now, so that a full disk shows before hours of decoding."""
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):  # file system without it
+                raise
 
 
-def _in_order[T](pool: ThreadPoolExecutor, function: Callable[[int], T], count: int) -> Iterator[T]:
-    """`function` of 0 ... count - 1, in order; few of the results are in memory at any time."""
-    pending: deque[Future[T]] = deque()
-    for number in range(count):
-        pending.append(pool.submit(function, number))
-        if len(pending) >= _AHEAD:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
-
-
-def _placed(
-    meta: LeRobotDatasetMetadata, decoded: Iterator[NDArray[np.uint8]]
-) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    for episode, images in enumerate(decoded):
-        yield int(_episode(meta, episode)["dataset_from_index"]), images
-
-
-def _decode_video(backend: str, meta: LeRobotDatasetMetadata, camera: str, episode: int) -> NDArray[np.uint8]:
-    """(T, H, W, 3) frames of one episode, at the times LeRobotDataset asks for."""
-    record = _episode(meta, episode)
-    path = meta.root / meta.get_video_file_path(episode, camera)
-    start = float(record[f"videos/{camera}/from_timestamp"])
-    times = [start + frame / meta.fps for frame in range(int(record["length"]))]
-    try:
-        frames = decode_video_frames(path, times, _TOLERANCE, backend, return_uint8=True)
-    except (OSError, ValueError, RuntimeError, FFmpegError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(
-            f"video {path}: episode {episode} cannot be decoded ({reason}); the file is missing, truncated "
-            "or damaged: download or record the dataset again"
-        ) from error
-    return frames.permute(0, 2, 3, 1).contiguous().numpy()
-
-
-def _decode_images(meta: LeRobotDatasetMetadata, camera: str, episode: int) -> NDArray[np.uint8]:
-    """(T, H, W, 3) frames of one episode that the dataset keeps as pictures inside its tables."""
-    path = meta.root / meta.get_data_file_path(episode)
-    try:
-        table = pq.read_table(path, columns=[camera], filters=[("episode_index", "=", episode)])
-        pictures = [Image.open(io.BytesIO(row["bytes"])) for row in table.column(camera).to_pylist()]
-        return np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"table {path}: images of episode {episode} cannot be read ({error})") from error
+def _blocks(meta: LeRobotDatasetMetadata, file: _CameraFile) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """(first frame, frames) of all episodes in order; few blocks are in memory at any time."""
+    height, width = recorded_shape(meta, file.camera)
+    length = max(1, _BLOCK_BYTES // (height * width * 3))
+    pending: deque[tuple[int, Future[NDArray[np.uint8]]]] = deque()
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(max_workers=_THREADS))  # decoding releases the GIL
+        stack.callback(pool.shutdown, cancel_futures=True)
+        for episode in range(meta.total_episodes):
+            record = cast(Any, meta.episodes)[episode]
+            frames = np.arange(int(record["length"]))
+            for ticks in np.split(frames, range(length, len(frames), length)):
+                job = partial(decode, meta, file.camera, episode, ticks, file.shape[1:3])
+                pending.append((int(record["dataset_from_index"]) + int(ticks[0]), pool.submit(job)))
+                if len(pending) >= _THREADS + 2:
+                    start, block = pending.popleft()
+                    yield start, block.result()
+        while pending:
+            start, block = pending.popleft()
+            yield start, block.result()

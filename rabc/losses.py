@@ -1,63 +1,145 @@
-"""Per-sample losses and their weighted reduction.
+"""Per-sample losses of LeRobot policies and their weighted reduction.
 
-LeRobot's ACT returns one number per batch, so samples cannot be weighted there. Here the
-same terms are kept per sample; with all weights 1 their reduction is LeRobot's loss.
+LeRobot's ACT and Diffusion return one number per batch, so samples cannot be weighted there. Here the same
+terms are kept per sample; with all weights 1 their reduction is LeRobot's loss.
+
+LeRobot's masked mean runs over the valid elements of the batch: a sample cut short by the end of its
+episode counts less than a whole one. The weighted mean keeps that. With e_i the summed error of sample i over
+its n_i valid elements, it is
+
+    sum_i w_i e_i / sum_i n_i
+
+over the whole optimizer step, all micro-batches and processes. The weights are not in the denominator: they
+have mean 1 over the dataset, and dividing by their sum would let a step of bad samples count as much as one
+of good ones.
 """
 
+import inspect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 if TYPE_CHECKING:
     from lerobot.policies.act.modeling_act import ACTPolicy
+    from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
+    from lerobot.policies.pretrained import PreTrainedPolicy
+
+# Policies whose `reduction="none"` averages each sample over its valid ticks; the others average over all.
+_MASKED_MEAN = ("smolvla",)
 
 
 @dataclass(frozen=True)
-class SampleLosses:
-    """Loss terms of one batch, one value per sample."""
+class StepSize:
+    """How much one optimizer step averages over: all micro-batches of all processes."""
 
-    reconstruction: Tensor
-    """(B,) float32: L1 error of the sample's valid actions in normalised units, scaled so that the
-    mean over the batch is LeRobot's masked mean over all valid action elements."""
-    regularisation: Tensor
-    """(B,) float32: KL divergence of the latent from a standard normal, nats; zero without the VAE."""
-    regularisation_weight: float
-    """Factor of the regularisation in the total (ACT's `kl_weight`)."""
+    samples: int
+    """Samples."""
+    valid_ticks: int
+    """Action ticks that are inside their episode, over all samples."""
+
+
+@dataclass(frozen=True)
+class LossTerm:
+    """One part of a loss, one value per sample."""
+
+    sums: Tensor
+    """(B,) float32: error summed over what it is averaged over."""
+    per: Literal["sample", "valid tick"]
+    """What the mean of the step is taken over."""
+    elements: int
+    """Summed elements per sample or per valid tick."""
+    factor: float = 1.0
+    """Factor in the total."""
+
+    def mean(self, weights: Tensor, step: StepSize) -> Tensor:
+        """() this batch's share of the step's weighted mean, before `factor`; weights (B,)."""
+        units = step.samples if self.per == "sample" else step.valid_ticks
+        return (weights * self.sums).sum() / max(1, units * self.elements)
 
 
 @dataclass(frozen=True)
 class BatchLoss:
-    """Scalars of one batch, each a weighted mean over its samples."""
+    """Scalars of one batch: its shares of the step's weighted means."""
 
     total: Tensor
     """() float32: what is minimised."""
-    reconstruction: Tensor
-    """() float32: weighted L1 part."""
-    regularisation: Tensor
-    """() float32: weighted KL part, before `regularisation_weight`."""
+    parts: dict[str, Tensor]
+    """() float32 each, before their factors: `l1_loss`, `kld_loss`, `mse_loss`, `loss`."""
 
 
-def reconstruction_losses(predicted: Tensor, actions: Tensor, action_is_pad: Tensor) -> Tensor:
-    """L1 error per sample over the actions that are inside the episode.
+@dataclass(frozen=True)
+class DiffusionNoise:
+    """What a diffusion policy learns to remove."""
 
-    LeRobot averages over the valid elements of the whole batch, so a sample cut short by the
-    end of its episode counts less than a full one. Dividing by the batch's mean number of valid
-    elements per sample keeps that.
+    noise: Tensor
+    """(B, H, D) standard normal."""
+    timesteps: Tensor
+    """(B,) int64: how far along the diffusion each sample is."""
+
+    def part(self, start: int, count: int) -> "DiffusionNoise":
+        """The samples `start ... start + count`."""
+        return DiffusionNoise(self.noise[start : start + count], self.timesteps[start : start + count])
+
+
+def step_noise(
+    policy: "PreTrainedPolicy", samples: int, generator: torch.Generator | None = None
+) -> DiffusionNoise | None:
+    """The noise of `samples` training samples, on the CPU; None for a policy that draws its own.
+
+    Drawn for a whole optimizer step and then cut into `part`s, it does not depend on how the step is divided
+    among micro-batches and processes. In LeRobot's order; generator: torch's global one by default.
+    """
+    if policy.config.type != "diffusion":
+        return None
+    config = cast(Any, policy.config)
+    shape = (samples, config.horizon, config.action_feature.shape[0])
+    noise = torch.randn(shape, generator=generator)
+    return DiffusionNoise(
+        noise, torch.randint(0, config.num_train_timesteps, (samples,), generator=generator)
+    )
+
+
+def sample_losses(
+    policy: "PreTrainedPolicy", batch: dict[str, Tensor], noise: DiffusionNoise | None = None
+) -> dict[str, LossTerm]:
+    """Run the policy's own network and keep its loss terms per sample.
 
     Args:
-        predicted: (B, H, D) actions of the policy, normalised units.
-        actions: (B, H, D) demonstrated actions, normalised units.
-        action_is_pad: (B, H) bool, true past the episode's end.
-
-    Returns:
-        (B,) float32; the mean is `ACTPolicy.forward`'s `l1_loss`.
+        policy: LeRobot's ACT or Diffusion policy, or any that offers `forward(batch, reduction="none")`
+            (SmolVLA, pi0, pi0.5). In training mode for ACT's variational encoder to run.
+        batch: preprocessed: cameras (B, 3, H, W) or (B, n_obs_steps, 3, H, W), `observation.state`, `action`
+            (B, H, D) and `action_is_pad` (B, H).
+        noise: of a diffusion policy; drawn from torch's global generator by default.
     """
-    valid = ~action_is_pad.unsqueeze(-1)
-    error = ((actions - predicted).abs() * valid).sum(dim=(1, 2))
-    elements = (valid.sum() * actions.shape[-1]).clamp_min(1)
-    return error * (len(actions) / elements)
+    kind = policy.config.type
+    if kind == "act":
+        return _act_terms(cast("ACTPolicy", policy), batch)
+    if kind == "diffusion":
+        return _diffusion_terms(cast("DiffusionPolicy", policy), batch, noise)
+    if "reduction" in inspect.signature(policy.forward).parameters:
+        return _own_terms(policy, batch)
+    raise ValueError(f"policy {kind}: LeRobot gives no losses per sample for it")
+
+
+def weighted_loss(losses: dict[str, LossTerm], weights: Tensor, step: StepSize) -> BatchLoss:
+    """The batch's share of the step's weighted mean of every term; the shares of all batches add up to it.
+
+    Args:
+        losses: terms per sample.
+        weights: (B,) non-negative, mean 1 over the frames that are drawn.
+        step: of which the batch is a part; of the batch alone where that is the whole step.
+    """
+    parts = {name: term.mean(weights, step) for name, term in losses.items()}
+    total = torch.stack([losses[name].factor * part for name, part in parts.items()]).sum()
+    return BatchLoss(total, parts)
+
+
+def valid_error_sums(error: Tensor, is_pad: Tensor) -> Tensor:
+    """(B,) error (B, H, D) summed over the ticks that `is_pad` (B, H) does not mark."""
+    return (error * ~is_pad.unsqueeze(-1)).sum(dim=(1, 2))
 
 
 def latent_divergences(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -73,39 +155,56 @@ def latent_divergences(mean: Tensor, log_variance: Tensor) -> Tensor:
     return (-0.5 * (1 + log_variance - mean.pow(2) - log_variance.exp())).sum(-1)
 
 
-def sample_losses(policy: "ACTPolicy", batch: dict[str, Tensor]) -> SampleLosses:
-    """Run the policy's own network and keep its loss terms per sample.
-
-    Args:
-        policy: LeRobot's ACT policy, in training mode for the variational encoder to run.
-        batch: preprocessed batch: camera keys (B, 3, H, W), `observation.state` (B, S),
-            `action` (B, H, D) and `action_is_pad` (B, H).
-    """
+def _act_terms(policy: "ACTPolicy", batch: dict[str, Tensor]) -> dict[str, LossTerm]:
+    """L1 over valid elements and the KL term per sample, as `ACTPolicy.forward`."""
+    inputs: dict[str, Any] = dict(batch)
     if policy.config.image_features:
-        # As ACTPolicy.forward does: the network wants the cameras as a list.
-        cameras = [batch[key] for key in policy.config.image_features]
-        batch = {**batch, "observation.images": cameras}  # pyright: ignore[reportAssignmentType]
-    predicted, (mean, log_variance) = policy.model(batch)
+        inputs["observation.images"] = [batch[key] for key in policy.config.image_features]
+    predicted, (mean, log_variance) = policy.model(inputs)
     # float() is a no-op in float32; under bfloat16 autocast the sums below need the precision.
-    reconstruction = reconstruction_losses(predicted.float(), batch["action"], batch["action_is_pad"])
-    if mean is None or log_variance is None:
-        regularisation = torch.zeros_like(reconstruction)
-    else:
-        regularisation = latent_divergences(mean.float(), log_variance.float())
-    return SampleLosses(reconstruction, regularisation, float(policy.config.kl_weight))
+    error = (batch["action"] - predicted.float()).abs()
+    terms = {
+        "l1_loss": LossTerm(
+            valid_error_sums(error, batch["action_is_pad"]), "valid tick", batch["action"].shape[-1]
+        )
+    }
+    if mean is not None and log_variance is not None:
+        divergences = latent_divergences(mean.float(), log_variance.float())
+        terms["kld_loss"] = LossTerm(divergences, "sample", 1, float(policy.config.kl_weight))
+    return terms
 
 
-def weighted_loss(losses: SampleLosses, weights: Tensor) -> BatchLoss:
-    """Mean over the batch of weight times loss; weights of 1 give LeRobot's ACT loss.
+def _diffusion_terms(
+    policy: "DiffusionPolicy", batch: dict[str, Tensor], noise: DiffusionNoise | None
+) -> dict[str, LossTerm]:
+    """Squared error of the predicted noise or action, as `DiffusionModel.compute_loss`.
 
-    The divisor is the batch size, not the sum of weights: normalising within the batch would let
-    a batch of bad samples count as much as one of good samples.
-
-    Args:
-        losses: terms per sample.
-        weights: (B,) non-negative, mean 1 over the frames that are drawn.
+    Diffusion Policy (arXiv 2303.04137), Eq. 5.
     """
-    reconstruction = (weights * losses.reconstruction).mean()
-    regularisation = (weights * losses.regularisation).mean()
-    total = reconstruction + losses.regularisation_weight * regularisation
-    return BatchLoss(total, reconstruction, regularisation)
+    model, config, actions = policy.diffusion, policy.config, batch["action"]
+    if config.image_features:
+        # A time axis of one is added where the loader left it out, as DiffusionPolicy.forward does.
+        cameras = [batch[key] for key in config.image_features]
+        cameras = [camera.unsqueeze(1) if camera.ndim == 4 else camera for camera in cameras]
+        batch = {**batch, "observation.images": torch.stack(cameras, dim=-4)}
+    condition = model._prepare_global_conditioning(batch)  # pyright: ignore[reportPrivateUsage]
+    drawn = noise or cast(DiffusionNoise, step_noise(policy, len(actions)))
+    target, timesteps = drawn.noise.to(actions.device), drawn.timesteps.to(actions.device)
+    noisy = model.noise_scheduler.add_noise(actions, cast(Any, target), cast(Any, timesteps))
+    predicted = model.unet(noisy, timesteps, global_cond=condition)
+    if config.prediction_type == "sample":
+        target = actions
+    error = functional.mse_loss(predicted.float(), target, reduction="none")
+    if config.do_mask_loss_for_padding:
+        sums = valid_error_sums(error, batch["action_is_pad"])
+        return {"mse_loss": LossTerm(sums, "valid tick", actions.shape[-1])}
+    return {"mse_loss": LossTerm(error.sum(dim=(1, 2)), "sample", actions.shape[1] * actions.shape[2])}
+
+
+def _own_terms(policy: "PreTrainedPolicy", batch: dict[str, Tensor]) -> dict[str, LossTerm]:
+    """The policy's own losses per sample."""
+    losses = cast(Any, policy.forward)(batch, reduction="none")[0].float()
+    if policy.config.type in _MASKED_MEAN and "action_is_pad" in batch:
+        # Times its valid ticks, a sample counts in the step's mean as in the policy's own mean of a batch.
+        return {"loss": LossTerm(losses * (~batch["action_is_pad"]).sum(dim=1), "valid tick", 1)}
+    return {"loss": LossTerm(losses, "sample", 1)}

@@ -1,6 +1,6 @@
 """One training step as a LightningModule: batch -> per-sample losses -> weighted loss."""
 
-import math
+import dataclasses
 from typing import Any, cast
 
 import numpy as np
@@ -12,23 +12,24 @@ from torch import Tensor
 
 from rabc.batch_norm import live_batch_norm
 from rabc.config import TrainerConfig
-from rabc.errors import CheckFailed, InputError
-from rabc.losses import BatchLoss, sample_losses, weighted_loss
-from rabc.policies import PolicyParts
+from rabc.errors import InputError
+from rabc.losses import (
+    BatchLoss,
+    DiffusionNoise,
+    LossTerm,
+    StepSize,
+    sample_losses,
+    step_noise,
+    weighted_loss,
+)
+from rabc.optimizers import optimization
+from rabc.policies import PolicyParts, image_encoders, stock_policy
+from rabc.step_record import MicroBatch, StepRecord, micro_batch, record_step
 
-
-def learning_rate_factor(step: int, warmup_steps: int, max_steps: int) -> float:
-    """Share of the peak learning rate: linear warm-up, then half a cosine down to zero.
-
-    Args:
-        step: optimizer steps done, from 0.
-        warmup_steps: steps until the peak is reached.
-        max_steps: steps of the whole run.
-    """
-    if step < warmup_steps:
-        return (step + 1) / (warmup_steps + 1)
-    decay = (step - warmup_steps) / max(1, max_steps - warmup_steps)
-    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, decay)))
+# What a stream of random numbers is for; each has its own seed.
+_LAYERS, _NOISE, _STATE_NOISE = range(3)
+# Validation sees the same noise at every step: that of one that training never reaches.
+_VALIDATION_STEP = 2**32 - 1
 
 
 def sample_weights(weights: Tensor, batch: dict[str, Any]) -> Tensor:
@@ -63,8 +64,9 @@ def sample_weights(weights: Tensor, batch: dict[str, Any]) -> Tensor:
 class WeightedPolicy(LightningModule):
     """LeRobot's policy in training, with a weight per sample.
 
-    All randomness of a step (dropout, latent, state noise) follows from (seed, step), so a run that
-    was killed and resumed ends with the same weights as one that was not.
+    All randomness of a step follows from (seed, step), so a run that was killed and resumed ends with the
+    same weights as one that was not. The noise that is added to a sample also follows from the sample's place
+    in the step, however that is divided among micro-batches and processes; dropout and ACT's latent do not.
     """
 
     def __init__(
@@ -86,16 +88,25 @@ class WeightedPolicy(LightningModule):
         super().__init__()
         self.parts = parts
         self.policy = parts.policy
+        self.weights = torch.tensor(weights, dtype=torch.float32)
+        """(N,) float32 weight of every frame, on the CPU."""
+        self.stop_requested = False
+        """This process was asked to stop; the others learn it with the record of the step."""
+        self.record: StepRecord | None = None
+        """Of the last optimizer step."""
         self._settings = trainer
         self._seed = seed
+        self._clip_norm = 0.0
+        self._micro_batches: list[MicroBatch] = []
         if live_norm:
             live_batch_norm(self.policy)
-        if self.policy.config.image_features:
+        for encoder in image_encoders(self.policy):
             # The frame cache delivers channels-last pictures; convolutions are faster in it.
-            cast(Any, self.policy.model.backbone).to(memory_format=torch.channels_last)
-        self.weights: Tensor
-        """(N,) float32 weight of every frame."""
-        self.register_buffer("weights", torch.tensor(weights, dtype=torch.float32), persistent=False)
+            cast(Any, encoder).to(memory_format=torch.channels_last)
+
+    def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Adds `weight`, (B,), while the frame numbers are on the CPU and looking them up stops nothing."""
+        return {**batch, "weight": sample_weights(self.weights, batch)}
 
     def prepare(self, batch: dict[str, Any]) -> dict[str, Any]:
         """A batch of `ChunkDataset` in the policy's units, on its device, as `lerobot-train` does it."""
@@ -105,34 +116,43 @@ class WeightedPolicy(LightningModule):
                 batch[key] = batch[key].to(torch.float32) / 255.0
         return self.parts.preprocessor(batch)
 
-    def losses(self, batch: dict[str, Any], step: int) -> tuple[BatchLoss, Tensor]:
-        """The weighted loss of one batch and the weights of its samples, (B,).
+    def losses(self, batch: dict[str, Any], step: int) -> dict[str, LossTerm]:
+        """The loss terms of a training batch.
 
         Args:
-            batch: from `ChunkDataset`.
+            batch: from the loader.
             step: optimizer steps done, from which the noise follows; seeds torch's global generator.
         """
-        weights = sample_weights(self.weights, batch)
-        torch.manual_seed(int(np.random.SeedSequence([self._seed, step]).generate_state(1, np.uint64)[0]))
-        batch = self.prepare(batch)
-        if self._settings.state_noise > 0 and "observation.state" in batch:
-            state = batch["observation.state"]
-            batch["observation.state"] = state + self._settings.state_noise * torch.randn_like(state)
-        return weighted_loss(sample_losses(self.policy, batch), weights), weights
+        torch.manual_seed(self._stream(_LAYERS, step, batch["position"]))
+        return self._losses(batch, step, self._settings.state_noise)
+
+    def validation_losses(self, batch: dict[str, Any]) -> dict[str, LossTerm]:
+        """The loss terms of a validation batch, as the policy is evaluated: without dropout and state noise.
+
+        Seeds torch's global generator.
+        """
+        torch.manual_seed(self._stream(_LAYERS, _VALIDATION_STEP, batch["position"]))
+        with torch.no_grad():
+            return self._losses(batch, _VALIDATION_STEP, state_noise=0.0)
+
+    def stock_parts(self) -> PolicyParts:
+        """The policy as stock LeRobot, in eval mode, with its processors."""
+        return dataclasses.replace(self.parts, policy=stock_policy(self.policy))
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """The weighted loss of one batch."""
+        """The weighted loss of one micro-batch."""
         step = self.global_step
         if batch["step"] != step:
             raise RuntimeError(f"batch of step {batch['step']} arrived at step {step}")
-        loss, weights = self.losses(batch, step)
-        if not torch.isfinite(loss.total):
-            raise CheckFailed(f"loss {loss.total.item()} at step {step}: training diverged; lower trainer.lr")
-        self.log("loss", loss.total)
-        self.log("loss_parts/reconstruction", loss.reconstruction)
-        self.log("loss_parts/regularisation", loss.regularisation)
-        self.log("weight_mean", weights.mean())
-        return loss.total
+        terms = self.losses(batch, step)
+        loss = self.weighted_loss(batch, terms, batch["weight"])
+        self._micro_batches.append(micro_batch(batch, batch["weight"], terms, loss))
+        # The shares of a step add up to its loss; Lightning divides by the one, DDP by the other.
+        return loss.total * (self._settings.accumulate_grad_batches * self.trainer.world_size)
+
+    def weighted_loss(self, batch: dict[str, Any], terms: dict[str, LossTerm], weights: Tensor) -> BatchLoss:
+        """The batch's share of the weighted loss of what it is a part of; weights (B,)."""
+        return weighted_loss(terms, weights, StepSize(batch["step_samples"], batch["step_valid_ticks"]))
 
     def configure_gradient_clipping(
         self,
@@ -140,31 +160,46 @@ class WeightedPolicy(LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip by the global norm, as LeRobot does (0: no limit), and log the norm before clipping."""
-        limit = self._settings.gradient_clip_norm or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), limit)
-        self.log("gradient_norm", norm)
-        self.log("learning_rate", float(optimizer.param_groups[0]["lr"]))
+        """Clip by the global norm, as LeRobot does, and record the step."""
+        norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self._clip_norm)
+        self.record = record_step(
+            self.global_step,
+            self._micro_batches,
+            norm,
+            float(optimizer.param_groups[0]["lr"]),
+            self.stop_requested,
+            self.trainer.world_size,
+        )
+        self._micro_batches = []
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW with linear warm-up and cosine decay, at one learning rate for all.
+        """See `rabc.optimizers`."""
+        chosen = optimization(self.policy, self._settings)
+        self._clip_norm = chosen.clip_norm
+        configured: dict[str, Any] = {"optimizer": chosen.optimizer}
+        if chosen.schedule is not None:
+            configured["lr_scheduler"] = {"scheduler": chosen.schedule, "interval": "step"}
+        return cast(OptimizerLRScheduler, configured)
 
-        LeRobot's ACT preset gives the backbone a rate of its own (`optimizer_lr_backbone`), which here would
-        leave a backbone without pretrained weights behind.
-        """
-        settings = self._settings
-        optimizer = torch.optim.AdamW(
-            [parameter for parameter in self.policy.parameters() if parameter.requires_grad],
-            lr=settings.lr,
-            weight_decay=settings.weight_decay,
-            fused=self.device.type in ("cpu", "cuda"),
-        )
+    def _losses(self, batch: dict[str, Any], step: int, state_noise: float) -> dict[str, LossTerm]:
+        start, count = batch["position"], len(batch["index"])
+        noise = self._diffusion_noise(batch["step_samples"], step)
+        prepared = self.prepare(batch)
+        if state_noise > 0 and "observation.state" in prepared:
+            state = prepared["observation.state"]
+            drawn = torch.randn(
+                (batch["step_samples"], *state.shape[1:]), generator=self._generator(_STATE_NOISE, step)
+            )
+            prepared["observation.state"] = state + state_noise * drawn[start : start + count].to(state)
+        return sample_losses(self.policy, prepared, noise and noise.part(start, count))
 
-        def factor(step: int) -> float:
-            return learning_rate_factor(step, settings.warmup_steps, settings.max_steps)
+    def _diffusion_noise(self, samples: int, step: int) -> DiffusionNoise | None:
+        if self.policy.config.type != "diffusion":
+            return None
+        return step_noise(self.policy, samples, self._generator(_NOISE, step))
 
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return cast(
-            OptimizerLRScheduler,
-            {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}},
-        )
+    def _generator(self, purpose: int, step: int) -> torch.Generator:
+        return torch.Generator().manual_seed(self._stream(purpose, step))
+
+    def _stream(self, *numbers: int) -> int:
+        return int(np.random.SeedSequence([self._seed, *numbers]).generate_state(1, np.uint64)[0])

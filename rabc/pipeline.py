@@ -3,6 +3,7 @@
 Every stage reads what the one before left on disk and is skipped when nothing it depends on changed.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,12 +16,14 @@ from rabc.errors import InputError
 from rabc.frame_weights import foreign_file
 from rabc.hashing import file_hash
 from rabc.hub import is_hub_id
-from rabc.stages import Inputs, Result, Stages
+from rabc.processes import global_rank
+from rabc.stages import Inputs, Result, Stages, StageState
 from rabc.terminal import table
+from rabc.training_identity import learned_from
 
 STAGES = ("demonstrations", "scores", "weights", "training", "rollouts")
 # Changing these changes nothing that a stage makes. More `videos` are filmed without playing the rest again.
-_FREE = {"processes", "threads", "log_every", "checkpoint_every", "simulate", "videos"}
+_FREE = {"processes", "simulate", "videos"}
 # Stages that the verdict on the scores decides about; what comes after depends on the weights alone.
 _JUDGED = ("scores", "weights")
 
@@ -45,6 +48,10 @@ def run(config: Config, dry_run: bool = False) -> None:
     from rabc.quiet import quiet_libraries
 
     quiet_libraries()
+    if global_rank(config.trainer.devices, config.trainer.num_nodes) > 0:
+        if not dry_run:
+            train_along(config)
+        return
     check_beforehand(config)
     if dry_run:
         print(describe(config))
@@ -77,6 +84,25 @@ def run(config: Config, dry_run: bool = False) -> None:
     print_summary(summary)
 
 
+def train_along(config: Config) -> None:
+    """What every process but the first does: wait until it comes to training, and take part in that."""
+    from rabc import stage_work
+
+    where = paths(config)
+    markers = Stages(where.outputs / "stages")
+    results: dict[str, Result] = {}
+    for name in STAGES[: STAGES.index("training")]:
+        while _state(config, name, markers, results).status != "done":
+            time.sleep(1)
+        results[name] = markers.result(name)
+    if _state(config, "training", markers, results).status != "done":
+        stage_work.do_training(config, where, results)
+
+
+def _state(config: Config, stage: str, markers: Stages, results: dict[str, Result]) -> StageState:
+    return markers.state(stage, inputs(config, stage, results), partial(lost, config, stage, results))
+
+
 def describe(config: Config) -> str:
     """Table of the stages: what is done, what is stale and why, what the rest will cost."""
     markers = Stages(paths(config).outputs / "stages")
@@ -87,7 +113,7 @@ def describe(config: Config) -> str:
         if waiting:
             rows.append([name, "to do", f"after {waiting}"])
             continue
-        state = markers.state(name, inputs(config, name, results), partial(lost, config, name, results))
+        state = _state(config, name, markers, results)
         rows.append([name, state.status, state.reason])
         if state.status == "done":
             results[name] = markers.result(name)
@@ -121,7 +147,7 @@ def inputs(config: Config, stage: str, results: Mapping[str, Result]) -> Inputs:
             facts["weights.length_bias"] = config.weights.length_bias
             facts["scores.replaced_by"] = foreign
         elif name == "weights":
-            facts["policy.chunk_size"] = config.policy.chunk_size
+            facts["policy.chunk"] = config.policy.chunk
             facts["scores.replacement"] = None if foreign is None else file_hash(Path(foreign)).hex()
         for section in sections[name]:
             if section == "demonstrations" and not config.demonstrations.simulate:
@@ -131,6 +157,10 @@ def inputs(config: Config, stage: str, results: Mapping[str, Result]) -> Inputs:
             value = getattr(config, section)
             if section == "seed":
                 facts["seed"] = value
+            elif section == "trainer":
+                facts.update({f"trainer.{k}": v for k, v in learned_from(value).items()})
+            elif section == "dataset":
+                facts.update({"dataset.path": value.path, "dataset.revision": value.revision})
             else:
                 facts.update({f"{section}.{k}": v for k, v in asdict(value).items() if k not in _FREE})
             if section == "scorer":
@@ -140,7 +170,10 @@ def inputs(config: Config, stage: str, results: Mapping[str, Result]) -> Inputs:
             del facts["weights.accept_poor_scorer"]
         if name == "training":
             facts["trainer.precision"] = device.resolve_precision(config.trainer.precision, resolved)
+            facts["dataset.eval_split"] = config.dataset.eval_split
+            facts["dataset.image_transforms"] = config.dataset.image_transforms
         elif name == "rollouts":
+            facts["demonstrations.task"] = config.demonstrations.task
             facts["policy.content"] = results["training"]["content"]
     return facts
 
@@ -206,7 +239,8 @@ def check_beforehand(config: Config) -> None:
         check_model(config.scorer.model)
     to_record = config.demonstrations.simulate and not root.exists()
     to_play = config.rollouts.episodes > 0 and not (where.outputs / "stages" / "rollouts.json").exists()
-    if to_record or to_play:
+    to_watch = config.trainer.rollout_every > 0
+    if to_record or to_play or to_watch:
         check_rendering()
     if config.rollouts.episodes:
         seeds.seed_range(seeds.ROLLOUTS, config.rollouts.first_seed, config.rollouts.episodes)

@@ -7,7 +7,8 @@ camera at the scorer's sampling times. The judge is the simulator; the scorer lo
 import contextlib
 import functools
 import io
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rabc.sim.environment import FPS, Scene, Simulator
+from rabc.sim.environment import FPS, Simulator
+from rabc.sim.scene import Scene, Task
 from rabc.sim.workers import in_processes
 
-# After the lift a rollout goes on this long, so that its last frames show the success.
+# After its success a rollout goes on this long, so that its last frames show the success.
 TICKS_AFTER_SUCCESS = 5
 
 
@@ -36,6 +38,10 @@ class RolloutJob:
     """Camera whose frames are kept for the scorer."""
     ticks_per_frame: int
     """Control ticks between kept frames."""
+    image_size: int = 96
+    """Height and width of the cameras, pixels, as the demonstrations have them."""
+    task: Task = "pick"
+    """What the policy has to do."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Rollout:
 
     seed: int
     success: bool
-    """The simulator's verdict: the cube was grasped and lifted by more than 5 cm."""
+    """The simulator's verdict on the task: `Truth.success` at any tick."""
     ticks: int
     """Control ticks played."""
     closest_m: float
@@ -53,21 +59,31 @@ class Rollout:
     """Kept frames (F, 3, H, W), one every `ticks_per_frame` ticks."""
 
 
-Chunk = Callable[[dict[str, Any]], NDArray[np.float32]]
-"""Observation as `simulator_observation` gives it -> actions to execute (n, 6), LeRobot units."""
+@dataclass(frozen=True)
+class ChunkPolicy:
+    """A policy as rollouts use it."""
+
+    history: int
+    """Observations it wants: the current one and those of the ticks before."""
+    actions: Callable[[Sequence[dict[str, Any]]], NDArray[np.float32]]
+    """Observations as `simulator_observation` gives them, oldest first, `history` at most -> actions to
+    execute (n, 6), LeRobot units."""
 
 
-def roll_out(simulator: Simulator, chunk: Chunk, job: RolloutJob) -> Rollout:
+def roll_out(simulator: Simulator, policy: ChunkPolicy, job: RolloutJob) -> Rollout:
     """Play one rollout: query, execute the chunk, query again, until success or `max_ticks`."""
-    simulator.reset(job.seed, Scene())
+    simulator.reset(job.seed, Scene(task=job.task))
     frames: list[NDArray[np.uint8]] = []
     actions: list[NDArray[np.float32]] = []
+    observations: deque[dict[str, Any]] = deque(maxlen=policy.history)
     closest, success_at, tick = np.inf, None, 0
     while tick < job.max_ticks and (success_at is None or tick < success_at + TICKS_AFTER_SUCCESS):
         if tick % job.ticks_per_frame == 0:
             frames.append(simulator.render(job.camera))
+        if len(actions) < policy.history:  # the next query will see this tick
+            observations.append(simulator_observation(simulator))
         if not actions:
-            actions = list(chunk(simulator_observation(simulator)))
+            actions = list(policy.actions(observations))
         simulator.tick(actions.pop(0))
         tick += 1
         truth = simulator.truth()
@@ -97,8 +113,8 @@ def simulator_observation(simulator: Simulator) -> dict[str, Any]:
     }
 
 
-def load_chunk(policy_folder: Path) -> Chunk:
-    """The policy of a LeRobot folder as a function of the observation, loaded by LeRobot alone."""
+def load_policy(policy_folder: Path) -> ChunkPolicy:
+    """The policy of a LeRobot folder, loaded by LeRobot alone."""
     import torch
     from lerobot.configs.policies import PreTrainedConfig
     from lerobot.policies.factory import get_policy_class, make_pre_post_processors
@@ -113,14 +129,23 @@ def load_chunk(policy_folder: Path) -> Chunk:
         pretrained_path=str(policy_folder),
         preprocessor_overrides={"device_processor": {"device": "cpu"}},
     )
-    horizon = int(getattr(config, "n_action_steps"))  # noqa: B009  (every chunking policy has it)
+    to_execute = int(getattr(config, "n_action_steps"))  # noqa: B009  (every chunking policy has it)
+    offsets: Sequence[int] | None = config.observation_delta_indices
+    history = 1 if offsets is None else len(offsets)
 
-    def chunk(observation: dict[str, Any]) -> NDArray[np.float32]:
+    def actions(observations: Sequence[dict[str, Any]]) -> NDArray[np.float32]:
+        # As LeRobot fills its queue: before there is a history, the first observation stands for it.
+        missing = history - len(observations)
+        seen = [preprocess(observation) for observation in [observations[0]] * missing + list(observations)]
+        batch = dict(seen[-1])
+        if offsets is not None:
+            for key in (name for name in batch if name in (config.input_features or {})):
+                batch[key] = torch.stack([observation[key] for observation in seen], dim=1)
         with torch.inference_mode():
-            actions = policy.predict_action_chunk(preprocess(observation))[0, :horizon]
-            return postprocess(actions).numpy().astype(np.float32)
+            predicted = policy.predict_action_chunk(batch)[0, :to_execute]
+            return postprocess(predicted).numpy().astype(np.float32)
 
-    return chunk
+    return ChunkPolicy(history, actions)
 
 
 def roll_outs(jobs: Iterable[RolloutJob], processes: int) -> Iterable[Rollout]:
@@ -129,12 +154,15 @@ def roll_outs(jobs: Iterable[RolloutJob], processes: int) -> Iterable[Rollout]:
 
 
 def _play(job: RolloutJob) -> Rollout:
-    simulator, chunk = _tools(job.policy_folder)
-    return roll_out(simulator, chunk, job)
+    import torch
+
+    simulator, policy = _tools(job.policy_folder, job.image_size, job.task)
+    torch.manual_seed(job.seed)  # of a diffusion policy's noise
+    return roll_out(simulator, policy, job)
 
 
 @functools.lru_cache(maxsize=1)
-def _tools(policy_folder: Path) -> tuple[Simulator, Chunk]:
+def _tools(policy_folder: Path, image_size: int, task: Task) -> tuple[Simulator, ChunkPolicy]:
     """One simulator and one policy a process."""
     import torch
 
@@ -142,15 +170,8 @@ def _tools(policy_folder: Path) -> tuple[Simulator, Chunk]:
 
     quiet_libraries()
     torch.set_num_threads(1)
-    chunk = load_chunk(policy_folder)
-    return Simulator(image_size=_image_size(policy_folder)), chunk
-
-
-def _image_size(policy_folder: Path) -> int:
-    import json
-
-    features = json.loads((policy_folder / "config.json").read_text())["input_features"]
-    return next(int(f["shape"][-1]) for key, f in features.items() if key.startswith("observation.images."))
+    policy = load_policy(policy_folder)
+    return Simulator(image_size=image_size, task=task), policy
 
 
 def ticks_per_frame(sample_fps: float) -> int:

@@ -12,7 +12,7 @@ from rabc.scoring.clips import LOG_PROB_SPAN, ScorerEpisode
 from rabc.scoring.topreward import TOPReward
 from rabc.scoring.train import Curriculum, check_target, save_scorer, train
 from rabc.sim import seeds
-from rabc.sim.environment import COLORS
+from rabc.sim.scene import COLORS, Task
 from rabc.sim.scorer_data import SimulatedEpisode, scorer_episodes
 from rabc.stages import duration
 
@@ -25,22 +25,24 @@ def make_scorer(
     curriculum: Curriculum,
     seed: int,
     threads: int,
+    task: Task = "pick",
 ) -> ScorerReport:
     """Train on `episodes` simulated episodes, write the model to `folder` and report on held-out ones.
 
-    data: where simulated episodes and the training's checkpoint are kept. Raises InputError, before anything
-    is done, if `folder` holds anything but a scorer.
+    data: where simulated episodes and the training's checkpoint of each task are kept. Raises InputError,
+    before anything is done, if `folder` holds anything but a scorer.
     """
     check_target(folder)
     if threads:
         torch.set_num_threads(threads)
-    training = scorer_episodes(data / "train", seeds.SCORER_TRAINING, episodes, processes=2)
-    processor = small.build_processor()
+    training = scorer_episodes(data / "train", seeds.SCORER_TRAINING, episodes, processes=2, task=task)
+    processor = small.build_processor(task)
     model = small.build_model(processor, seed)
     result = train(
-        model, processor, [_training_episode(e) for e in training], data / "training.ckpt", curriculum, seed
-    )
-    test = scorer_episodes(data / "test", seeds.SCORER_TEST, test_episodes, processes=2)
+        model, processor, [_training_episode(e) for e in training],
+        data / ("training.ckpt" if task == "pick" else f"{task}-training.ckpt"), curriculum, seed,
+    )  # fmt: skip
+    test = scorer_episodes(data / "test", seeds.SCORER_TEST, test_episodes, processes=2, task=task)
     facts = ScorerFacts(
         name=folder.name,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
@@ -51,6 +53,7 @@ def make_scorer(
         curriculum=curriculum,
         seconds=result.seconds,
         seed=seed,
+        task=task,
     )
     measured: list[ScorerReport] = []
 
@@ -80,15 +83,26 @@ class ScorerFacts:
     seconds: float
     """Wall-clock time of the training."""
     seed: int
+    task: Task = "pick"
+
+
+_TASKS: dict[Task, tuple[str, str]] = {
+    "pick": ("lifting a cube of a named colour", "pick-and-lift"),
+    "place": ("placing a cube of a named colour on a disc", "pick-and-place"),
+}
 
 
 def _training_episode(episode: SimulatedEpisode) -> ScorerEpisode:
-    return ScorerEpisode(episode.frames, episode.progress, episode.color, episode.present[1:])
+    return ScorerEpisode(
+        episode.frames, episode.progress, episode.color, episode.present[1:], task=episode.task
+    )
 
 
 def model_card(facts: ScorerFacts, measured: ScorerReport) -> str:
     """README of the scorer's folder."""
     curriculum = facts.curriculum
+    doing, environment = _TASKS[facts.task]
+    option = "" if facts.task == "pick" else f" --demonstrations.task {facts.task}"
     height, width = facts.image_size
     rows = "\n".join(f"| {what} | {value} | {wanted} |" for what, value, wanted, _ in measured.checks())
     more = "\n".join(f"| {what} | {value} | |" for what, value in measured.more())
@@ -102,12 +116,12 @@ license: apache-2.0
 # {facts.name}
 
 A Qwen3-VL of {facts.parameters / 1e6:.1f} million parameters that judges how far a *simulated* SO-101 arm
-has got with lifting a cube of a named colour. It exists so that everything in rabc runs without a download:
+has got with {doing}. It exists so that everything in rabc runs without a download:
 it goes through exactly the code that scores with Qwen3-VL-8B, and loads the same way.
 
 ## What it was trained on
 
-{facts.episodes} episodes of so101-nexus's MuJoCo pick-and-lift, front camera, {width}x{height} pixels,
+{facts.episodes} episodes of so101-nexus's MuJoCo {environment}, front camera, {width}x{height} pixels,
 rendered without shadows: clean and flawed scripted demonstrations, cubes of {", ".join(facts.colors)}, up to
 {facts.distractors} distractors. The target of log p(True) is -{LOG_PROB_SPAN:g} (1 - simulator progress) for
 the instruction that is carried out and -{LOG_PROB_SPAN:g} for any other colour; clips are warped in time
@@ -124,7 +138,7 @@ simulator's progress, so it is a stand-in for a good scorer, not evidence that a
 
 ## Measured on {measured.episodes} held-out demonstrations
 
-Seeds that nothing else uses. `python scripts/evaluate_scorer.py` prints these figures again.
+Seeds that nothing else uses. `python scripts/evaluate_scorer.py{option}` prints these figures again.
 
 | | measured | required |
 | --- | --- | --- |

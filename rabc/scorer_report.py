@@ -9,7 +9,8 @@ from tqdm import tqdm
 from rabc import progress
 from rabc.scoring.base import Scorer
 from rabc.scoring.clips import LOG_PROB_SPAN
-from rabc.sim.environment import COLORS, FPS, Scene
+from rabc.sim.environment import FPS
+from rabc.sim.scene import COLORS, Scene
 from rabc.sim.scorer_data import SimulatedEpisode
 
 MIN_VOC, MIN_AUC, MAX_STATIC_RISE, MIN_GAP = 0.9, 0.95, 0.10, 2.0
@@ -21,7 +22,7 @@ class ScorerReport:
 
     episodes: int
     successful: int
-    """Episodes in which the cube is lifted at the end."""
+    """Episodes in which the task is done at the end."""
     clean: int
     """Successful episodes without a flaw."""
     voc_clean: float
@@ -92,14 +93,15 @@ def report(scorer: Scorer, episodes: Sequence[SimulatedEpisode], num_prefixes: i
     """
     vocs, static_vocs, final, wrong_final, rises, static_rises, errors = ([] for _ in range(7))
     for episode in tqdm(episodes, desc="scoring", unit="episode"):
-        scene = Scene(episode.color)
+        scene = Scene(episode.color, task=episode.task)
         scores = scorer.score(episode.frames, scene.instruction, FPS, num_prefixes)
         curve = scores.log_prob_true
         frozen = np.repeat(episode.frames[:1], len(episode.frames), axis=0)
         static = scorer.score(frozen, scene.instruction, FPS, num_prefixes).log_prob_true
         absent = COLORS[(COLORS.index(episode.color) + 1) % len(COLORS)]
         wrong = episode.present[1] if len(episode.present) > 1 else absent
-        wrong_curve = scorer.score(episode.frames, Scene(wrong).instruction, FPS, num_prefixes).log_prob_true
+        other = Scene(wrong, task=episode.task)
+        wrong_curve = scorer.score(episode.frames, other.instruction, FPS, num_prefixes).log_prob_true
         seen = np.clip(1 + curve / LOG_PROB_SPAN, 0, 1)
         vocs.append(progress.voc(curve))
         static_vocs.append(progress.voc(static))

@@ -99,24 +99,30 @@ def scores_report(plan: "ScoringPlan") -> Result:
 
 
 def do_weights(config: Config, where: "Paths", results: dict[str, Result]) -> Result:
-    """One weight per frame: progress, chunk deltas, scheme, mean 1."""
+    """One weight per frame: progress, chunk deltas, scheme, mean 1; and what these weights do."""
     from rabc.frame_weights import frame_weights
     from rabc.tables import load_meta, read_frames
     from rabc.weights_file import FILE_NAME, write_weights
+    from rabc.weights_report import FOLDER, write_report
 
     settings = config.weights
-    root = Path(results["demonstrations"]["root"])
-    made = frame_weights(config, results["scores"], read_frames(load_meta(root), []).episode_index)
+    meta = load_meta(Path(results["demonstrations"]["root"]))
+    frames = read_frames(meta, [])
+    made = frame_weights(config, results["scores"], frames.episode_index)
     path, shared = where.outputs / "weights.npy", where.outputs / FILE_NAME
     _save_array(path, made.values)
     write_weights(shared, made.values, {"rabc.scheme": settings.scheme, "rabc.source": made.source.name})
+    report = write_report(config, meta, frames, made, where.outputs / FOLDER)
     return {
-        "scheme": "file" if settings.weights_file else settings.scheme,
+        "scheme": settings.scheme,
         **asdict(weights.summary(made.values)),
         "progress_file": str(made.source),
         "weights_file": str(path),
         "weights_parquet": str(shared),
-        "files": [str(made.source), str(path), str(shared)],
+        "page": str(report.page),
+        "up": [str(picture) for picture in report.up],
+        "down": [str(picture) for picture in report.down],
+        "files": [str(file) for file in (made.source, path, shared, *report.files)],
     }
 
 
@@ -125,13 +131,15 @@ def do_training(config: Config, where: "Paths", results: dict[str, Result]) -> R
     from rabc import pipeline
     from rabc.dataset_source import open_dataset
     from rabc.export import export, lerobot_train_config
+    from rabc.moment_strips import moment_images
     from rabc.scoring.loading import folder_hash
     from rabc.training import train
 
     meta = open_dataset(config, Path(results["demonstrations"]["root"]))
     # A training of other settings keeps its folder; nothing of it is lost.
     folder = where.outputs / f"training-{stages.key(pipeline.inputs(config, 'training', results))}"
-    trained = train(config, meta, np.load(results["weights"]["weights_file"]), folder)
+    moments = moment_images(Path(results["weights"]["page"]).parent)
+    trained = train(config, meta, np.load(results["weights"]["weights_file"]), folder, moments)
     parts = trained.parts
     export(
         parts.policy, parts.preprocessor, parts.postprocessor, where.policy,
@@ -152,13 +160,16 @@ def do_training(config: Config, where: "Paths", results: dict[str, Result]) -> R
 def do_rollouts(config: Config, where: "Paths", results: dict[str, Result]) -> Result:
     """The policy in the simulator, judged by the simulator and, on the same frames, by the scorer."""
     from rabc import pipeline
+    from rabc.dataset_source import open_dataset
     from rabc.evaluation import evaluate
 
     if config.rollouts.episodes == 0:
         return {"episodes": 0, "files": []}
     scorer = load_scorer(config.scorer, config.device)
     folder = where.outputs / f"rollouts-{stages.key(pipeline.inputs(config, 'rollouts', results))}"
-    return evaluate(config, where.policy, scorer, folder)
+    meta = open_dataset(config, Path(results["demonstrations"]["root"]))
+    height = int(meta.features[meta.camera_keys[0]]["shape"][0])
+    return evaluate(config, where.policy, height, scorer, folder)
 
 
 def load_scorer(config: ScorerConfig, device: str) -> "TOPReward":

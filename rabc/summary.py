@@ -11,10 +11,11 @@
                     prefixes, voc, final_log_prob, static_store, diagnosis (as in
                     diagnosis/diagnosis.json, and page); simulated data also: success_auc, voc_clean;
                     replaced_by (a progress or weights file from elsewhere): nothing else
-    weights         scheme (`file`: foreign weights), frames (all), drawn (frames of positive weight),
+    weights         scheme, frames (all), drawn (frames of positive weight),
                     effective_sample_size, share_zero, share_saturated (of all frames),
                     histogram_edges, histogram_counts, progress_file (or the foreign file),
-                    weights_file, weights_parquet
+                    weights_file, weights_parquet, page, up and down (pictures of the moments that are
+                    weighted most and least; none where all weights are equal)
     training        steps, training_seconds, samples_per_second, loss, tensorboard, policy_folder
     rollouts        episodes, success {successes, trials, low, high}, mean_final_log_prob (nats),
                     scorer_auc, mean_ticks, mean_closest_m, first_seed, rollouts_file, videos;
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from rabc.atomic import whole_file
 from rabc.config import Config
 from rabc.hub import is_hub_id
+from rabc.sim.scene import DONE
 from rabc.stages import Finished, duration, write_json
 from rabc.stats import Proportion
 from rabc.terminal import table
@@ -86,7 +88,7 @@ def print_summary(summary: dict[str, Any]) -> None:
             f"({weights['frames']} in all), "
             f"{100 * weights['share_zero']:.0f} % zero, {100 * weights['share_saturated']:.0f} % saturated",
         ],
-        ["", f"from 0 to largest: {spark(weights['histogram_counts'])}"],
+        ["", f"from 0 to largest: {spark(weights['histogram_counts'])} ({weights['page']})"],
         [
             "training",
             f"{training['steps']} steps in {duration(training['training_seconds'])}, "
@@ -94,8 +96,9 @@ def print_summary(summary: dict[str, Any]) -> None:
         ],
     ]
     if rollouts["episodes"]:
+        done = DONE[summary["config"]["demonstrations"]["task"]]
         rows += [
-            ["rollouts", f"lifted {Proportion(**rollouts['success'])}"],
+            ["rollouts", f"{done} {Proportion(**rollouts['success'])}"],
             [
                 "",
                 f"mean final log p(True) {rollouts['mean_final_log_prob']:.2f} nats, {_agreement(rollouts)}",
@@ -167,8 +170,9 @@ def model_card(config: Config, results: dict[str, dict[str, Any]]) -> str:
         f"- Training: {training['steps']} steps of {config.trainer.batch_size} samples, seed {config.seed}",
     ]
     if rollouts["episodes"]:
+        done = DONE[config.demonstrations.task]
         lines.append(
-            f"- Simulated rollouts on unseen start states: lifted {Proportion(**rollouts['success'])}"
+            f"- Simulated rollouts on unseen start states: {done} {Proportion(**rollouts['success'])}"
         )
     else:
         lines.append("- Not evaluated in simulation")

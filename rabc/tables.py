@@ -7,12 +7,18 @@ from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 from datasets.exceptions import DatasetsError
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from numpy.typing import NDArray
 
 from rabc.errors import InputError
+
+pc: Any = pyarrow.compute  # its functions are made at run time
+
+CONVERT = "python -m lerobot.scripts.convert_dataset_v21_to_v30"
+"""LeRobot's converter; it pushes to the hub unless told not to."""
 
 _AGAIN = "download or record the dataset again"
 
@@ -25,6 +31,8 @@ class FrameTable:
     """(N,) episode of each frame."""
     frame_index: NDArray[np.int64]
     """(N,) position of each frame in its episode."""
+    episode_start: NDArray[np.int64]
+    """(N,) index of the first frame of the frame's episode."""
     episode_end: NDArray[np.int64]
     """(N,) index one past the last frame of the frame's episode."""
     task: NDArray[np.object_]
@@ -72,29 +80,33 @@ def read_frames(meta: LeRobotDatasetMetadata, features: list[str]) -> FrameTable
     columns = ["index", "episode_index", "frame_index", "task_index", *features]
     paths = sorted((meta.root / "data").glob("*/*.parquet"))
     parts = [_read_parquet(path, columns) for path in paths]
-    found = sum(len(part["index"]) for part in parts)
+    found = sum(len(part) for part in parts)
     if found != meta.total_frames:
         raise InputError(f"dataset {meta.root}: {found} of {meta.total_frames} frames are in data/; {_AGAIN}")
 
     def joined(name: str) -> NDArray[np.int64]:
-        return np.concatenate([np.asarray(part[name], np.int64) for part in parts])
+        return np.concatenate([np.asarray(part.column(name).to_numpy(), np.int64) for part in parts])
 
     index, episode_index, frame_index = joined("index"), joined("episode_index"), joined("frame_index")
     if not np.array_equal(index, np.arange(len(index))):
         raise InputError(f"dataset {meta.root}: `index` does not count the frames from 0; {_AGAIN}")
-    vectors = {name: _vectors([row for part in parts for row in part[name]], name, meta) for name in features}
+    vectors = {
+        name: np.concatenate([_vectors(part.column(name), name, meta) for part in parts]) for name in features
+    }
     for name, values in vectors.items():
         _check_finite(name, values, episode_index, frame_index)
+    starts, ends = _episode_bounds(meta, episode_index)
     return FrameTable(
         episode_index=episode_index,
         frame_index=frame_index,
-        episode_end=_episode_ends(meta, episode_index),
+        episode_start=starts,
+        episode_end=ends,
         task=_tasks(meta, joined("task_index"), episode_index),
         vectors=vectors,
     )
 
 
-def check_chunk(lengths: NDArray[np.int64], chunk: int) -> None:
+def check_chunk(lengths: NDArray[np.int64], chunk: int, key: str = "policy.chunk_size") -> None:
     """Raise InputError when an episode has fewer frames than a chunk.
 
     LeRobot would pad such episodes; most of what the policy sees of them would be padding.
@@ -102,13 +114,14 @@ def check_chunk(lengths: NDArray[np.int64], chunk: int) -> None:
     Args:
         lengths: (E,) frames of each episode.
         chunk: actions per query, control ticks.
+        key: that sets it.
     """
     short = np.flatnonzero(lengths < chunk)
     if len(short):
         named = ", ".join(f"{episode} ({lengths[episode]} frames)" for episode in short[:5])
         more = f" and {len(short) - 5} more" if len(short) > 5 else ""
         raise InputError(
-            f"episode {named}{more}: shorter than a chunk of {chunk}; set policy.chunk_size to at most "
+            f"episode {named}{more}: shorter than a chunk of {chunk}; set {key} to at most "
             f"{lengths.min()} or remove the episodes"
         )
 
@@ -130,28 +143,35 @@ def _check_files(root: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"file {info}: cannot be read ({_first_line(error)}); {_AGAIN}") from error
     if not version.startswith("v3."):
-        raise InputError(
-            f"dataset {root}: has format {version}, not v3.0; convert it with "
-            "`python -m lerobot.scripts.convert_dataset_v21_to_v30`"
+        remedy = (
+            f"convert it with `{CONVERT} --repo-id=local/{root.name} --root={root} --push-to-hub=false`"
+            if version == "v2.1"
+            else "convert it to v2.1 with an older LeRobot first, or update lerobot if it is newer"
         )
+        raise InputError(f"dataset {root}: has format {version}, not v3.0; {remedy}")
     for name in ("meta/tasks.parquet", "meta/stats.json", "meta/episodes"):
         if not (root / name).exists():
             raise InputError(f"dataset {root}: {name} is missing; {_AGAIN}")
 
 
-def _read_parquet(path: Path, columns: list[str]) -> dict[str, list[Any]]:
+def _read_parquet(path: Path, columns: list[str]) -> Any:
     try:
-        return pq.read_table(path, columns=columns).to_pydict()
+        return pq.read_table(path, columns=columns)
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"table {path}: cannot be read ({_first_line(error)}); {_AGAIN}") from error
 
 
-def _vectors(rows: list[Any], name: str, meta: LeRobotDatasetMetadata) -> NDArray[np.float32]:
+def _vectors(column: Any, name: str, meta: LeRobotDatasetMetadata) -> NDArray[np.float32]:
+    """(N, D); as arrays all the way, since lists of Python numbers would take ten times the memory."""
     (size,) = meta.features[name]["shape"]
-    if not all(isinstance(row, list) and len(cast(list[Any], row)) == size for row in rows):
+    lists = pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)
+    if (
+        not lists
+        or not pc.all(pc.fill_null(pc.equal(pc.list_value_length(column), size), False), min_count=0).as_py()
+    ):
         raise InputError(f"column {name}: not {size} numbers in every row of {meta.root}; {_AGAIN}")
     # A missing number (null) becomes NaN, which is reported with its episode and frame.
-    return np.asarray(rows, np.float64).astype(np.float32)
+    return pc.list_flatten(column).to_numpy().astype(np.float32).reshape(-1, size)
 
 
 def _check_finite(
@@ -166,14 +186,16 @@ def _check_finite(
         )
 
 
-def _episode_ends(meta: LeRobotDatasetMetadata, episode_index: NDArray[np.int64]) -> NDArray[np.int64]:
+def _episode_bounds(
+    meta: LeRobotDatasetMetadata, episode_index: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     records = cast(Any, meta.episodes)
     starts = np.asarray(records["dataset_from_index"], np.int64)
     ends = np.asarray(records["dataset_to_index"], np.int64)
     expected = np.repeat(np.arange(len(starts)), ends - starts)
     if not np.array_equal(expected, episode_index):
         raise InputError(f"dataset {meta.root}: meta/episodes does not match data/; {_AGAIN}")
-    return ends[episode_index]
+    return starts[episode_index], ends[episode_index]
 
 
 def _tasks(

@@ -1,4 +1,15 @@
-"""From progress to sample weights. Pure functions over arrays; one function per scheme."""
+"""From progress to sample weights. Pure functions over arrays; one function per scheme.
+
+What the weight of a frame depends on, before the weights are normalised:
+
+    none                 nothing
+    topreward, mask      the delta of the frame
+    rabc, awr            that, and mean and standard deviation of all deltas
+    filter               the delta, or the final progress of the episode, and its rank among all
+    static               the file (rabc/weights_file.py)
+
+The delta of a frame depends on the progress of its own episode alone; normalising divides by one number.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -56,12 +67,7 @@ def chunk_deltas(
     if horizon not in ("per_step", "clamped"):
         raise ValueError(f"horizon {horizon}: must be per_step or clamped")
     deltas = np.empty_like(progress)
-    if len(progress) == 0:
-        return deltas
-    starts = np.flatnonzero(np.r_[True, episode_index[1:] != episode_index[:-1]])
-    if len(np.unique(episode_index[starts])) != len(starts):
-        raise ValueError("episode_index: the frames of an episode must be contiguous")
-    for start, stop in zip(starts, np.r_[starts[1:], len(progress)], strict=True):
+    for start, stop in episode_bounds(episode_index):
         frames = np.arange(start, stop)
         future = np.minimum(frames + chunk, stop - 1)
         delta = progress[future] - progress[frames]
@@ -70,6 +76,18 @@ def chunk_deltas(
             delta[-1] = delta[-2] if len(delta) > 1 else 0.0
         deltas[start:stop] = delta
     return deltas
+
+
+def episode_bounds(episode_index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """First frame of each episode and the one past its last, (E, 2), from the episode of every frame (N,).
+
+    Raises ValueError if the frames of an episode are not contiguous.
+    """
+    episode_index = np.asarray(episode_index)
+    starts = np.flatnonzero(np.diff(episode_index, prepend=episode_index[:1] - 1))
+    if len(np.unique(episode_index[starts])) != len(starts):
+        raise ValueError("episode_index: the frames of an episode must be contiguous")
+    return np.stack([starts, np.r_[starts, len(episode_index)][1:]], axis=1)
 
 
 def none(deltas: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -104,13 +122,99 @@ def rabc(deltas: NDArray[np.float64], kappa: float, epsilon: float) -> NDArray[n
     return np.where(deltas > kappa, 1.0, np.where(deltas >= 0, soft, 0.0))
 
 
-def by_scheme(deltas: NDArray[np.float64], settings: WeightsConfig) -> NDArray[np.float64]:
-    """Weights (N,) of the configured scheme from chunk deltas (N,), not yet normalised."""
-    if settings.scheme == "topreward":
-        return topreward(deltas, settings.tau, settings.delta_max)
-    if settings.scheme == "rabc":
-        return rabc(deltas, settings.kappa, settings.epsilon)
-    return none(deltas)
+def awr(deltas: NDArray[np.float64], beta: float, weight_max: float, epsilon: float) -> NDArray[np.float64]:
+    """Advantage-weighted regression (AWR, arXiv 1910.00177): min(exp(z / beta), weight_max), (N,).
+
+    z = (delta - mean) / max(std, epsilon) over all frames: the delta is the advantage over the average chunk.
+    The authors' code standardises it so, with beta 1 and weight_max 20. Equal deltas give equal weights.
+    """
+    if beta <= 0 or weight_max <= 0:
+        raise ValueError(f"beta {beta}, weight_max {weight_max}: must be positive")
+    if len(deltas) == 0:
+        return np.empty(0)
+    deltas = np.asarray(deltas, dtype=np.float64)
+    z = (deltas - deltas.mean()) / max(float(deltas.std()), epsilon)
+    # As in topreward: capped where the clip acts anyway.
+    return np.minimum(np.exp(np.minimum(z / beta, np.log(weight_max) + 1.0)), weight_max)
+
+
+def mask(deltas: NDArray[np.float64], min_delta: float) -> NDArray[np.float64]:
+    """0 where the chunk gains less than `min_delta`, else 1, (N,); `min_delta` 0 leaves out what regresses.
+
+    The binary weights of critic-regularised regression (arXiv 2006.15134), 1[advantage > 0], but that a chunk
+    without progress stays.
+    """
+    return np.where(np.asarray(deltas) < min_delta, 0.0, 1.0)
+
+
+def filter_frames(deltas: NDArray[np.float64], drop_share: float) -> NDArray[np.float64]:
+    """0 for the share of frames with the lowest deltas, else 1, (N,).
+
+    Percentile behavior cloning (%BC; Decision Transformer, arXiv 2106.01345) on chunks in place of episodes.
+    Of N frames floor(drop_share * N) are left out, fewer where the last of them ties with one that stays.
+    """
+    if not 0 <= drop_share < 1:
+        raise ValueError(f"drop_share {drop_share}: must be in [0, 1)")
+    if len(deltas) == 0:
+        return np.empty(0)
+    threshold = np.sort(deltas)[int(drop_share * len(deltas))]
+    return np.where(np.asarray(deltas) < threshold, 0.0, 1.0)
+
+
+def filter_episodes(
+    progress: NDArray[np.float64],
+    episode_index: NDArray[np.int64],
+    drop_share: float,
+    drop_below: float | None = None,
+) -> NDArray[np.float64]:
+    """0 for the frames of the episodes with the lowest final progress, else 1, (N,).
+
+    %BC (arXiv 2106.01345), with the progress at an episode's last frame as its return.
+
+    Args:
+        progress: (N,) of every frame; comparable between episodes.
+        episode_index: (N,), each episode's frames contiguous.
+        drop_share: share of the episodes, as in `filter_frames`.
+        drop_below: final progress below which an episode is left out, in place of `drop_share`; may leave
+            none.
+    """
+    bounds = episode_bounds(episode_index)
+    final = np.asarray(progress, dtype=np.float64)[bounds[:, 1] - 1]
+    kept = filter_frames(final, drop_share) if drop_below is None else mask(final, drop_below)
+    return np.repeat(kept, bounds[:, 1] - bounds[:, 0])
+
+
+def by_scheme(
+    deltas: NDArray[np.float64],
+    progress: NDArray[np.float64],
+    episode_index: NDArray[np.int64],
+    settings: WeightsConfig,
+) -> NDArray[np.float64]:
+    """Weights (N,) of the configured scheme, not yet normalised.
+
+    Args:
+        deltas: (N,) from `chunk_deltas`.
+        progress: (N,) that they come from.
+        episode_index: (N,).
+        settings: scheme and its parameters; not `static`, whose weights no progress decides.
+    """
+    match settings.scheme:
+        case "none":
+            return none(deltas)
+        case "topreward":
+            return topreward(deltas, settings.tau, settings.delta_max)
+        case "rabc":
+            return rabc(deltas, settings.kappa, settings.epsilon)
+        case "awr":
+            return awr(deltas, settings.beta, settings.weight_max, settings.epsilon)
+        case "mask":
+            return mask(deltas, settings.min_delta)
+        case "filter" if settings.drop == "frames":
+            return filter_frames(deltas, settings.drop_share)
+        case "filter":
+            return filter_episodes(progress, episode_index, settings.drop_share, settings.drop_below)
+        case "static":
+            raise ValueError("scheme static: its weights come from a file, not from progress")
 
 
 def normalise(
@@ -137,7 +241,7 @@ def normalise(
     if largest == 0:
         raise InputError(
             f"weights: all {int(drawable.sum())} drawable frames have weight 0; "
-            "no chunk gains progress, so check the scorer or use another weights.scheme"
+            "nothing is left to learn from, so check the scorer, or the parameters of weights.scheme"
         )
     scaled = np.where(drawable, weights / largest, 0.0)
     return scaled / scaled[drawable].mean()

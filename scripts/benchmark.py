@@ -1,6 +1,8 @@
 """Measures the project's own claims: a table, and JSON. Exit code 1 where a bound is missed.
 
 scripts/benchmark.py scoring: exactness, parity with LeRobot, cost of scoring all prefixes, labelling, memory.
+scripts/benchmark.py data: our loader with its cache against LeRobotDataset.
+scripts/benchmark.py training: whole trainings against lerobot-train, our loop against a bare one, memory.
 """
 
 from collections.abc import Sequence
@@ -8,16 +10,21 @@ from typing import Literal
 
 from rabc import cli
 
-WHAT = ("scoring",)
-PARTS = ("exactness", "parity", "cost", "labelling", "memory")
-PART = cli.Argument("parts", str, ",".join(PARTS), "Parts to measure, separated by commas.")
+PARTS = {
+    "scoring": ("exactness", "parity", "cost", "labelling", "memory"),
+    "data": ("small", "full"),
+    "training": ("diffusion", "act", "loop", "wait", "memory"),
+}
+REPEATS = {"scoring": 3, "data": 3, "training": 1}
 ARCHITECTURE = cli.Argument(
     "architecture",
     Literal["small", "100m", "qwen3-vl-8b"],
     "100m",
     "Random weights of this architecture for the cost: 3.5 or 124 million, or Qwen3-VL-8B's (a GPU).",
 )
-REPEATS = cli.Argument("repeats", int, 3, "Runs of what is compared with the tightest bound.")
+QUICK = cli.Argument(
+    "quick", bool, False, "Sizes so small that they only show that everything runs; no bounds, no page."
+)
 PAGE = cli.Argument("page", str | None, None, "Also fill the table of this page, docs/benchmarks.md.")
 JSON = cli.Argument("json", str | None, None, "Also write everything measured to this file.")
 
@@ -26,27 +33,41 @@ def main(argv: Sequence[str]) -> None:
     """Measures what the first word names."""
     from rabc.errors import CheckFailed, InputError
 
-    if not argv or (argv[0] not in WHAT and argv[0] not in ("--help", "-h")):
-        raise InputError(f"benchmark {argv[0] if argv else ''!r}: unknown; give one of {', '.join(WHAT)}")
-    rest = argv if argv[0].startswith("-") else argv[1:]
-    command = cli.parse(rest, __doc__, sections=("device",), extra=[PART, ARCHITECTURE, REPEATS, JSON, PAGE])
-    parts = command.extra["parts"].split(",")
-    unknown = [part for part in parts if part not in PARTS]
+    helped = bool(argv) and argv[0] in ("--help", "-h")
+    if not helped and (not argv or argv[0] not in PARTS):
+        raise InputError(f"benchmark {argv[0] if argv else ''!r}: unknown; give one of {', '.join(PARTS)}")
+    what = "scoring" if helped else argv[0]
+    command = cli.parse(argv if helped else argv[1:], __doc__, sections=("device",), extra=_arguments(what))
+    asked = command.extra
+    parts = asked["parts"].split(",")
+    unknown = [part for part in parts if part not in PARTS[what]]
     if unknown:
-        raise InputError(f"--parts {unknown[0]}: unknown; choose among {', '.join(PARTS)}")
+        raise InputError(f"--parts {unknown[0]}: unknown; choose among {', '.join(PARTS[what])}")
+    if asked.get("quick") and asked["page"]:
+        raise InputError(f"--page {asked['page']}: not with --quick, whose figures mean nothing; drop one")
 
     from rabc.benchmarks import command as benchmark
     from rabc.quiet import no_library_bars, quiet_libraries
 
     quiet_libraries()
     no_library_bars()
-    lines = benchmark.scoring(
-        parts, command.config.device, command.extra["architecture"], command.extra["repeats"],
-        command.extra["json"], command.extra["page"],
-    )  # fmt: skip
+    device, repeats, written = command.config.device, asked["repeats"], (asked["json"], asked["page"])
+    if what == "scoring":
+        lines = benchmark.scoring(parts, device, asked["architecture"], repeats, *written)
+    else:
+        measure = {"data": benchmark.data, "training": benchmark.training}[what]
+        lines = measure(parts, device, repeats, asked["quick"], *written)
     missed = [line.what for line in lines if line.holds is False]
     if missed:
-        raise CheckFailed(f"benchmark scoring: misses {'; '.join(missed)}")
+        raise CheckFailed(f"benchmark {what}: misses {'; '.join(missed)}")
+
+
+def _arguments(what: str) -> list[cli.Argument]:
+    """The options of a benchmark."""
+    parts = cli.Argument("parts", str, ",".join(PARTS[what]), "Parts to measure, separated by commas.")
+    runs = cli.Argument("repeats", int, REPEATS[what], "Runs of what is compared with the tightest bound.")
+    own = ARCHITECTURE if what == "scoring" else QUICK
+    return [parts, own, runs, JSON, PAGE]
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ JSON = cli.Argument("json", str, None, "Also write the figures to this JSON file
 
 def main(argv: Sequence[str]) -> None:
     """Parses `argv`, measures and prints."""
-    command = cli.parse(argv, __doc__, sections=("scorer", "device"), extra=[EPISODES, DATA, JSON])
+    sections = ("scorer", "demonstrations.task", "device")
+    command = cli.parse(argv, __doc__, sections, extra=[EPISODES, DATA, JSON])
     from dataclasses import asdict
     from pathlib import Path
 
@@ -31,7 +32,8 @@ def main(argv: Sequence[str]) -> None:
     no_library_bars()
     scorer = stage_work.load_scorer(command.config.scorer, command.config.device)
     folder = Path(command.extra["data"]) / "test"
-    episodes = scorer_episodes(folder, seeds.SCORER_TEST, command.extra["episodes"], processes=2)
+    task = command.config.demonstrations.task
+    episodes = scorer_episodes(folder, seeds.SCORER_TEST, command.extra["episodes"], processes=2, task=task)
     measured = report(scorer, episodes, command.config.scorer.num_prefixes)
     rows = [
         [what, value, wanted, "yes" if holds else "NO"] for what, value, wanted, holds in measured.checks()

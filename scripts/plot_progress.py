@@ -13,7 +13,8 @@ OUTPUT = cli.Argument("output", str, "outputs/progress.png", "PNG file to write.
 
 def main(argv: Sequence[str]) -> None:
     """Parses `argv` and draws."""
-    command = cli.parse(argv, __doc__, sections=("scorer", "device"), extra=[KINDS, OFFSET, OUTPUT])
+    sections = ("scorer", "demonstrations.task", "device")
+    command = cli.parse(argv, __doc__, sections, extra=[KINDS, OFFSET, OUTPUT])
     from pathlib import Path
     from typing import cast
 
@@ -31,7 +32,8 @@ def main(argv: Sequence[str]) -> None:
         raise InputError(f"kinds {', '.join(unknown)}: unknown; choose among {', '.join(ALL)}")
     scorer = stage_work.load_scorer(command.config.scorer, command.config.device)
     path = Path(command.extra["output"])
-    demonstration_figure.draw(scorer, cast("list[Kind]", wanted), command.extra["offset"], path)
+    task = command.config.demonstrations.task
+    demonstration_figure.draw(scorer, cast("list[Kind]", wanted), command.extra["offset"], path, task)
     print(path)
 
 

@@ -25,7 +25,7 @@ CLIPS = cli.Argument("clip_steps", int, 800, "Steps on whole clips.")
 def main(argv: Sequence[str]) -> None:
     """Parses `argv`, trains, measures and writes."""
     extra = [OUTPUT, EPISODES, DATA, THREADS, TEST, ALIGN, GLANCES, CLIPS]
-    command = cli.parse(argv, __doc__, sections=("seed",), extra=extra)
+    command = cli.parse(argv, __doc__, sections=("seed", "demonstrations.task"), extra=extra)
     from rabc.errors import InputError
 
     if not command.extra["output"]:
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
     curriculum = Curriculum(asked["align_steps"], asked["glance_steps"], asked["clip_steps"])
     make_scorer(
         Path(asked["output"]), Path(asked["data"]), asked["episodes"], asked["test_episodes"],
-        curriculum, command.config.seed, asked["threads"],
+        curriculum, command.config.seed, asked["threads"], command.config.demonstrations.task,
     )  # fmt: skip
 
 

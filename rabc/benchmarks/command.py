@@ -47,13 +47,66 @@ def scoring(
         if "memory" in parts:
             found, facts["memory"] = labelling.memory(folder, (200, 2000, 20_000))
             lines += found
+    _report("scoring", device, lines, facts, json, page)
+    return lines
+
+
+def data(
+    parts: Sequence[str], device: str, repeats: int, quick: bool, json: str | None, page: str | None
+) -> list[Line]:
+    """Everything `scripts/benchmark.py data` measures; prints the lines it returns."""
+    from rabc.benchmarks import data as measure
+
+    device = resolve_device(device)
+    sizes = measure.QUICK if quick else measure.Sizes()
+    with tempfile.TemporaryDirectory(prefix="rabc-benchmark-") as folder:
+        lines, facts = measure.loading(Path(folder), parts, device, repeats, sizes)
+    return _trained("data", device, lines, facts, quick, json, page)
+
+
+def training(
+    parts: Sequence[str], device: str, repeats: int, quick: bool, json: str | None, page: str | None
+) -> list[Line]:
+    """Everything `scripts/benchmark.py training` measures; prints the lines it returns."""
+    from rabc.benchmarks import training as measure
+
+    device = resolve_device(device)
+    sizes = measure.quick() if quick else measure.Sizes()
+    with tempfile.TemporaryDirectory(prefix="rabc-benchmark-") as folder:
+        bench = measure.Bench(Path(folder), device, repeats, sizes)
+        lines, facts = measure.measure(parts, bench)
+    return _trained("training", device, lines, facts, quick, json, page)
+
+
+def _trained(
+    name: str,
+    device: str,
+    lines: list[Line],
+    facts: dict[str, Any],
+    quick: bool,
+    json: str | None,
+    page: str | None,
+) -> list[Line]:
+    """Reports what has to do with LeRobot's decoder; without bounds where the figures mean nothing."""
+    from lerobot.datasets.video_utils import get_safe_default_video_backend
+
+    if quick:
+        lines = [Line(line.what, line.measured, line.unit, detail=line.detail) for line in lines]
+    about = machine(device) | {"LeRobot decodes with": get_safe_default_video_backend()}
+    _report(name, device, lines, {"machine": about, **facts}, json, page)
+    return lines
+
+
+def _report(
+    name: str, device: str, lines: list[Line], facts: dict[str, Any], json: str | None, page: str | None
+) -> None:
+    """Prints the table; writes JSON and page where asked for."""
     print(" ".join(f"{key} {value};" for key, value in facts["machine"].items()))
     print(table([line.cells() for line in lines], HEADERS))
     if json is not None:
         write_json(Path(json), {**facts, "lines": [asdict(line) for line in lines]})
     if page is not None:
-        fill(Path(page), f"scoring {torch.device(device).type}", facts["machine"], lines)
-    return lines
+        fill(Path(page), f"{name} {torch.device(device).type}", facts["machine"], lines)
 
 
 def _cost(lines: list[Line], device: str, architecture: models.Architecture, repeats: int) -> Any:

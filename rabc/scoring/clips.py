@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from rabc.scoring.layout import Questions
 from rabc.scoring.schedule import sample_frame_indices
-from rabc.sim.environment import INSTRUCTION
+from rabc.sim.scene import INSTRUCTIONS, Task
 
 PRESENCE = "the {color} cube."
 """Asks in training only whether a cube is in view: colour words are learned from it, on every frame."""
 LOG_PROB_SPAN = 4.0
 """log p(True) at progress 0 is minus this, nats; at progress 1 it is 0."""
-MAX_TICKS = 160
+MAX_TICKS, PLACE_MAX_TICKS = 160, 240
 MIN_TICKS = 4
 
 
@@ -28,11 +28,13 @@ class ScorerEpisode:
     progress: NDArray[np.floating]
     """float (T,): the simulator's progress of the task, 0 to 1."""
     color: str
-    """Colour of the cube that is picked up."""
+    """Colour of the cube that is handled."""
     distractors: tuple[str, ...] = ()
     """Colours of other cubes in view."""
     fps: float = 10.0
     """Rate of `frames`, Hz."""
+    task: Task = "pick"
+    """What is done with the cube."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,16 @@ class TrainingClip:
     """float32 (M, E): target of log p(True), nats."""
 
 
-def warp(num_frames: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def warp(num_frames: int, rng: np.random.Generator, max_ticks: int = MAX_TICKS) -> NDArray[np.int64]:
     """Source frames (L,) int64 of a clip that is played statically, backwards, in part, faster, slower or
     paused.
 
     Labels follow the frames, so that neither the length of a clip nor the time written into it tells
-    progress. MIN_TICKS <= L <= MAX_TICKS.
+    progress. MIN_TICKS <= L <= max_ticks.
     """
     if rng.random() < 0.15:
         frame = 0 if rng.random() < 0.5 else int(rng.integers(num_frames))
-        return np.full(int(rng.integers(MIN_TICKS, MAX_TICKS)), frame, dtype=np.int64)
+        return np.full(int(rng.integers(MIN_TICKS, max_ticks)), frame, dtype=np.int64)
     source = np.arange(num_frames)
     if rng.random() < 0.08:
         source = source[::-1]
@@ -69,14 +71,14 @@ def warp(num_frames: int, rng: np.random.Generator) -> NDArray[np.int64]:
         source = np.insert(source, at, np.full(ticks, source[at]))
     if len(source) < MIN_TICKS:
         source = np.pad(source, (0, MIN_TICKS - len(source)), mode="edge")
-    return source[:MAX_TICKS].astype(np.int64)
+    return source[:max_ticks].astype(np.int64)
 
 
 def training_clip(
     episode: ScorerEpisode, colors: Sequence[str], sample_fps: float, num_ends: int, rng: np.random.Generator
 ) -> TrainingClip:
     """One warped clip of `episode` with questions about M colours after at most `num_ends` prefixes."""
-    source = warp(len(episode.frames), rng)
+    source = warp(len(episode.frames), rng, MAX_TICKS if episode.task == "pick" else PLACE_MAX_TICKS)
     source = source[int(rng.integers(0, max(1, round(episode.fps / sample_fps)))) :]
     indices = sample_frame_indices(len(source), episode.fps, sample_fps)
     shown = source[indices]
@@ -122,7 +124,8 @@ def _ask(
     wrong = others[int(rng.integers(len(others)))]
     right = -LOG_PROB_SPAN * (1.0 - np.clip(episode.progress[shown[ends - 1]], 0.0, 1.0))
     low = np.full_like(right, -LOG_PROB_SPAN)
-    questions = [(INSTRUCTION, episode.color, right), (INSTRUCTION, wrong, low)]
+    instruction = INSTRUCTIONS[episode.task]
+    questions = [(instruction, episode.color, right), (instruction, wrong, low)]
     seen = (episode.color, *in_view)[int(rng.integers(1 + len(in_view)))]
     questions.append((PRESENCE, seen, np.zeros_like(right)))
     if absent:

@@ -1,20 +1,15 @@
 """Scoring in several processes, one per device, started by Lightning, torchrun or SLURM."""
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
-from threading import Thread
 
 import torch
 
 from rabc.device import resolve_device
 from rabc.errors import InputError, RabcError
+from rabc.processes import PATIENCE, end_with_parent, started_by_torchrun
 from rabc.quiet import quiet_libraries
-
-# Processes that finish early wait for the slowest one, which may have the longest episodes.
-PATIENCE = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -62,7 +57,7 @@ def launch(devices: int, num_nodes: int, device: str) -> Process:
     was started.
     """
     chosen = resolve_device(device)
-    started = int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+    started = int(os.environ.get("WORLD_SIZE", "1")) if started_by_torchrun() else 1
     if devices * num_nodes == 1:
         if started > 1:
             raise InputError(
@@ -89,14 +84,7 @@ def launch(devices: int, num_nodes: int, device: str) -> Process:
             f"--devices {devices} --num_nodes {num_nodes}: {reason}; give the devices of each machine"
         ) from error
     if fabric.local_rank > 0 and not started > 1:
-        Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+        end_with_parent()
     # Lightning divides the cores among the processes, and the last bits of a score would follow.
     torch.set_num_threads(threads)
     return Process(fabric.global_rank, fabric.world_size, str(fabric.device))
-
-
-def _end_with(parent: int) -> None:
-    """Ends this process when the one that started it was killed, so that the next run finds its part free."""
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    os._exit(1)

@@ -7,6 +7,7 @@ whole way from frames to scores runs offline on a CPU. As built, its weights are
 from typing import TYPE_CHECKING, Any
 
 from rabc.scoring.prompt import PROMPT, QUESTION, STATEMENT
+from rabc.sim.scene import INSTRUCTIONS, Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
@@ -39,8 +40,11 @@ WORDS = (
 )  # fmt: skip
 
 
-def build_tokenizer() -> "PreTrainedTokenizerFast":
-    """A byte-level BPE tokenizer with Qwen's special tokens; any text can be written with it."""
+def build_tokenizer(task: Task = "pick") -> "PreTrainedTokenizerFast":
+    """A byte-level BPE tokenizer with Qwen's special tokens; any text can be written with it.
+
+    What follows the cube in the instruction of `task` is one token, too.
+    """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -52,7 +56,9 @@ def build_tokenizer() -> "PreTrainedTokenizerFast":
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False,
     )  # fmt: skip
     tokenizer.train_from_iterator(WORDS, trainer)
-    tokenizer.add_tokens([AddedToken(phrase, normalized=False) for phrase in PHRASES])
+    ending = INSTRUCTIONS[task].partition("cube")[2]
+    phrases = (*PHRASES, ending) if len(ending) > 1 else PHRASES
+    tokenizer.add_tokens([AddedToken(phrase, normalized=False) for phrase in phrases])
     fast: Any = PreTrainedTokenizerFast
     return fast(
         tokenizer_object=tokenizer,
@@ -64,7 +70,7 @@ def build_tokenizer() -> "PreTrainedTokenizerFast":
     )
 
 
-def build_processor() -> "Qwen3VLProcessor":
+def build_processor(task: Task = "pick") -> "Qwen3VLProcessor":
     """Processor that samples at 5 Hz and never resizes frames whose sides are multiples of 32 pixels."""
     from transformers import Qwen2VLImageProcessor
     from transformers.models.qwen3_vl import Qwen3VLProcessor, Qwen3VLVideoProcessor
@@ -77,7 +83,7 @@ def build_processor() -> "Qwen3VLProcessor":
     processor: Any = Qwen3VLProcessor
     return processor(
         image_processor=image(**sizes),
-        tokenizer=build_tokenizer(),
+        tokenizer=build_tokenizer(task),
         video_processor=video(fps=SAMPLE_FPS, **sizes),
         chat_template=CHAT_TEMPLATE,
     )

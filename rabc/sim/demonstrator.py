@@ -1,18 +1,20 @@
 """A scripted demonstrator on privileged state: clean demonstrations and five kinds of flawed ones.
 
-It plans on where the cube really is and moves like a person at a leader arm: minimum-jerk strokes
-at a pace of its own, small aiming errors. Every program is a generator of joint targets at 10 Hz.
+The one here picks the cube up; `rabc.sim.place_demonstrator` goes on to place it. It plans on where the cube
+really is and moves like a person at a leader arm: minimum-jerk strokes at a pace of its own, small aiming
+errors. Every program is a generator of joint targets at 10 Hz.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rabc.sim.environment import Scene, Simulator, Truth, Vector
+from rabc.sim.environment import Simulator, Vector
 from rabc.sim.kinematics import Grasp, Kinematics, grasp_for, polar
+from rabc.sim.scene import Scene, Task, Truth
 
 Kind = Literal["clean", "stall", "retry", "drop", "detour", "give_up"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -47,7 +49,10 @@ class Step:
 
 
 class Demonstrator:
-    """Plays one demonstration of `kind` in a simulator that has just been reset."""
+    """Plays one demonstration of `kind` in a simulator that has just been reset: picks the cube up."""
+
+    stall_spots = ("halfway", "above", "around", "holding")
+    """Where a `stall` may stop."""
 
     def __init__(
         self, simulator: Simulator, kind: Kind, rng: np.random.Generator, aim_error_m: float = AIM_ERROR_M
@@ -86,15 +91,11 @@ class Demonstrator:
     def _clean(self) -> Targets:
         grasp = self._grasp()
         yield from self._pick(grasp)
-        yield from self._raise_cube(grasp)
+        yield from self._finish(grasp)
 
     def _stall(self) -> Targets:
         grasp = self._grasp()
-        spots = set(
-            self._rng.choice(
-                ["halfway", "above", "around", "holding"], self._rng.integers(1, 3), replace=False
-            )
-        )
+        spots = set(self._rng.choice(self.stall_spots, self._rng.integers(1, 3), replace=False))
         hover = self._reach(grasp.shifted(np.array([0, 0, HOVER_M])), OPEN)
         if "halfway" in spots:
             yield from self._stroke((self._sim.target_qpos + hover) / 2, 9, "approach")
@@ -110,7 +111,7 @@ class Demonstrator:
         yield from self._close()
         if "holding" in spots:
             yield from self._wait()
-        yield from self._raise_cube(grasp)
+        yield from self._finish(grasp, spots)
 
     def _retry(self) -> Targets:
         for _ in range(int(self._rng.integers(1, 3))):
@@ -118,21 +119,16 @@ class Demonstrator:
         yield from self._open()
         grasp = self._grasp()
         yield from self._pick(grasp, ticks=9)
-        yield from self._raise_cube(grasp)
+        yield from self._finish(grasp)
 
     def _drop(self) -> Targets:
         grasp = self._grasp()
         yield from self._pick(grasp)
         yield from self._line(grasp, grasp.shifted(self._up(0.025, 0.045)), CLOSED, 6, "lift")
-        self._mark("drop")
-        yield from self._open()
-        yield from self._hold(int(self._rng.integers(3, 8)))
-        here, _ = self._kinematics.forward(self._sim.target_qpos)
-        above = Grasp(here, grasp.yaw, grasp.tilt)
-        yield from self._line(above, above.shifted(np.array([0, 0, 0.06])), OPEN, 5, "regrasp")
+        yield from self._let_fall(grasp)
         again = self._grasp()
         yield from self._pick(again, ticks=8)
-        yield from self._raise_cube(again)
+        yield from self._finish(again)
 
     def _detour(self) -> Targets:
         home = self._sim.target_qpos.copy()
@@ -171,7 +167,8 @@ class Demonstrator:
     def _descend(self, grasp: Grasp) -> Targets:
         yield from self._line(grasp.shifted(np.array([0, 0, HOVER_M])), grasp, OPEN, 8, "descend")
 
-    def _raise_cube(self, grasp: Grasp) -> Targets:
+    def _finish(self, grasp: Grasp, stalls: Collection[str] = ()) -> Targets:
+        """What is left to do with the cube in hand; stops at those of `stalls` that are on the way."""
         yield from self._line(grasp, grasp.shifted(np.array([0, 0, LIFT_M])), CLOSED, 10, "lift")
         self._mark("hold")
         yield from self._hold(4)
@@ -191,6 +188,14 @@ class Demonstrator:
         yield from self._pick(wrong)
         yield from self._line(wrong, wrong.shifted(self._up(0.04, 0.08)), CLOSED, 8, "miss")
         yield from self._hold(int(self._rng.integers(1, 5)))
+
+    def _let_fall(self, grasp: Grasp) -> Targets:
+        self._mark("drop")
+        yield from self._open()
+        yield from self._hold(int(self._rng.integers(3, 8)))
+        here, _ = self._kinematics.forward(self._sim.target_qpos)
+        above = Grasp(here, grasp.yaw, grasp.tilt)
+        yield from self._line(above, above.shifted(np.array([0, 0, 0.06])), OPEN, 5, "regrasp")
 
     def _wait(self) -> Targets:
         self._mark("stall")
@@ -251,6 +256,10 @@ def minimum_jerk(s: float) -> float:
 def demonstrate(
     simulator: Simulator, seed: int, kind: Kind, scene: Scene | None = None, aim_error_m: float = AIM_ERROR_M
 ) -> Demonstrator:
-    """Reset `simulator` to start state `seed` and return the demonstrator that is about to play it."""
+    """Reset `simulator` to start state `seed` and return the demonstrator that is about to play its task."""
+    from rabc.sim.place_demonstrator import PlaceDemonstrator
+
     simulator.reset(seed, scene)
-    return Demonstrator(simulator, kind, np.random.default_rng((seed, KINDS.index(kind))), aim_error_m)
+    demonstrators: dict[Task, type[Demonstrator]] = {"pick": Demonstrator, "place": PlaceDemonstrator}
+    rng = np.random.default_rng((seed, KINDS.index(kind)))
+    return demonstrators[simulator.task](simulator, kind, rng, aim_error_m)

@@ -1,18 +1,18 @@
-"""SO-101 pick-and-lift at 10 Hz in LeRobot's units, with lazily rendered cameras.
+"""The simulated SO-101 at 10 Hz in LeRobot's units, with lazily rendered cameras.
 
-The task, physics and success rule are so101-nexus's `MuJoCoPickLift-v1`. Joint positions
+Tasks, physics and success rules are so101-nexus's (`rabc.sim.tasks`). Joint positions
 cross this boundary as a LeRobot recording has them: five joints in degrees, the gripper in
 0-100 (so101-nexus's own conversion).
 """
 
 import os
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rabc.errors import InputError
+from rabc.sim.scene import COLORS, Scene, Task, Truth
 
 Vector = NDArray[np.float32]
 Image = NDArray[np.uint8]
@@ -21,15 +21,6 @@ FPS = 10
 """Control ticks, and recorded frames, per second."""
 CAMERAS = ("front", "wrist")
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
-COLORS = ("red", "green", "blue", "purple", "orange", "white")
-"""Cube colours a scene may hold; the default task uses the first."""
-
-INSTRUCTION = "Pick up the {color} cube."
-"""The task as the policy and the scorer read it (so101-nexus's wording)."""
-# The cube spawns around the pan axis, where the arm reaches it from above.
-PAN_AXIS = np.array([0.0388353, 0.0])
-SPAWN_RADIUS_M = (0.20, 0.28)
-SPAWN_HALF_ANGLE_DEG = 30.0
 # A cube that happens to start under the hand must not make progress jump.
 MIN_START_DISTANCE_M = 0.05
 FRONT_CAMERA: dict[str, Any] = {
@@ -40,73 +31,35 @@ FRONT_CAMERA: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Scene:
-    """What stands on the table: the cube to lift, and the colours of the other cubes."""
-
-    color: str = COLORS[0]
-    distractors: tuple[str, ...] = ()
-
-    @property
-    def instruction(self) -> str:
-        """INSTRUCTION for this scene's cube."""
-        return INSTRUCTION.format(color=self.color)
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What only the simulator knows. Never shown to the policy, the trainer or the scorer."""
-
-    progress: float
-    """0 at the start, 1 when the cube is held above the lift threshold."""
-    success: bool
-    """so101-nexus's rule, now: cube grasped and more than 5 cm above its start."""
-    distance: float
-    """From the gripper's tool point to the cube's centre, metres."""
-
-
 class Simulator:
     """One SO-101 with a set of cubes; `reset`, then one `tick` per control step."""
 
-    def __init__(self, colors: tuple[str, ...] = COLORS[:1], image_size: int = 96) -> None:
-        import gymnasium
-        import so101_nexus.mujoco  # noqa: F401  # pyright: ignore[reportUnusedImport]  (registers the task)
-        from so101_nexus.config import PhysicsConfig, PickConfig, RenderConfig
-        from so101_nexus.objects import CubeObject
-        from so101_nexus.rendering import RenderingQuality
-
+    def __init__(
+        self, colors: tuple[str, ...] = COLORS[:1], image_size: int = 96, task: Task = "pick"
+    ) -> None:
         from rabc.sim.meshes import simplify_visual_meshes
+        from rabc.sim.tasks import make_task
 
         self.colors = colors
         self.image_size = image_size
-        config = PickConfig(
-            objects=[CubeObject(color=color) for color in colors],  # pyright: ignore[reportArgumentType]
-            min_distractors=0,
-            max_distractors=len(colors) - 1,
-            spawn_center=(float(PAN_AXIS[0]), float(PAN_AXIS[1])),
-            spawn_min_radius=SPAWN_RADIUS_M[0],
-            spawn_max_radius=SPAWN_RADIUS_M[1],
-            spawn_angle_half_range_deg=SPAWN_HALF_ANGLE_DEG,
-            min_object_separation=0.06,
-            terminate_on_success=False,
-            physics=PhysicsConfig(control_period_s=1 / FPS),
-            # Without shadows and antialiasing a frame costs a seventh, and renders alike everywhere.
-            render=RenderConfig(quality=RenderingQuality(msaa_samples=0, shadows=False)),
-        )
-        self._env = gymnasium.make(
-            "MuJoCoPickLift-v1", config=config, control_mode="pd_joint_pos", max_episode_steps=1_000_000
-        )
-        self.nexus: Any = self._env.unwrapped
+        self.task: Task = task
+        self._task = make_task(task, colors, 1 / FPS)
+        self._env = self._task.env
+        self.nexus: Any = self._task.nexus
         simplify_visual_meshes(self.nexus.model)
         self._renderer: Any = None
         self._info: dict[str, Any] = {}
         self._start = np.ones(2)
-        self.scene = Scene()
+        self.scene = Scene(task=task)
         self.target_qpos = np.zeros(6)
 
     def reset(self, seed: int, scene: Scene | None = None) -> None:
         """Put the cubes and the arm where `seed` says; the same seed gives the same scene."""
-        scene = scene or Scene(self.colors[0])
+        scene = scene or Scene(self.colors[0], task=self.task)
+        if scene.task != self.task:
+            raise InputError(
+                f"task {scene.task!r}: this simulator plays {self.task!r}; build it for that task"
+            )
         for color in (scene.color, *scene.distractors):
             if color not in self.colors:
                 raise InputError(
@@ -115,16 +68,11 @@ class Simulator:
                 )
         self.scene = scene
         pool = [self.colors.index(color) for color in (scene.color, *scene.distractors)]
-
-        def choose(rng: Any, n_pool: int, n_slots: int) -> tuple[list[int], int]:
-            return pool, pool[0]
-
-        # so101-nexus draws which cubes take part; the scene names them, so the draw is replaced.
-        self.nexus._choose_slots = choose
-        self.nexus.config.min_distractors = self.nexus.config.max_distractors = len(scene.distractors)
+        self._task.arrange(scene, pool)
         _, self._info = self._env.reset(seed=seed)
         self.target_qpos = np.asarray(self.nexus._get_current_qpos(), dtype=np.float64).copy()
         self._start = np.maximum(self._distances(), MIN_START_DISTANCE_M)
+        self._task.begin()
 
     def state(self) -> Vector:
         """Joint positions (6,), LeRobot units."""
@@ -161,28 +109,28 @@ class Simulator:
         return float(self.nexus._target_low[-1]), float(self.nexus._target_high[-1])
 
     def cube_pose(self) -> tuple[NDArray[np.float64], float]:
-        """Privileged: the target cube's centre (3,), metres, and its yaw, radians."""
-        pose = self.nexus._get_target_pose()
+        """Privileged: the centre of the cube to handle (3,), metres, and its yaw, radians."""
+        pose = self._task.cube_pose()
         return pose[:3].copy(), float(2 * np.arctan2(pose[6], pose[3]))
 
+    def disc_position(self) -> NDArray[np.float64]:
+        """Privileged, of the place task only: the disc's centre (3,), metres."""
+        return self._task.disc_position()
+
     def truth(self) -> Truth:
-        """Progress of the task: 0.3 for reaching, 0.3 for holding the cube, 0.4 for lifting it.
+        """Progress and success of the task as it is now.
 
         Half of reaching is being above the cube, half is being at it, each relative to the start.
         """
         held = bool(self._info["is_grasped"] > 0.5)
         distances = self._distances()
         reach = 1.0 if held else float(np.clip(1 - distances / self._start, 0, 1).mean())
-        lift = (
-            float(np.clip(self._info["lift_height"] / self.nexus.config.lift_threshold, 0, 1))
-            if held
-            else 0.0
-        )
-        return Truth(0.3 * reach + 0.3 * held + 0.4 * lift, bool(self._info["success"]), float(distances[1]))
+        progress = self._task.progress(self._info, reach)
+        return Truth(progress, bool(self._info["success"]), float(distances[1]))
 
     def _distances(self) -> NDArray[np.float64]:
         """From the gripper's tool point to the cube: in the table plane, and in space, metres."""
-        offset = self.nexus._get_target_pose()[:3] - self.nexus._get_tcp_pose()[:3]
+        offset = self._task.cube_pose()[:3] - self.nexus._get_tcp_pose()[:3]
         return np.array([np.linalg.norm(offset[:2]), np.linalg.norm(offset)], dtype=np.float64)
 
     def render(self, camera: str) -> Image:

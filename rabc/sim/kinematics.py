@@ -11,7 +11,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from rabc.sim.environment import PAN_AXIS
+from rabc.sim.scene import PAN_AXIS
 
 Vector = NDArray[np.float64]
 
@@ -46,16 +46,18 @@ class Grasp:
 
 
 def grasp_for(position: Vector, cube_yaw: float) -> Grasp:
-    """The grasp of a cube at `position` with `cube_yaw`: the jaws on the side faces nearest to lateral.
-
-    The farther the cube, the more the hand tilts: 0 degrees at 0.20 m from the pan axis, 30 at 0.28 m.
-    """
-    radius, pan = polar(position)
-    tilt = float(np.clip((radius - 0.20) / 0.08, 0, 1) * np.radians(30))
+    """The grasp of a cube at `position` with `cube_yaw`: the jaws on the side faces nearest to lateral."""
+    _, pan = polar(position)
     lateral = pan + np.pi / 2
     faces = cube_yaw + np.arange(4) * np.pi / 2
     turn = (faces - lateral + np.pi) % (2 * np.pi) - np.pi
-    return Grasp(np.asarray(position, dtype=float), float(faces[np.abs(turn).argmin()]), tilt)
+    return Grasp(np.asarray(position, dtype=float), float(faces[np.abs(turn).argmin()]), tilt_at(position))
+
+
+def tilt_at(position: Vector) -> float:
+    """Outward tilt of the hand, radians: 0 degrees at 0.20 m from the pan axis, 30 at 0.28 m."""
+    radius, _ = polar(position)
+    return float(np.clip((radius - 0.20) / 0.08, 0, 1) * np.radians(30))
 
 
 def polar(position: Vector) -> tuple[float, float]:

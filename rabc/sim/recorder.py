@@ -24,7 +24,8 @@ from rabc.lock import alone
 from rabc.quiet import no_library_bars, quiet_libraries
 from rabc.sim import seeds
 from rabc.sim.demonstrator import KINDS, Kind, demonstrate
-from rabc.sim.environment import CAMERAS, FPS, JOINTS, Scene, Simulator
+from rabc.sim.environment import CAMERAS, FPS, JOINTS, Simulator
+from rabc.sim.scene import Scene, Task
 from rabc.sim.workers import in_processes
 
 EPISODES_PER_SHARD = 10
@@ -49,7 +50,7 @@ class EpisodeTruth:
     seed: int
     kind: Kind
     success: bool
-    """Whether the cube is lifted in the last frame."""
+    """Whether the task is done in the last frame."""
     phases: tuple[tuple[int, str], ...]
     """(frame, name) of each phase's beginning."""
     progress: tuple[float, ...]
@@ -61,6 +62,7 @@ class _Shard:
     folder: Path
     episodes: tuple[PlannedEpisode, ...]
     image_size: int
+    task: Task
 
 
 def plan(config: DemonstrationsConfig) -> list[PlannedEpisode]:
@@ -116,6 +118,7 @@ def _record(config: DemonstrationsConfig, root: Path, work: Path) -> None:
             work / f"shard_{first:05d}",
             tuple(episodes[first : first + EPISODES_PER_SHARD]),
             config.image_size,
+            config.task,
         )
         for first in range(0, len(episodes), EPISODES_PER_SHARD)
     ]
@@ -143,6 +146,8 @@ def _partial(root: Path) -> Path:
 def fingerprint(config: DemonstrationsConfig) -> str:
     """Short hash of everything that decides what is recorded (not how many processes do it)."""
     facts = {key: value for key, value in asdict(config).items() if key not in ("processes", "simulate")}
+    if config.task == "pick":
+        del facts["task"]  # as before there was another: what was recorded then is still the same
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -214,7 +219,7 @@ def _record_shard(shard: _Shard) -> int:
         encoder_threads=1,
     )
     truths: list[EpisodeTruth] = []
-    with Simulator(image_size=shard.image_size) as simulator:
+    with Simulator(image_size=shard.image_size, task=shard.task) as simulator:
         for planned in shard.episodes:
             truths.append(_record_episode(simulator, planned, dataset))
     dataset.finalize()
@@ -224,7 +229,7 @@ def _record_shard(shard: _Shard) -> int:
 
 
 def _record_episode(simulator: Simulator, planned: PlannedEpisode, dataset: Any) -> EpisodeTruth:
-    scene = Scene()
+    scene = Scene(task=simulator.task)
     demonstrator = demonstrate(simulator, planned.seed, planned.kind, scene)
     progress: list[float] = []
     for step in demonstrator.steps():

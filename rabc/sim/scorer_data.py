@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from rabc.atomic import whole_file
 from rabc.sim.demonstrator import AIM_ERROR_M, KINDS, Kind, demonstrate
-from rabc.sim.environment import COLORS, Scene, Simulator
+from rabc.sim.environment import Simulator
+from rabc.sim.scene import COLORS, Scene, Task
 from rabc.sim.workers import in_processes
 
 EPISODES_PER_FILE = 20
@@ -33,12 +34,22 @@ class SimulatedEpisode:
     progress: NDArray[np.float32]
     """Simulator progress (T,), 0...1."""
     color: str
-    """Colour of the cube the demonstrator picks."""
+    """Colour of the cube the demonstrator handles."""
     present: tuple[str, ...]
     """Colours of all cubes on the table."""
     kind: Kind
     success: bool
-    """Whether the cube is lifted at the end."""
+    """Whether the task is done at the end."""
+    task: Task = "pick"
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One file of episodes."""
+
+    path: Path
+    seeds: range
+    task: Task
 
 
 def play(simulator: Simulator, seed: int, clumsy_share: float = CLUMSY_SHARE) -> SimulatedEpisode:
@@ -47,7 +58,8 @@ def play(simulator: Simulator, seed: int, clumsy_share: float = CLUMSY_SHARE) ->
     kind = KINDS[int(rng.integers(len(KINDS)))]
     colors = [str(c) for c in rng.permutation(COLORS)[: 1 + int(rng.integers(MAX_DISTRACTORS + 1))]]
     aim_error = CLUMSY_AIM_ERROR_M if rng.random() < clumsy_share else AIM_ERROR_M
-    demonstrator = demonstrate(simulator, seed, kind, Scene(colors[0], tuple(colors[1:])), aim_error)
+    scene = Scene(colors[0], tuple(colors[1:]), simulator.task)
+    demonstrator = demonstrate(simulator, seed, kind, scene, aim_error)
     frames, progress = [], []
     for step in demonstrator.steps():
         frames.append(simulator.render("front"))
@@ -59,27 +71,33 @@ def play(simulator: Simulator, seed: int, clumsy_share: float = CLUMSY_SHARE) ->
         present=tuple(colors),
         kind=kind,
         success=simulator.truth().success,
+        task=simulator.task,
     )
 
 
-def scorer_episodes(folder: Path, first_seed: int, count: int, processes: int) -> list[SimulatedEpisode]:
-    """The episodes of `count` seeds, simulated once and kept in `folder`.
+def scorer_episodes(
+    folder: Path, first_seed: int, count: int, processes: int, task: Task = "pick"
+) -> list[SimulatedEpisode]:
+    """The episodes of `count` seeds, simulated once and kept in `folder`, where each task has its own files.
 
     A file that is not whole, or was made for fewer episodes, is made anew.
     """
     starts = range(first_seed, first_seed + count, EPISODES_PER_FILE)
     jobs = [
-        (folder / f"{start}.npz", start, min(EPISODES_PER_FILE, first_seed + count - start))
+        _Job(
+            folder / (f"{start}.npz" if task == "pick" else f"{task}-{start}.npz"),
+            range(start, min(start + EPISODES_PER_FILE, first_seed + count)),
+            task,
+        )
         for start in starts
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [(path, start, wanted) for path, start, wanted in jobs if _kept(path) < wanted]
-    with tqdm(
-        total=count, initial=count - sum(job[2] for job in missing), desc="simulating", unit="episode"
-    ) as bar:
+    missing = [job for job in jobs if _kept(job.path) < len(job.seeds)]
+    done = count - sum(len(job.seeds) for job in missing)
+    with tqdm(total=count, initial=done, desc="simulating", unit="episode") as bar:
         for made in in_processes(_simulate_file, missing, processes):
             bar.update(made)
-    return [episode for path, _, wanted in jobs for episode in _read_file(path)[:wanted]]
+    return [episode for job in jobs for episode in _read_file(job)[: len(job.seeds)]]
 
 
 def _kept(path: Path) -> int:
@@ -91,10 +109,9 @@ def _kept(path: Path) -> int:
         return 0
 
 
-def _simulate_file(job: tuple[Path, int, int]) -> int:
-    path, start, count = job
-    with Simulator(COLORS) as simulator:
-        episodes = [play(simulator, seed) for seed in range(start, start + count)]
+def _simulate_file(job: _Job) -> int:
+    with Simulator(COLORS, task=job.task) as simulator:
+        episodes = [play(simulator, seed) for seed in job.seeds]
     arrays: dict[str, NDArray[np.generic]] = {
         "lengths": np.array([len(e.progress) for e in episodes]),
         "frames": np.concatenate([e.frames for e in episodes]),
@@ -103,13 +120,13 @@ def _simulate_file(job: tuple[Path, int, int]) -> int:
         "kind": np.array([e.kind for e in episodes]),
         "success": np.array([e.success for e in episodes]),
     }
-    with whole_file(path) as partial:
+    with whole_file(job.path) as partial:
         np.savez(partial, **arrays)  # pyright: ignore[reportArgumentType]
-    return count
+    return len(episodes)
 
 
-def _read_file(path: Path) -> list[SimulatedEpisode]:
-    with np.load(path, allow_pickle=False) as file:
+def _read_file(job: _Job) -> list[SimulatedEpisode]:
+    with np.load(job.path, allow_pickle=False) as file:
         data = {name: file[name] for name in file.files}
     ends = np.cumsum(data["lengths"])
     return [
@@ -120,6 +137,7 @@ def _read_file(path: Path) -> list[SimulatedEpisode]:
             present=tuple(str(present).split(",")),
             kind=str(kind),  # pyright: ignore[reportArgumentType]
             success=bool(success),
+            task=job.task,
         )
         for start, end, present, kind, success in zip(
             ends - data["lengths"], ends, data["present"], data["kind"], data["success"], strict=True

@@ -11,6 +11,7 @@ DEMONSTRATIONS = 0
 SCORER_TRAINING = 1 * RANGE
 SCORER_TEST = 2 * RANGE
 ROLLOUTS = 3 * RANGE
+TRAINING_ROLLOUTS = 4 * RANGE
 
 
 def seed_range(first: int, offset: int, count: int) -> range:

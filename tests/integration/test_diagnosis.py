@@ -234,11 +234,14 @@ def test_training_takes_weights_from_elsewhere_without_a_scorer(folder: Path, si
     pd.DataFrame({"index": np.arange(frames), "weight": np.linspace(0, 1, frames)}).to_parquet(
         "theirs.parquet"
     )
-    arguments = ["--weights.weights_file", "theirs.parquet", "--scorer.model", "no/such/folder"]
+    arguments = [
+        "--weights.scheme", "static", "--weights.weights_file", "theirs.parquet",
+        "--scorer.model", "no/such/folder",
+    ]  # fmt: skip
     assert in_process("train.py", "--config", "small.yaml", *arguments) == 0
     summary = json.loads((folder / "outputs" / "small" / "summary.json").read_text())
     assert summary["scorer"] == {"replaced_by": "theirs.parquet"}
-    assert summary["weights"]["scheme"] == "file"
+    assert summary["weights"]["scheme"] == "static"
     made = np.load(folder / summary["weights"]["weights_file"])
     assert np.argmax(made) == frames - 1
     assert torch.isfinite(torch.tensor(summary["training"]["loss"]))

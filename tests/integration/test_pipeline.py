@@ -238,14 +238,14 @@ def test_the_policy_answers_the_rollout_as_lerobot_would_on_the_robot(done: tupl
     from lerobot.policies.act.modeling_act import ACTPolicy
     from lerobot.policies.factory import make_pre_post_processors
 
-    from rabc.rollout import load_chunk, simulator_observation
+    from rabc.rollout import load_policy, simulator_observation
     from rabc.sim.environment import Simulator
 
     folder = done[0] / "checkpoints" / "small" / "pretrained_model"
     with Simulator() as simulator:
         simulator.reset(3_000_000)
         observation = simulator_observation(simulator)
-    ours = load_chunk(folder)(dict(observation))
+    ours = load_policy(folder).actions([dict(observation)])
     policy = ACTPolicy.from_pretrained(folder)
     pre, post = make_pre_post_processors(policy.config, pretrained_path=str(folder))
     with torch.inference_mode():

@@ -16,7 +16,16 @@ import pytest
 from rabc.config import DemonstrationsConfig
 from rabc.errors import InputError
 from rabc.sim.environment import FPS, JOINTS, Simulator
-from rabc.sim.recorder import EPISODES_PER_SHARD, fingerprint, plan, read_ground_truth, record, recorded_with
+from rabc.sim.recorder import (
+    EPISODES_PER_SHARD,
+    check_recorded_with,
+    fingerprint,
+    plan,
+    read_ground_truth,
+    record,
+    recorded_with,
+)
+from rabc.sim.scene import Scene
 
 REPO = Path(__file__).parents[2]
 
@@ -89,6 +98,25 @@ def test_one_process_records_the_same_tables_as_two(
     record(dataclasses.replace(demonstrations, processes=2), tmp_path / "again")
     assert tables(tmp_path / "again") == tables(simulated)
     assert read_ground_truth(tmp_path / "again") == read_ground_truth(simulated)
+
+
+def test_the_place_task_is_recorded_with_its_instruction(tmp_path: Path):
+    from lerobot.datasets import LeRobotDataset
+
+    config = DemonstrationsConfig(
+        task="place", episodes=2, clean=0.5, give_up=0.5, stall=0.0, retry=0.0, drop=0.0, detour=0.0,
+        first_seed=900_000, processes=1,
+    )  # fmt: skip
+    record(config, tmp_path / "place")
+    dataset = LeRobotDataset("local/place", root=tmp_path / "place", video_backend="pyav")
+    assert dataset[0]["task"] == Scene(task="place").instruction
+    truths = {truth.kind: truth for truth in read_ground_truth(tmp_path / "place")}
+    assert truths["clean"].success
+    assert not truths["give_up"].success
+    assert {"carry", "lower", "release", "retreat"} <= {name for _, name in truths["clean"].phases}
+    assert truths["clean"].progress[-1] == 1
+    with pytest.raises(InputError, match="was not recorded with these demonstrations settings"):
+        check_recorded_with(dataclasses.replace(config, task="pick"), tmp_path / "place")
 
 
 def test_a_folder_that_is_there_is_not_overwritten(demonstrations: DemonstrationsConfig, simulated: Path):

@@ -18,18 +18,22 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.policies.factory import make_pre_post_processors
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from rabc.callbacks import last_good_checkpoint
+from rabc.checkpoints import last_good_checkpoint
 from rabc.config import Config, DatasetConfig, PolicyConfig, TrainerConfig
-from rabc.data import BatchOrder, ChunkDataset
+from rabc.data import ChunkDataset
 from rabc.dataset_source import open_dataset
 from rabc.device import resolve_precision
 from rabc.errors import CheckFailed, InputError
 from rabc.export import export, lerobot_train_config
 from rabc.frames import cached_frames
-from rabc.module import WeightedPolicy, learning_rate_factor
+from rabc.module import WeightedPolicy
+from rabc.optimizers import learning_rate_factor
+from rabc.order import BatchOrder
 from rabc.policies import build_policy
 from rabc.tables import load_meta, read_frames
-from rabc.training import identity, train
+from rabc.training import train
+from rabc.training_identity import identity
+from rabc.windows import Windows
 
 FRAMES = 50
 TINY = PolicyConfig(
@@ -83,7 +87,7 @@ def assert_same(a: Any, b: Any, where: str = "") -> None:
 def assert_same_training(a: dict[str, Any], b: dict[str, Any]) -> None:
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step"):
         assert_same(a[part], b[part], part)
-    assert a["callbacks"]["Clock"]["loss"] == b["callbacks"]["Clock"]["loss"]
+    assert a["callbacks"]["Monitor"]["loss"] == b["callbacks"]["Monitor"]["loss"]
 
 
 def test_two_steps_and_two_resumed_are_four(finished: Path, recorded_dataset: Path, tmp_path: Path) -> None:
@@ -112,7 +116,7 @@ def test_killed_at_any_time_it_ends_the_same(recorded_dataset: Path, tmp_path: P
     process.send_signal(signal.SIGKILL)
     process.wait()
     # What a kill in the middle of writing leaves behind must not be taken for a checkpoint.
-    (folder / "checkpoints" / "step=9.partial").write_bytes(b"half")
+    (folder / "checkpoints" / ".partial.step=9.ckpt").write_bytes(b"half")
     train(config, recorded_dataset, WEIGHTS, folder)
     assert_same_training(load(folder, 12), load(tmp_path / "whole", 12))
     assert sorted(os.listdir(folder / "checkpoints")) == ["step=12.ckpt", "step=9.ckpt"]
@@ -256,7 +260,7 @@ def test_noise_follows_from_seed_and_step(recorded_dataset: Path, tmp_path: Path
     meta = load_meta(recorded_dataset)
     cameras = meta.camera_keys
     table = read_frames(meta, ["observation.state", "action"])
-    batch = ChunkDataset(table, cached_frames(meta, cameras, tmp_path), 5).batch(np.arange(4))
+    batch = ChunkDataset(table, cached_frames(meta, cameras, tmp_path), Windows.chunk(5)).batch(np.arange(4))
 
     def loss(seed: int) -> float:
         torch.manual_seed(0)

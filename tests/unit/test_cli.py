@@ -73,7 +73,7 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     for expected in (
         "experiment.yaml: trainer.max_step 200: unknown key; did you mean trainer.max_steps?",
         "experiment.yaml: seed 'abc': wrong type; give a whole number, e.g. 0",
-        "--weights.scheme 'best': not a choice; give one of none, topreward, rabc",
+        "--weights.scheme 'best': not a choice; give one of none, topreward, rabc, awr, mask, filter, static",
         "policy.n_action_steps 30: more than policy.chunk_size 20 predicts; give 20 or less",
         "rollouts.episodes -1: too small; give 0 or more",
     ):
@@ -242,7 +242,7 @@ def test_train_help_is_fast_and_documents_every_key() -> None:
     text = " ".join(done.stdout.split())
     for key in ("--run", "--dataset.path", "--policy.chunk_size", "--rollouts.max_ticks", "--dry_run"):
         assert key in text
-    assert "Actions predicted per query, control ticks. (type: int, default: 20)" in text
+    assert "actions predicted per query, control ticks. (type: int, default: 20)" in text
 
 
 def test_train_prints_the_resulting_config_from_anywhere(tmp_path: Path) -> None:
@@ -275,3 +275,14 @@ def test_parsing_imports_nothing_heavy(argv: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "heavy: []", done.stderr
+
+
+def test_a_single_key_of_a_section_can_be_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    sections = ("seed", "demonstrations.task")
+    command = cli.parse(["--demonstrations.task", "place"], "x", sections)
+    assert command.config.demonstrations.task == "place"
+    with pytest.raises(InputError, match=r"--demonstrations\.episodes: not used by this command"):
+        cli.parse(["--demonstrations.episodes", "3"], "x", sections)
+    with pytest.raises(SystemExit):
+        cli.parse(["--print_config"], "x", sections)
+    assert capsys.readouterr().out == "seed: 0\ndemonstrations:\n  task: pick\n"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rabc import cli, config_file
 from rabc.config import Config
 from rabc.config_arguments import config_arguments
-from rabc.config_checks import AT_LEAST, NOT_EMPTY, POSITIVE, SHARES, validate
+from rabc.config_checks import AT_LEAST, BETWEEN, NOT_EMPTY, POSITIVE, SHARES, validate
 
 SHIPPED = sorted(config_file.CONFIGS.glob("*.yaml"))
 ARGUMENTS = [
@@ -85,6 +85,15 @@ def test_positive_numbers(key: str) -> None:
     assert validate(changed({key: 0.0})) == [f"{key} 0.0: not positive; give a number above 0"]
 
 
+@pytest.mark.parametrize(("key", "bounds"), BETWEEN.items())
+def test_ranges(key: str, bounds: tuple[float, float]) -> None:
+    for value in (bounds[0] - 0.1, bounds[1] + 0.1):
+        expected = f"{key} {value}: out of range; give a number from {bounds[0]} to {bounds[1]}"
+        assert expected in validate(changed({key: value}))
+    for value in bounds:
+        assert not any("out of range" in problem for problem in validate(changed({key: value})))
+
+
 @pytest.mark.parametrize("key", NOT_EMPTY)
 def test_empty_names(key: str) -> None:
     assert f"{key} ' ': empty; give a name or leave the key out" in validate(changed({key: " "}))
@@ -113,6 +122,22 @@ def test_numbers_are_finite(item: cli.Argument, value: float) -> None:
         ({"policy.n_action_steps": 21}, ["policy.n_action_steps 21", "policy.chunk_size 20"]),
         ({"policy.n_heads": 12}, ["policy.dim_model 128", "policy.n_heads 12"]),
         ({"policy.dim_model": 126, "policy.n_heads": 2}, ["policy.dim_model 126", "multiple of 4"]),
+        ({"policy.resize_shape": [96]}, ["policy.resize_shape [96]", "[96, 96]"]),
+        ({"policy.resize_shape": [96, 8]}, ["policy.resize_shape [96, 8]", "32 pixels or more"]),
+        ({"dataset.image_transforms": {"tfs": {}}}, ["dataset.image_transforms", "add enable: true"]),
+        ({"dataset.image_transforms": {"enable": 1}}, ["dataset.image_transforms.enable 1", "true or false"]),
+        (
+            {"dataset.image_transforms": {"enable": True, "max_num_transforms": 0}},
+            ["dataset.image_transforms.max_num_transforms 0"],
+        ),
+        (
+            {"dataset.image_transforms": {"enable": True, "degrees": 5}},
+            ["dataset.image_transforms.degrees 5: unknown"],
+        ),
+        (
+            {"dataset.image_transforms": {"enable": True, "tfs": {"a": {"weight": float("nan")}}}},
+            ["dataset.image_transforms", "JSON"],
+        ),
         ({"policy.dropout": 1.0}, ["policy.dropout 1.0"]),
         ({"policy.vision_backbone": "vgg16"}, ["policy.vision_backbone 'vgg16'"]),
         (
@@ -128,7 +153,11 @@ def test_numbers_are_finite(item: cli.Argument, value: float) -> None:
             ["policy.pretrained_backbone_weights", "policy.vision_backbone 'resnet34'"],
         ),
         (
-            {"weights.weights_file": "w.parquet", "weights.progress_file": "p.parquet"},
+            {
+                "weights.scheme": "static",
+                "weights.weights_file": "w.parquet",
+                "weights.progress_file": "p.parquet",
+            },
             ["weights.weights_file 'w.parquet'", "weights.progress_file 'p.parquet'", "give one of them"],
         ),
         (
@@ -139,8 +168,40 @@ def test_numbers_are_finite(item: cli.Argument, value: float) -> None:
             {"weights.progress_head": "dense"},
             ["weights.progress_head 'dense'", "a column of weights.progress_file"],
         ),
+        (
+            {"weights.scheme": "static"},
+            ["weights.scheme 'static'", "weights.weights_file, which is not given"],
+        ),
+        (
+            {"weights.weights_file": "w.parquet"},
+            ["weights.weights_file 'w.parquet'", "scheme is 'rabc'", "set weights.scheme static"],
+        ),
+        (
+            {"weights.scheme": "filter"},
+            ["weights.calibration 'episode'", "weights.drop 'episodes'", "give dataset or logodds"],
+        ),
+        (
+            {"weights.scheme": "filter", "weights.drop": "frames", "weights.drop_below": 0.5},
+            ["weights.drop_below 0.5", "weights.drop 'episodes'", "'frames'"],
+        ),
+        (
+            {"weights.drop_below": 0.5},
+            ["weights.drop_below 0.5", "weights.scheme 'filter'", "not with 'rabc'"],
+        ),
+        (
+            {
+                "weights.scheme": "filter",
+                "weights.calibration": "dataset",
+                "weights.drop_below": 0.5,
+                "weights.drop_share": 0.3,
+            },
+            ["weights.drop_share 0.3", "weights.drop_below 0.5 takes its place"],
+        ),
         ({"policy.extra": {"chunk_size": 5}}, ["policy.extra.chunk_size 5", "set policy.chunk_size"]),
-        ({"policy.extra": {"optimizer_lr": 1e-4}}, ["policy.extra.optimizer_lr", "set trainer.lr"]),
+        (
+            {"policy.extra": {"optimizer_lr": 1e-4}},
+            ["policy.extra.optimizer_lr", "trainer.lerobot_preset", "trainer.lr"],
+        ),
         ({"policy.extra": {"latent_dim": date(2026, 1, 1)}}, ["policy.extra.latent_dim", "config.json"]),
         (
             {"policy.extra": {"temporal_ensemble_coeff": 0.01}},
@@ -165,7 +226,7 @@ def test_pretrained_backbone_with_frozen_statistics_is_sound() -> None:
 
 
 def test_every_number_has_a_bound() -> None:
-    bounded = {*AT_LEAST, *POSITIVE, *SHARES}
+    bounded = {*AT_LEAST, *POSITIVE, *BETWEEN, *SHARES}
     numbers = {item.name for item in ARGUMENTS if item.type in (int, float, float | None)}
     assert numbers == bounded
 

@@ -11,7 +11,7 @@ from rabc.config import Config, DatasetConfig
 from rabc.costs import cost_table
 from rabc.dataset_fingerprint import fingerprint
 from rabc.errors import InputError
-from rabc.frames import cache_folder
+from rabc.frames import cache_file, cache_folder
 
 STAGES = ["demonstrations", "scores", "weights", "training", "rollouts"]
 
@@ -43,9 +43,14 @@ def test_frames_that_are_decoded_need_no_more_disk(dataset_copy: Callable[[], Pa
     assert rows(on(root))["training"].endswith(" 1064 MB")  # two cameras of 32x32x3, and checkpoints
     folder = cache_folder(root, fingerprint(root))
     folder.mkdir(parents=True)
-    with (folder / "camera.npy").open("wb") as file:
+    with cache_file(folder, "camera", (32, 32)).open("wb") as file:
         file.truncate(500_000_000)
     assert rows(on(root))["training"].endswith(" 564 MB")
+    config = on(root)
+    small = replace(config, policy=replace(config.policy, resize_shape=[64, 48]))
+    assert rows(small)["training"].endswith(" 2293 MB")  # nothing is decoded at this size
+    without = replace(config, dataset=replace(config.dataset, cache=False))
+    assert rows(without)["training"].endswith(" 450 MB")
 
 
 def test_what_nobody_measured_is_unknown(recorded_dataset: Path) -> None:

@@ -184,7 +184,7 @@ def test_foreign_files_take_the_place_of_scores(tmp_path: Path) -> None:
         config = Config(policy=PolicyConfig(chunk_size=CHUNK), weights=WeightsConfig(**settings))
         return frame_weights(config, {"replaced_by": "x"}, EPISODE_INDEX).values
 
-    assert np.allclose(made(weights_file=str(weight)), values / values[values > 0].mean())
+    assert np.allclose(made(scheme="static", weights_file=str(weight)), values / values[values > 0].mean())
     deltas = weights.chunk_deltas(table()["progress_sparse"].to_numpy(), EPISODE_INDEX, CHUNK, "clamped")
     expected = weights.normalise(weights.topreward(deltas, 2.0, 2.0))
     assert np.allclose(made(progress_file=str(progress), scheme="topreward", horizon="clamped"), expected)

@@ -6,8 +6,9 @@ import torch
 
 from rabc.device import resolve_device
 from rabc.errors import InputError
-from rabc.module import learning_rate_factor, sample_weights
-from rabc.training import drawable_weights
+from rabc.module import sample_weights
+from rabc.optimizers import learning_rate_factor
+from rabc.order import drawable_weights
 
 FRAMES = 50
 WEIGHTS = np.resize([0.0, 0.5, 1.0, 2.5], FRAMES)

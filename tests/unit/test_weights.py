@@ -60,7 +60,7 @@ def test_one_frame_episode_has_delta_zero() -> None:
 @given(st.integers(1, 50), st.integers(1, 30), st.floats(-0.1, 0.1))
 def test_steady_progress_has_one_delta_per_step(length: int, chunk: int, slope: float) -> None:
     """What `per_step` is for: the end of an episode is not worth less than its middle."""
-    progress = slope * np.arange(length)
+    progress = slope * np.arange(length, dtype=np.float64)
     deltas = weights.chunk_deltas(progress, np.zeros(length, dtype=np.int64), chunk, "per_step")
     assert np.allclose(deltas, slope * chunk if length > 1 else 0.0, atol=1e-9)
 

@@ -1,0 +1,197 @@
+"""`scripts/benchmark.py data`: samples a second of our loader with its cache, and of LeRobot's."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from rabc.benchmarks.lines import Line, at_least, synchronise
+from rabc.benchmarks.recordings import CAMERAS, record_cameras
+from rabc.config import Config, DatasetConfig, PolicyConfig, TrainerConfig
+from rabc.policy_settings import policy_settings
+from rabc.tables import load_meta
+from rabc.training_data import data_module, training_frames
+
+REPOSITORY = "local/benchmark"
+BATCH_SIZE, WORKERS = 8, 2
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured."""
+
+    episodes: int = 6
+    frames: int = 200
+    """Of an episode, at 30 fps."""
+    camera: tuple[int, int] = (480, 640)
+    """Height and width of the recorded pictures."""
+    small: tuple[int, int] = (96, 96)
+    """Height and width of the pictures that a policy with `resize_shape` sees."""
+    chunk: int = 100
+    seconds: float = 10.0
+    """Of a block of batches."""
+
+
+QUICK = Sizes(2, 12, (64, 96), (32, 32), 10, 0.2)
+"""Shows that everything runs; its figures mean nothing."""
+
+
+def loading(
+    folder: Path, pictures: Sequence[str], device: str, repeats: int, sizes: Sizes
+) -> tuple[list[Line], dict[str, Any]]:
+    """LeRobotDataset with DataLoader against ours, from the loader to float32 pictures on the device.
+
+    pictures: `small`, `full` or both: the resolutions that the policy sees.
+    """
+    print(f"  recording {sizes.episodes} episodes of {sizes.frames} frames", flush=True)
+    root = record_cameras(folder / "cameras", sizes.episodes, sizes.frames, sizes.camera)
+    frames = load_meta(root).total_frames
+    shapes = {"small": list(sizes.small), "full": None}
+    configs = {
+        name: _config(root, shapes[name], sizes.chunk) for name in ("small", "full") if name in pictures
+    }
+    build = {name: _build_seconds(config, device) for name, config in configs.items()}
+    rates: dict[str, list[float]] = {name: [] for name in ("LeRobot", *configs)}
+    for repeat in range(repeats):  # in turn, so that all meet the same state of the machine
+        for name in rates:
+            loader = (
+                lerobot_loader(root, sizes.chunk, device)
+                if name == "LeRobot"
+                else our_loader(configs[name], device)
+            )
+            rates[name].append(BATCH_SIZE * batches_per_second(loader, device, sizes.seconds))
+            del loader  # and its processes
+            print(f"  {name}: {rates[name][-1]:.1f} samples/s ({repeat + 1}/{repeats})", flush=True)
+    lines = _lines(rates, build, frames, sizes)
+    return lines, {"frames": frames, "samples_per_second": rates, "build_seconds": build}
+
+
+def our_loader(config: Config, device: str) -> DataLoader[Any]:
+    """The training loader that a run of `config` has."""
+    meta = load_meta(Path(config.dataset.path))
+    policy = policy_settings(config.policy, meta, device)
+    frames = training_frames(config, meta, policy, np.ones(meta.total_frames))
+    return data_module(config, meta, policy, frames, device).train_dataloader()
+
+
+def lerobot_loader(root: Path, chunk: int, device: str) -> DataLoader[Any]:
+    """The training loader that `lerobot-train` makes for ACT (`lerobot.scripts.lerobot_train.train`)."""
+    from lerobot.configs.default import DatasetConfig as LeRobotDatasetConfig
+    from lerobot.configs.train import TrainPipelineConfig
+    from lerobot.datasets import EpisodeAwareSampler
+    from lerobot.datasets.factory import make_dataset
+
+    policy = policy_settings(PolicyConfig(chunk_size=chunk), load_meta(root), device)
+    config = TrainPipelineConfig(
+        LeRobotDatasetConfig(REPOSITORY, root=str(root)),
+        policy=policy,
+        num_workers=WORKERS,
+        batch_size=BATCH_SIZE,
+    )
+    dataset: Any = make_dataset(config)
+    sampler = EpisodeAwareSampler(
+        dataset.meta.episodes["dataset_from_index"],
+        dataset.meta.episodes["dataset_to_index"],
+        shuffle=True,
+        seed=config.seed or 0,
+    )
+    return DataLoader(
+        dataset,
+        num_workers=config.num_workers,
+        batch_size=config.batch_size,
+        sampler=sampler,
+        pin_memory=torch.device(device).type == "cuda",
+        prefetch_factor=config.prefetch_factor,
+        persistent_workers=config.persistent_workers,
+        multiprocessing_context=config.dataloader_multiprocessing_context,
+    )
+
+
+def batches_per_second(loader: DataLoader[Any], device: str, seconds: float) -> float:
+    """Throughput over so many seconds, once what was prefetched at first is used up."""
+    batches = _endless(loader)
+    for _ in range(2 * WORKERS * (loader.prefetch_factor or 1)):
+        on_device(next(batches), device)
+    synchronise(device)
+    count, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        on_device(next(batches), device)
+        count += 1
+    synchronise(device)
+    return count / (time.perf_counter() - start)
+
+
+def on_device(batch: Mapping[str, Any], device: str) -> dict[str, Any]:
+    """What the preprocessor of the policy gets: float32 pictures from 0 to 1, as both trainers make them."""
+    moved = {
+        key: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+        for key, value in batch.items()
+    }
+    return {**moved, **{camera: moved[camera].to(torch.float32) / 255.0 for camera in CAMERAS}}
+
+
+def payback(build_seconds: float, their_epoch: float, our_epoch: float) -> float:
+    """Epochs after which a cache that took so long to build has saved as much time; infinite: never.
+
+    their_epoch, our_epoch: seconds.
+    """
+    saved = their_epoch - our_epoch
+    return build_seconds / saved if saved > 0 else float("inf")
+
+
+def _endless(loader: DataLoader[Any]) -> Iterator[Any]:
+    while True:
+        yield from loader
+
+
+def _config(root: Path, shape: list[int] | None, chunk: int) -> Config:
+    return Config(
+        dataset=DatasetConfig(path=str(root)),
+        policy=PolicyConfig(chunk_size=chunk, resize_shape=shape),
+        trainer=TrainerConfig(batch_size=BATCH_SIZE, workers=WORKERS),
+    )
+
+
+def _build_seconds(config: Config, device: str) -> float:
+    """Seconds until the frames can be read, with what else is needed to open the dataset."""
+    start = time.perf_counter()
+    our_loader(config, device)
+    return time.perf_counter() - start
+
+
+def _lines(rates: dict[str, list[float]], build: dict[str, float], frames: int, sizes: Sizes) -> list[Line]:
+    rate = {name: float(np.median(values)) for name, values in rates.items()}
+    blocks = f"{len(rates['LeRobot'])} blocks of {sizes.seconds:g} s each"
+    words = {"small": "{}x{}".format(*sizes.small), "full": "{}x{}".format(*sizes.camera)}
+    theirs = rate.pop("LeRobot")
+    lines = [Line(f"LeRobotDataset + DataLoader, {words['full']}", theirs, "samples/s", detail=blocks)]
+    for name, ours in rate.items():
+        detail = f"{ours:.1f} / {theirs:.1f} samples/s, {blocks}"
+        lines += [
+            at_least(
+                f"our loader with its cache, {words[name]} / LeRobot's", ours / theirs, 10.0, "x", detail
+            ),
+            Line(f"cache of {frames} frames of two cameras, {words[name]}: built in", build[name], "s"),
+            Line(
+                f"cache of {words[name]} has paid for itself after",
+                payback(build[name], frames / theirs, frames / ours),
+                "epochs",
+                detail=f"an epoch of loading: LeRobot {frames / theirs:.1f} s, ours {frames / ours:.1f} s",
+            ),
+        ]
+    return one_holds(lines)
+
+
+def one_holds(lines: Sequence[Line]) -> list[Line]:
+    """The lines; where a bound holds at one resolution alone, the other says so."""
+    bounds = [line for line in lines if line.holds is not None]
+    held = [line.what for line in bounds if line.holds]
+    if not held or len(held) == len(bounds):
+        return list(lines)
+    note = f"; holds only for: {', '.join(held)}"
+    return [replace(line, detail=line.detail + note) if line.holds is False else line for line in lines]
