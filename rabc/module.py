@@ -23,7 +23,7 @@ from rabc.losses import (
     weighted_loss,
 )
 from rabc.optimizers import optimization
-from rabc.policies import PolicyParts, image_encoders, stock_policy
+from rabc.policies import PolicyParts, image_encoders
 from rabc.step_record import MicroBatch, StepRecord, micro_batch, record_step
 
 # What a stream of random numbers is for; each has its own seed.
@@ -136,8 +136,8 @@ class WeightedPolicy(LightningModule):
             return self._losses(batch, _VALIDATION_STEP, state_noise=0.0)
 
     def stock_parts(self) -> PolicyParts:
-        """The policy as stock LeRobot, in eval mode, with its processors."""
-        return dataclasses.replace(self.parts, policy=stock_policy(self.policy))
+        """The policy as stock LeRobot, in eval mode, with its processors as the robot needs them."""
+        return dataclasses.replace(self.parts, policy=self.policy).for_robot()
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """The weighted loss of one micro-batch."""

@@ -11,12 +11,14 @@ from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 from lerobot.policies.pretrained import PreTrainedPolicy
 from lerobot.processor import PolicyAction, PolicyProcessorPipeline
 from lerobot.utils.constants import IMAGENET_STATS
+from lerobot.utils.feature_utils import dataset_to_policy_features
 from torch import nn
 
 from rabc.batch_norm import frozen_state
 from rabc.config import PolicyConfig
 from rabc.errors import InputError
 from rabc.policy_settings import policy_settings
+from rabc.resize import with_resize
 
 _NEEDED_STATISTICS = {
     NormalizationMode.MEAN_STD: ("mean", "std"),
@@ -39,6 +41,15 @@ class PolicyParts:
     """Dataset units -> normalised units, batch dimension, device."""
     postprocessor: PolicyProcessorPipeline[PolicyAction, PolicyAction]
     """Normalised actions -> dataset units, on the CPU."""
+    resize_shape: tuple[int, int] | None = None
+    """Height and width the policy sees, where the cameras give others; training has resized already."""
+
+    def for_robot(self) -> "PolicyParts":
+        """As stock LeRobot, in eval mode, with a preprocessor that resizes the cameras' own pictures."""
+        preprocessor = self.preprocessor
+        if self.resize_shape is not None:
+            preprocessor = with_resize(preprocessor, self.resize_shape)
+        return PolicyParts(stock_policy(self.policy), preprocessor, self.postprocessor)
 
 
 def build_policy(config: PolicyConfig, meta: LeRobotDatasetMetadata, device: str = "cpu") -> PolicyParts:
@@ -71,7 +82,7 @@ def build_policy(config: PolicyConfig, meta: LeRobotDatasetMetadata, device: str
             f"policy {config.pretrained_path or config.type}: LeRobot cannot build it ({reason}); check "
             "the policy section"
         ) from error
-    return PolicyParts(policy, preprocessor, postprocessor)
+    return PolicyParts(policy, preprocessor, postprocessor, _resize_shape(config, settings, meta))
 
 
 def stock_policy(trained: PreTrainedPolicy) -> PreTrainedPolicy:
@@ -99,6 +110,17 @@ def image_encoders(policy: PreTrainedPolicy) -> list[nn.Module]:
     if policy.config.type == "act":
         return [cast(Any, policy).model.backbone]
     return [cast(Any, policy).diffusion.rgb_encoder] if policy.config.type == "diffusion" else []
+
+
+def _resize_shape(
+    config: PolicyConfig, settings: PreTrainedConfig, meta: LeRobotDatasetMetadata
+) -> tuple[int, int] | None:
+    if config.resize_shape is None:
+        return None
+    height, width = config.resize_shape
+    cameras = dataset_to_policy_features(meta.features)
+    same = all(cameras[key].shape[1:] == (height, width) for key in settings.image_features)
+    return None if same else (height, width)
 
 
 def normalisation_statistics(

@@ -15,7 +15,11 @@ PARTS = {
     "data": ("small", "full"),
     "training": ("diffusion", "act", "loop", "wait", "memory"),
 }
-REPEATS = {"scoring": 3, "data": 3, "training": 1}
+REPEATS = {
+    "scoring": (3, "Runs of what is compared with the tightest bound."),
+    "data": (3, "Blocks of batches of each loader."),
+    "training": (1, "Runs of each whole command."),
+}
 ARCHITECTURE = cli.Argument(
     "architecture",
     Literal["small", "100m", "qwen3-vl-8b"],
@@ -65,7 +69,7 @@ def main(argv: Sequence[str]) -> None:
 def _arguments(what: str) -> list[cli.Argument]:
     """The options of a benchmark."""
     parts = cli.Argument("parts", str, ",".join(PARTS[what]), "Parts to measure, separated by commas.")
-    runs = cli.Argument("repeats", int, REPEATS[what], "Runs of what is compared with the tightest bound.")
+    runs = cli.Argument("repeats", int, *REPEATS[what])
     own = ARCHITECTURE if what == "scoring" else QUICK
     return [parts, own, runs, JSON, PAGE]
 

@@ -1,6 +1,7 @@
 """Labelling whole videos: against LeRobot's own script, and how memory grows with their length."""
 
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from numpy.typing import NDArray
 
 from rabc.benchmarks import models
 from rabc.benchmarks.lines import Line, at_least, at_most, ratio, side_by_side
-from rabc.benchmarks.watched import megabytes, script, watched
 from rabc.scoring import TOPReward
 
 FPS, HEIGHT, WIDTH = 30, 480, 640
@@ -141,13 +141,30 @@ def write_video(path: Path, count: int) -> None:
             container.mux(packet)
 
 
+# The peak of a process's own memory: what the system reports of a child includes that of its parent at birth.
+_WATCHED = """
+import atexit, runpy, sys
+def report():
+    status = open("/proc/self/status").read()
+    open(peak, "w").write(status.split("VmHWM:")[1].split()[0])
+del sys.argv[0]
+peak = sys.argv.pop(0)
+atexit.register(report)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 def _peak_of_scoring(video: Path, model: Path, folder: Path) -> float:
+    script = Path(__file__).resolve().parents[2] / "scripts" / "score.py"
     peak = folder / "peak"
-    arguments = [
-        "--video", str(video), "--instruction", INSTRUCTION, "--scorer.model", str(model),
-        "--scorer.fps", str(SAMPLE_FPS), "--device", "cpu", "--output", str(folder / "curve.png"),
-    ]  # fmt: skip
-    child = subprocess.run(watched(script("score.py"), arguments, peak), stdout=subprocess.DEVNULL)
+    child = subprocess.run(
+        [
+            sys.executable, "-c", _WATCHED, str(peak), str(script), "--video", str(video),
+            "--instruction", INSTRUCTION, "--scorer.model", str(model), "--scorer.fps", str(SAMPLE_FPS),
+            "--device", "cpu", "--output", str(folder / "curve.png"),
+        ],
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
     if child.returncode != 0:
         raise RuntimeError(f"scripts/score.py --video {video} failed")
-    return megabytes(peak)
+    return int(peak.read_text()) / 1024

@@ -16,14 +16,25 @@ import torch
 
 from rabc import config_file
 from rabc.benchmarks.recordings import weights_of_one
-from rabc.benchmarks.watched import megabytes, script, watched
 from rabc.config import Config, DatasetConfig, DemonstrationsConfig, RolloutsConfig, WeightsConfig
 from rabc.config_checks import TYPES_WITH
 
+_TRAIN = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
+_SECONDS_BETWEEN_LOOKS = 0.2
 POINTS = 10
 """Of a training's log; what comes before the first is left out of steady figures."""
 # Settings that are named or placed differently, and mean the same or nothing for training.
 _NOT_COMPARED = {"input_features", "resize_shape", "repo_id", "pretrained_path"}
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Resident memory of a process, MB."""
+
+    peak: float
+    """Largest, which may lie in its start, a checkpoint or the export."""
+    median: float
+    """Over time: what it has while it trains, if that takes most of its time."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +49,8 @@ class Trained:
     """Share of a step in which it waited for data, by the command's own log."""
     policy: dict[str, Any]
     """`config.json` of the policy it leaves."""
-    peak_mb: float | None = None
-    """Peak memory of the process that trains, MB; None: not known."""
+    memory: Memory
+    """Of the process that trains, without loading processes."""
 
 
 def fair(config: Config, root: Path) -> Config:
@@ -75,15 +86,15 @@ def log_every(steps: int) -> int:
 def train_ours(config: Config, folder: Path) -> Trained:
     """`scripts/train.py` started in the empty `folder`."""
     folder.mkdir(parents=True)
-    file, peak = folder / "benchmark.yaml", folder / "peak"
+    file = folder / "benchmark.yaml"
     file.write_text(config_file.dump(config))
-    seconds = _run(watched(script("train.py"), ["--config", str(file)], peak), folder)
+    seconds, memory = _run([sys.executable, str(_TRAIN), "--config", str(file)], folder)
     [board] = folder.glob("outputs/benchmark/training-*")
     rate, waited = (_points(board, name) for name in ("samples_per_second", "data_wait"))
     written = folder / "checkpoints" / "benchmark" / "pretrained_model" / "config.json"
     return Trained(
         seconds, float(np.median(config.trainer.samples_per_step / rate)), float(waited.mean()),
-        json.loads(written.read_text()), megabytes(peak),
+        json.loads(written.read_text()), memory,
     )  # fmt: skip
 
 
@@ -92,10 +103,10 @@ def train_theirs(config: Config, folder: Path) -> Trained:
     folder.mkdir(parents=True)
     output = folder / "output"
     program = Path(sys.executable).with_name("lerobot-train")
-    seconds = _run([str(program), *lerobot_arguments(config, output)], folder)
+    seconds, memory = _run([str(program), *lerobot_arguments(config, output)], folder)
     update, data = steady((folder / "log.txt").read_text())
     written = output / "checkpoints" / "last" / "pretrained_model" / "config.json"
-    return Trained(seconds, update + data, data / (update + data), json.loads(written.read_text()))
+    return Trained(seconds, update + data, data / (update + data), json.loads(written.read_text()), memory)
 
 
 def lerobot_arguments(config: Config, output: Path) -> list[str]:
@@ -142,21 +153,36 @@ def differing(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, tuple[A
 
 
 def _points(folder: Path, name: str) -> Any:
-    """Values in TensorBoard without the first (N,)."""
+    """Values in TensorBoard (N,), without the first where there are more."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(folder / "tensorboard")).Reload().Scalars(name)
-    return np.array([event.value for event in events][1:])
+    return np.array([event.value for event in events[1:] or events])
 
 
-def _run(command: Sequence[str], folder: Path) -> float:
-    """Seconds that a command takes, which writes `log.txt`. Both trainers get the same threads."""
+def _run(command: Sequence[str], folder: Path) -> tuple[float, Memory]:
+    """Seconds and memory of a command, which writes `log.txt`. Both trainers get the same threads."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    looks: list[tuple[float, float]] = []
     start = time.perf_counter()
     with (folder / "log.txt").open("w") as log:
-        ended = subprocess.run(command, cwd=folder, env=environment, stdout=log, stderr=log, check=False)
+        running = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+        while running.poll() is None:
+            looks.append(resident(running.pid) or looks[-1])
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
     seconds = time.perf_counter() - start
-    if ended.returncode != 0:
+    if running.returncode != 0:
         last = (folder / "log.txt").read_text()[-2000:]
-        raise RuntimeError(f"{' '.join(command[:6])} ... ended with {ended.returncode}: {last}")
-    return seconds
+        raise RuntimeError(f"{' '.join(command[:3])} ... ended with {running.returncode}: {last}")
+    peaks, now = zip(*looks, strict=True)
+    return seconds, Memory(max(peaks), float(np.median(now)))
+
+
+def resident(process: int) -> tuple[float, float] | None:
+    """Largest resident memory so far of a process and that of now, MB; None once it has ended."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except ProcessLookupError:
+        return None
+    found = re.findall(r"^Vm(?:HWM|RSS):\s+(\d+) kB", status, re.MULTILINE)
+    return (int(found[0]) / 1024, int(found[1]) / 1024) if found else None

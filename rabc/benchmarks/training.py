@@ -155,28 +155,29 @@ def wait(bench: Bench) -> Measured:
 
 
 def memory(bench: Bench) -> Measured:
-    """Peak memory of trainings on few and on many episodes, whose frames are cached already."""
+    """Memory of trainings on few and on many episodes, whose frames are cached already."""
     lines: list[Line] = []
-    peaks: dict[int, float] = {}
-    few, many = bench.sizes.few_episodes, bench.sizes.episodes
+    runs: dict[str, Trained] = {}
+    few, many, steps = bench.sizes.few_episodes, bench.sizes.episodes, bench.sizes.memory_steps
     for episodes in (few, many):
         root = without_cache(bench.demonstrations(episodes))
-        for steps in (1, bench.sizes.memory_steps):
-            config = unscored(bench.act(steps), root)
-            if steps == 1:
-                config = replace(config, trainer=replace(config.trainer, warmup_steps=0))
-            folder = bench.folder / f"memory-{episodes}-{steps}"
-            peaks[episodes] = (
-                _run(f"{episodes} episodes, {steps} steps", train_ours, config, folder).peak_mb or 0
-            )
-            what = "that also builds the frame cache" if steps == 1 else f"of {steps} steps"
-            lines.append(
-                Line(f"peak memory of a training {what}, {episodes} episodes", peaks[episodes], "MB")
-            )
-    what = f"peak memory of training, {many} / {few} episodes"
-    detail = f"{peaks[many]:.0f} MB / {peaks[few]:.0f} MB, {bench.sizes.memory_steps} steps"
-    lines.append(at_most(what, peaks[many] / peaks[few], 1.05, "x", detail))
-    return lines, {"peak_mb": {str(episodes): peak for episodes, peak in peaks.items()}}
+        first = unscored(bench.act(1), root)
+        first = replace(first, trainer=replace(first.trainer, warmup_steps=0))
+        name = f"cache of {episodes} episodes"
+        built = _run(name, train_ours, first, bench.folder / f"memory-{episodes}-cache")
+        what = f"peak memory of building the frame cache and one step, {episodes} episodes"
+        lines.append(Line(what, built.memory.peak, "MB"))
+        name = f"{episodes} episodes"
+        config = unscored(bench.act(steps), root)
+        runs[name] = _run(name, train_ours, config, bench.folder / f"memory-{episodes}")
+    small, large = (runs[f"{episodes} episodes"].memory for episodes in (few, many))
+    for what, above, below in (
+        ("peak memory of training", large.peak, small.peak),
+        ("memory while it trains (median)", large.median, small.median),
+    ):
+        detail = f"{above:.0f} MB / {below:.0f} MB, {steps} steps"
+        lines.append(at_most(f"{what}, {many} / {few} episodes", above / below, 1.05, "x", detail))
+    return lines, {name: asdict(run.memory) for name, run in runs.items()}
 
 
 PARTS: Mapping[str, Callable[[Bench], Measured]] = {

@@ -18,6 +18,7 @@ from typing import Any
 
 STEPS = 24
 CHECKPOINT_EVERY = 3
+LONGEST_WAIT_S = 0.2  # about a step
 
 
 def train_in_fork(config: Any, dataset: Path, folder: Path) -> int:
@@ -68,9 +69,7 @@ def main(policy: str, dataset: Path, folder: Path, wanted: int, seed: int) -> No
         policy, max_steps=STEPS, checkpoint_every=CHECKPOINT_EVERY, deterministic=True, ema_decay=0.9
     )
     rng = random.Random(seed)
-    started = time.monotonic()
     finish(config, dataset, folder / "whole")
-    step_s = (time.monotonic() - started) / STEPS
     expected = checkpoint(folder / "whole", STEPS)
     kills: list[int] = []  # steps in which they came
     different: list[str] = []
@@ -80,11 +79,15 @@ def main(policy: str, dataset: Path, folder: Path, wanted: int, seed: int) -> No
         round_.with_suffix(".steps").unlink(missing_ok=True)
         moments = sorted(rng.sample(range(STEPS), min(4, wanted - len(kills))))
         for moment in moments:
+            earlier = len(begun(round_))
             pid = train_in_fork(config, dataset, round_)
-            while moment not in begun(round_):
-                assert os.waitpid(pid, os.WNOHANG)[0] == 0, round_.with_suffix(".log").read_text()
-                time.sleep(0.005)
-            time.sleep(rng.uniform(0, 2 * step_s))
+            ended = 0
+            while not ended and not any(step >= moment for step in begun(round_)[earlier:]):
+                ended = os.waitpid(pid, os.WNOHANG)[0]
+                time.sleep(0.002)
+            if ended:
+                break  # the one before was killed when it had saved its last step
+            time.sleep(rng.uniform(0, LONGEST_WAIT_S))
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             kills.append(begun(round_)[-1])

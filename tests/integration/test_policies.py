@@ -56,6 +56,22 @@ def test_lists_of_the_yaml_become_what_lerobot_can_save(recorded_dataset: Path) 
     assert settings.crop_shape == (28, 28)
 
 
+def test_the_robots_pictures_are_resized_as_in_training(recorded_dataset: Path) -> None:
+    meta = load_meta(recorded_dataset)
+    batch = {
+        "observation.state": torch.zeros(6),
+        **{camera: torch.rand(3, 32, 32) for camera in meta.camera_keys},
+    }
+    for shape, seen in (([24, 40], (24, 40)), ([32, 32], (32, 32)), (None, (32, 32))):
+        parts = build_policy(dataclasses.replace(ACT, resize_shape=shape), meta).for_robot()
+        pictures = parts.preprocessor(dict(batch))
+        assert {tuple(pictures[camera].shape) for camera in meta.camera_keys} == {(1, 3, *seen)}
+        names = [type(step).__name__ for step in parts.preprocessor.steps]
+        assert ("ImageCropResizeProcessorStep" in names) == (shape == [24, 40])
+        with torch.inference_mode():
+            assert parts.policy.predict_action_chunk(pictures).shape == (1, 5, 6)
+
+
 def test_a_pretrained_policy_starts_with_its_own_weights_and_settings(
     recorded_dataset: Path, tmp_path: Path
 ) -> None:

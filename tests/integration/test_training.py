@@ -23,7 +23,7 @@ from rabc.config import Config, DatasetConfig, PolicyConfig, TrainerConfig
 from rabc.data import ChunkDataset
 from rabc.dataset_source import open_dataset
 from rabc.device import resolve_precision
-from rabc.errors import CheckFailed, InputError
+from rabc.errors import InputError
 from rabc.export import export, lerobot_train_config
 from rabc.frames import cached_frames
 from rabc.module import WeightedPolicy
@@ -176,13 +176,15 @@ def test_bfloat16_resumes_exactly_too(recorded_dataset: Path, tmp_path: Path) ->
 def test_tensorboard_has_every_step(finished: Path) -> None:
     events = EventAccumulator(str(finished / "tensorboard")).Reload()
     tags = events.Tags()
-    wanted = {"loss", "loss_parts/reconstruction", "loss_parts/regularisation", "weight_mean"}
-    assert wanted | {"learning_rate", "gradient_norm", "samples_per_second"} <= set(tags["scalars"])
+    losses = {"loss", "loss_parts/l1_loss", "loss_parts/kld_loss", "learning_rate", "gradient_norm"}
+    weights = {f"weights/{name}" for name in ("effective_sample_size", "share_zero", "share_saturated")}
+    of_batch = {"weight_mean", "weight_min", "weight_max"}
+    assert set(tags["scalars"]) == losses | weights | of_batch | {"samples_per_second", "data_wait"}
     assert tags["histograms"] == ["weights"]
     assert [event.value for event in events.Scalars("weights/share_zero")] == [
         pytest.approx(np.mean(WEIGHTS == 0))
     ]
-    assert {"weights/effective_sample_size", "weights/share_saturated"} <= set(tags["scalars"])
+    assert all(0 <= event.value < 1 for event in events.Scalars("data_wait"))
     assert [event.step for event in events.Scalars("loss")] == [0, 1, 2, 3]
 
 
@@ -250,24 +252,19 @@ def test_one_batch_is_overfitted(recorded_dataset: Path, tmp_path: Path) -> None
     assert result.loss < 0.1  # predicting the mean gives about 0.8
 
 
-def test_divergence_is_named(recorded_dataset: Path, tmp_path: Path) -> None:
-    config = replace(CONFIG, trainer=replace(CONFIG.trainer, lr=1e30, max_steps=20, gradient_clip_norm=0.0))
-    with pytest.raises(CheckFailed, match=r"loss (nan|inf) at step \d+: .*lower trainer.lr"):
-        train(config, recorded_dataset, WEIGHTS, tmp_path)
-
-
 def test_noise_follows_from_seed_and_step(recorded_dataset: Path, tmp_path: Path) -> None:
     meta = load_meta(recorded_dataset)
     cameras = meta.camera_keys
     table = read_frames(meta, ["observation.state", "action"])
-    batch = ChunkDataset(table, cached_frames(meta, cameras, tmp_path), Windows.chunk(5)).batch(np.arange(4))
+    dataset = ChunkDataset(table, cached_frames(meta, cameras, tmp_path), Windows.chunk(5))
+    batch = {**dataset.batch(np.arange(4)), "position": 0, "step_samples": 4}
 
     def loss(seed: int) -> float:
         torch.manual_seed(0)
         parts = build_policy(TINY, meta)
         torch.rand(100)  # whatever was drawn before must not matter
         module = WeightedPolicy(parts, np.ones(FRAMES), CONFIG.trainer, seed, live_norm=False).train()
-        return float(module.losses(batch, step=3)[0].total)
+        return float(module.losses(batch, step=3)["l1_loss"].sums.sum())
 
     assert loss(0) == loss(0)
     assert loss(0) != loss(1)
