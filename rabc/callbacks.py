@@ -92,5 +92,10 @@ class TrainingBar(TQDMProgressBar):
         """Leave the final figures standing."""
         self.train_progress_bar.set_postfix_str(self._text())
 
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """End the line, so that the error stands on one of its own."""
+        if self._train_progress_bar is not None:
+            self.train_progress_bar.close()
+
     def _text(self) -> str:
         return f"loss {self._monitor.loss:.3f}, {self._clock.samples_per_second:.0f} samples/s"

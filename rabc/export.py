@@ -65,6 +65,10 @@ def lerobot_train_config(
         JSON values that `TrainPipelineConfig.from_pretrained` accepts.
     """
     trainer = config.trainer
+    ours = AdamWConfig(
+        lr=trainer.lr, weight_decay=trainer.weight_decay, grad_clip_norm=trainer.gradient_clip_norm
+    )
+    our_schedule = CosineAnnealingWithWarmupSchedulerConfig(num_warmup_steps=trainer.warmup_steps)
     record = TrainPipelineConfig(
         dataset=DatasetConfig(
             repo_id=meta.repo_id,
@@ -80,10 +84,8 @@ def lerobot_train_config(
         log_freq=trainer.log_every,
         save_freq=trainer.checkpoint_every,
         env_eval_freq=0,
-        use_policy_training_preset=False,
-        optimizer=AdamWConfig(
-            lr=trainer.lr, weight_decay=trainer.weight_decay, grad_clip_norm=trainer.gradient_clip_norm
-        ),
-        scheduler=CosineAnnealingWithWarmupSchedulerConfig(num_warmup_steps=trainer.warmup_steps),
+        use_policy_training_preset=trainer.lerobot_preset,
+        optimizer=policy.config.get_optimizer_preset() if trainer.lerobot_preset else ours,
+        scheduler=policy.config.get_scheduler_preset() if trainer.lerobot_preset else our_schedule,
     )
     return draccus.encode(record)

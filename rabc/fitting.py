@@ -169,7 +169,7 @@ def _explained(error: RuntimeError, settings: TrainerConfig) -> Exception:
     reason = str(error).strip().splitlines()[0]
     if settings.deterministic and "deterministic" in reason:
         return InputError(f"trainer.deterministic true: {reason}; set it false")
-    lost = isinstance(error, torch.distributed.DistError) or "Connection closed by peer" in reason
+    lost = isinstance(error, torch.distributed.DistError) or "by peer" in reason  # gloo: closed or reset
     if settings.devices * settings.num_nodes > 1 and lost:
         return CheckFailed(f"training: another process ended ({reason}); run it again to go on")
     return error

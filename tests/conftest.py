@@ -10,6 +10,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# How long one example takes says more about what else the machine does than about the code.
+settings.register_profile("rabc", deadline=None)
+settings.load_profile("rabc")
 
 EPISODE_LENGTHS = (12, 15, 9, 14)
 FPS = 10

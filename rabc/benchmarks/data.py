@@ -56,19 +56,24 @@ def loading(
         name: _config(root, shapes[name], sizes.chunk) for name in ("small", "full") if name in pictures
     }
     build = {name: _build_seconds(config, device) for name, config in configs.items()}
-    rates: dict[str, list[float]] = {name: [] for name in ("LeRobot", *configs)}
+    names = ("LeRobot", *configs)
+    rates: dict[str, list[float]] = {name: [] for name in names}
+    alone: dict[str, list[float]] = {name: [] for name in names}
     for repeat in range(repeats):  # in turn, so that all meet the same state of the machine
-        for name in rates:
+        for name in names:
+            theirs = name == "LeRobot"
             loader = (
-                lerobot_loader(root, sizes.chunk, device)
-                if name == "LeRobot"
-                else our_loader(configs[name], device)
+                lerobot_loader(root, sizes.chunk, device) if theirs else our_loader(configs[name], device)
             )
-            rates[name].append(BATCH_SIZE * batches_per_second(loader, device, sizes.seconds))
+            for found, as_float in ((rates, True), (alone, False)):
+                found[name].append(BATCH_SIZE * batches_per_second(loader, device, sizes.seconds, as_float))
             del loader  # and its processes
-            print(f"  {name}: {rates[name][-1]:.1f} samples/s ({repeat + 1}/{repeats})", flush=True)
-    lines = _lines(rates, build, frames, sizes)
-    return lines, {"frames": frames, "samples_per_second": rates, "build_seconds": build}
+            done = f"{rates[name][-1]:.1f} samples/s, {alone[name][-1]:.1f} left as uint8"
+            print(f"  {name}: {done} ({repeat + 1}/{repeats})", flush=True)
+    return _lines(rates, alone, build, frames, sizes), {
+        "frames": frames, "samples_per_second": rates, "samples_per_second_uint8": alone,
+        "build_seconds": build,
+    }  # fmt: skip
 
 
 def our_loader(config: Config, device: str) -> DataLoader[Any]:
@@ -86,7 +91,7 @@ def lerobot_loader(root: Path, chunk: int, device: str) -> DataLoader[Any]:
     from lerobot.datasets import EpisodeAwareSampler
     from lerobot.datasets.factory import make_dataset
 
-    policy = policy_settings(PolicyConfig(chunk_size=chunk), load_meta(root), device)
+    policy = policy_settings(PolicyConfig(chunk_size=chunk, n_action_steps=1), load_meta(root), device)
     config = TrainPipelineConfig(
         LeRobotDatasetConfig(REPOSITORY, root=str(root)),
         policy=policy,
@@ -112,26 +117,34 @@ def lerobot_loader(root: Path, chunk: int, device: str) -> DataLoader[Any]:
     )
 
 
-def batches_per_second(loader: DataLoader[Any], device: str, seconds: float) -> float:
-    """Throughput over so many seconds, once what was prefetched at first is used up."""
+def batches_per_second(loader: DataLoader[Any], device: str, seconds: float, as_float: bool = True) -> float:
+    """Throughput over so many seconds, once what was prefetched at first is used up.
+
+    as_float: make the pictures float32; otherwise they are left as the loader gives them.
+    """
     batches = _endless(loader)
     for _ in range(2 * WORKERS * (loader.prefetch_factor or 1)):
-        on_device(next(batches), device)
+        on_device(next(batches), device, as_float)
     synchronise(device)
     count, start = 0, time.perf_counter()
     while time.perf_counter() - start < seconds:
-        on_device(next(batches), device)
+        on_device(next(batches), device, as_float)
         count += 1
     synchronise(device)
     return count / (time.perf_counter() - start)
 
 
-def on_device(batch: Mapping[str, Any], device: str) -> dict[str, Any]:
-    """What the preprocessor of the policy gets: float32 pictures from 0 to 1, as both trainers make them."""
+def on_device(batch: Mapping[str, Any], device: str, as_float: bool = True) -> dict[str, Any]:
+    """What the preprocessor of the policy gets: float32 pictures from 0 to 1, as both trainers make them.
+
+    as_float: false leaves the pictures uint8.
+    """
     moved = {
         key: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
         for key, value in batch.items()
     }
+    if not as_float:
+        return moved
     return {**moved, **{camera: moved[camera].to(torch.float32) / 255.0 for camera in CAMERAS}}
 
 
@@ -152,7 +165,7 @@ def _endless(loader: DataLoader[Any]) -> Iterator[Any]:
 def _config(root: Path, shape: list[int] | None, chunk: int) -> Config:
     return Config(
         dataset=DatasetConfig(path=str(root)),
-        policy=PolicyConfig(chunk_size=chunk, resize_shape=shape),
+        policy=PolicyConfig(chunk_size=chunk, n_action_steps=1, resize_shape=shape),
         trainer=TrainerConfig(batch_size=BATCH_SIZE, workers=WORKERS),
     )
 
@@ -164,17 +177,27 @@ def _build_seconds(config: Config, device: str) -> float:
     return time.perf_counter() - start
 
 
-def _lines(rates: dict[str, list[float]], build: dict[str, float], frames: int, sizes: Sizes) -> list[Line]:
-    rate = {name: float(np.median(values)) for name, values in rates.items()}
+def _lines(
+    rates: dict[str, list[float]],
+    alone: dict[str, list[float]],
+    build: dict[str, float],
+    frames: int,
+    sizes: Sizes,
+) -> list[Line]:
+    rate, raw = ({name: float(np.median(each)) for name, each in some.items()} for some in (rates, alone))
     blocks = f"{len(rates['LeRobot'])} blocks of {sizes.seconds:g} s each"
     words = {"small": "{}x{}".format(*sizes.small), "full": "{}x{}".format(*sizes.camera)}
-    theirs = rate.pop("LeRobot")
+    theirs, theirs_raw = rate.pop("LeRobot"), raw.pop("LeRobot")
     lines = [Line(f"LeRobotDataset + DataLoader, {words['full']}", theirs, "samples/s", detail=blocks)]
     for name, ours in rate.items():
         detail = f"{ours:.1f} / {theirs:.1f} samples/s, {blocks}"
+        left = f"{raw[name]:.1f} / {theirs_raw:.1f} samples/s"
         lines += [
             at_least(
                 f"our loader with its cache, {words[name]} / LeRobot's", ours / theirs, 10.0, "x", detail
+            ),
+            Line(
+                "the same, pictures left as uint8 as both give them", raw[name] / theirs_raw, "x", detail=left
             ),
             Line(f"cache of {frames} frames of two cameras, {words[name]}: built in", build[name], "s"),
             Line(

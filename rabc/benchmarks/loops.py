@@ -94,7 +94,7 @@ class TakingTurns(LightningDataModule):
         for step in itertools.count():
             if step > 0 and step % self._steps == 0:
                 end = self._now()
-                for number in range(self._steps):
+                for number in range(step - self._steps, step):
                     self._loop.step(self._batches[number % len(self._batches)])
                 resumed = self._now()
                 if step > self._steps and len(self.bare) < self._blocks:

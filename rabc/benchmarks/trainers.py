@@ -168,7 +168,8 @@ def _run(command: Sequence[str], folder: Path) -> tuple[float, Memory]:
     with (folder / "log.txt").open("w") as log:
         running = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
         while running.poll() is None:
-            looks.append(resident(running.pid) or looks[-1])
+            found = resident(running.pid)
+            looks += [found] if found else []
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     seconds = time.perf_counter() - start
     if running.returncode != 0:
@@ -182,7 +183,7 @@ def resident(process: int) -> tuple[float, float] | None:
     """Largest resident memory so far of a process and that of now, MB; None once it has ended."""
     try:
         status = Path(f"/proc/{process}/status").read_text()
-    except ProcessLookupError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
     found = re.findall(r"^Vm(?:HWM|RSS):\s+(\d+) kB", status, re.MULTILINE)
     return (int(found[0]) / 1024, int(found[1]) / 1024) if found else None

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -22,7 +22,10 @@ from rabc.benchmarks.trainers import (
 )
 from rabc.config import Config, PolicyConfig, TrainerConfig
 
-DIFFUSION = PolicyConfig(type="diffusion", resize_shape=[96, 96], horizon=16, n_action_steps=8)
+DIFFUSION = PolicyConfig(
+    type="diffusion", resize_shape=[96, 96], n_obs_steps=2, horizon=16, n_action_steps=8,
+    down_dims=[128, 256, 512], use_group_norm=True,
+)  # fmt: skip
 TINY_DIFFUSION = replace(
     DIFFUSION, resize_shape=[32, 32], horizon=8, n_action_steps=4, down_dims=[16, 32],
     extra={"n_groups": 4, "diffusion_step_embed_dim": 16, "spatial_softmax_num_keypoints": 4},
@@ -54,12 +57,12 @@ class Sizes:
     image_size: int = 96
     """Height and width of their pictures."""
     act: Config = field(default_factory=shipped_act)
-    act_steps: int = 800
+    act_steps: int = 400
     block: int = 20
     """Steps of a block of the loops."""
     blocks: int = 12
-    wait_steps: int = 400
-    memory_steps: int = 400
+    wait_steps: int = 200
+    memory_steps: int = 300
 
 
 def quick() -> Sizes:
@@ -106,7 +109,7 @@ def diffusion(bench: Bench) -> Measured:
     print(f"  recording {episodes} episodes of {frames} frames", flush=True)
     root = record_cameras(bench.folder / "cameras", episodes, frames, size)
     config = Config(
-        device=_named(bench.device),
+        device=cast(Any, bench.device),
         policy=sizes.diffusion,
         trainer=TrainerConfig(max_steps=sizes.diffusion_steps, batch_size=sizes.diffusion_batch),
     )
@@ -242,8 +245,3 @@ def _run(name: str, work: Callable[[Config, Path], Trained], config: Config, fol
 
 def _median(runs: Sequence[Trained], name: str) -> float:
     return float(np.median([getattr(run, name) for run in runs]))
-
-
-def _named(device: str) -> Any:
-    """The configuration's word for a device."""
-    return device

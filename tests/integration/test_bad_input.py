@@ -6,12 +6,14 @@ test shows the same from outside.
 
 import json
 import os
+import resource
 import runpy
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +26,14 @@ SMALL = [
     "--policy.n_action_steps", "5", "--policy.dim_model", "32", "--policy.n_heads", "2",
     "--trainer.max_steps", "2", "--trainer.batch_size", "2", "--trainer.warmup_steps", "1",
     "--scorer.num_prefixes", "2", "--scorer.model", str(SCORER), "--device", "cpu",
+]  # fmt: skip
+
+
+STATIC = ["--weights.scheme", "static", "--weights.weights_file", "weights.parquet"]
+DIFFUSION = [
+    "--demonstrations.simulate", "false", "--rollouts.episodes", "0", "--device", "cpu",
+    "--policy.type", "diffusion", "--policy.horizon", "8", "--policy.n_action_steps", "4",
+    "--policy.down_dims", "[16, 32]", *STATIC,
 ]  # fmt: skip
 
 
@@ -68,6 +78,19 @@ def assert_refused(outcome: tuple[int, str], *words: str) -> None:
 
 def on(dataset: Path) -> list[str]:
     return [*SMALL, "--dataset.path", str(dataset)]
+
+
+def weigh(frames: int = 50, weight: float = 1.0) -> None:
+    """Writes a file of equal weights into the working folder."""
+    pd.DataFrame({"index": np.arange(frames), "weight": np.full(frames, weight)}).to_parquet(
+        "weights.parquet"
+    )
+
+
+def edit(path: Path, change: Callable[[Any], None]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
 
 
 def frames_table(dataset: Path) -> Path:
@@ -162,6 +185,91 @@ def test_a_scorer_folder_without_a_tokenizer(command, dataset_copy, tmp_path):
     assert_refused(
         command("train.py", *on(dataset_copy()), "--scorer.model", str(folder)), str(folder), "tokenizer"
     )
+
+
+def test_a_chunk_longer_than_every_episode(command, dataset_copy):
+    weigh()
+    assert_refused(
+        command("train.py", *on(dataset_copy()), "--policy.chunk_size", "100"),
+        "shorter than a chunk of 100", "set policy.chunk_size to at most 9",
+    )  # fmt: skip
+
+
+def test_a_horizon_that_the_network_cannot_halve(command):
+    assert_refused(
+        command("train.py", *DIFFUSION, "--policy.horizon", "10"), "policy.horizon 10: not divisible by 4"
+    )
+
+
+def test_cameras_of_different_sizes(command, dataset_copy):
+    weigh()
+    dataset = dataset_copy()
+
+    def narrow(info: Any) -> None:
+        info["features"]["observation.images.wrist"]["shape"] = [24, 32, 3]
+
+    edit(dataset / "meta" / "info.json", narrow)
+    assert_refused(
+        command("train.py", *DIFFUSION, "--dataset.path", str(dataset)), "wrist 24x32", "policy.resize_shape"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "message"), [(None, "missing"), ([float("inf")] * 6, "not finite")], ids=["missing", "infinite"]
+)
+def test_unusable_statistics(command, dataset_copy, value: list[float] | None, message: str):
+    weigh()
+    dataset = dataset_copy()
+
+    def spoil(statistics: Any) -> None:
+        if value is None:
+            del statistics["action"]["max"]
+        else:
+            statistics["action"]["max"] = value
+
+    edit(dataset / "meta" / "stats.json", spoil)
+    assert_refused(
+        command("train.py", *DIFFUSION, "--dataset.path", str(dataset)),
+        "statistic max of action", message, "stats.json",
+    )  # fmt: skip
+
+
+def test_weights_of_another_dataset(command, dataset_copy):
+    weigh(frames=57)
+    assert_refused(
+        command("train.py", *on(dataset_copy()), *STATIC), "weights.parquet", "0 to 56 instead of 0 to 49"
+    )
+
+
+def test_weights_that_are_all_zero(command, dataset_copy):
+    weigh(weight=0.0)
+    assert_refused(command("train.py", *on(dataset_copy()), *STATIC), "weights.parquet", "every weight is 0")
+
+
+def test_a_loss_that_is_not_finite(command, dataset_copy):
+    """The last good checkpoint stays, and is named."""
+    weigh()
+    outcome = command(
+        "train.py", *on(dataset_copy()), *STATIC, "--trainer.max_steps", "6", "--trainer.lr", "1e30",
+        "--trainer.gradient_clip_norm", "0", "--trainer.checkpoint_every", "1",
+    )  # fmt: skip
+    assert_refused(outcome, "step", "episode", "trainer.lr")
+    kept = list(Path().glob("outputs/*/training-*/checkpoints/*.ckpt"))
+    assert kept
+    assert any(str(path) in outcome[1] for path in kept)
+
+
+def test_a_frame_cache_on_a_full_disk(command, dataset_copy):
+    weigh()
+    dataset = dataset_copy()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        outcome = command("train.py", *on(dataset), *STATIC)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert_refused(outcome, "frame cache", "cannot be written")
+    assert not list((dataset / ".rabc").rglob("*.npy"))
 
 
 def test_several_problems_are_reported_at_once(command):

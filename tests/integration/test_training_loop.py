@@ -113,7 +113,7 @@ def test_micro_batches_are_the_whole_batch(recorded_dataset: Path, tmp_path: Pat
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("policy", ["steady act", "diffusion"])
+@pytest.mark.parametrize("policy", [pytest.param("steady act", marks=pytest.mark.slow), "diffusion"])
 def test_two_processes_are_one_with_the_doubled_batch(
     policy: str, recorded_dataset: Path, tmp_path: Path
 ) -> None:
@@ -268,6 +268,7 @@ def test_divergence_is_named(recorded_dataset: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_rollouts_on_the_way_change_nothing(
     simulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

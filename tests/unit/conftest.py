@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-SIZE = 32
+SIZE = 64  # a ResNet makes 2x2 features of it; of 32 pixels one, whose place tells Diffusion nothing
 CAMERAS = ("observation.images.front", "observation.images.wrist")
 ACT_SETTINGS: dict[str, Any] = {
     "pretrained_backbone_weights": None,
@@ -78,7 +78,7 @@ def make_smolvlm(folder: Path) -> Path:
     }  # fmt: skip
     vision = {
         "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
-        "image_size": SIZE, "patch_size": 8,
+        "image_size": SIZE, "patch_size": 16,
     }  # fmt: skip
     SmolVLMConfig(
         text_config=text, vision_config=vision, scale_factor=2, image_token_id=4, pad_token_id=1

@@ -29,7 +29,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("diffusion", {"do_mask_loss_for_padding": True}),
     ("diffusion", {"do_mask_loss_for_padding": False}),
     ("diffusion", {"prediction_type": "sample", "do_mask_loss_for_padding": True}),
-    ("diffusion", {"n_obs_steps": 1, "crop_shape": (28, 28)}),
+    ("diffusion", {"n_obs_steps": 1, "crop_shape": (56, 56)}),
     ("smolvla", {}),
 ]
 NAMES = [f"{kind} {' '.join(f'{k}={v}' for k, v in changes.items())}" for kind, changes in VARIANTS]
@@ -89,6 +89,9 @@ def test_weights_of_one_give_lerobots_loss_and_gradients(
     expected, wanted = theirs(policy, batch)
     torch.testing.assert_close(loss, expected, rtol=1e-6, atol=1e-6)
     assert_close(found, wanted)
+    # The pictures' part of the network learns, too.
+    seen = [g for name, g in wanted.items() if "backbone" in name or kind == "smolvla"]
+    assert max(float(gradient.abs().max()) for gradient in seen) > 1e-6
     assert max(float(gradient.abs().max()) for gradient in wanted.values()) > 1e-3
 
 
