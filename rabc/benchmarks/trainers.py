@@ -167,10 +167,13 @@ def _run(command: Sequence[str], folder: Path) -> tuple[float, Memory]:
     start = time.perf_counter()
     with (folder / "log.txt").open("w") as log:
         running = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-        while running.poll() is None:
-            found = resident(running.pid)
-            looks += [found] if found else []
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        try:
+            while running.poll() is None:
+                found = resident(running.pid)
+                looks += [found] if found else []
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+        finally:
+            running.kill()  # if this was interrupted
     seconds = time.perf_counter() - start
     if running.returncode != 0:
         last = (folder / "log.txt").read_text()[-2000:]
