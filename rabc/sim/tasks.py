@@ -58,7 +58,7 @@ class SimulatedTask(ABC):
 
     def disc_position(self) -> NDArray[np.float64]:
         """The centre of the disc to place on (3,), metres."""
-        raise NotImplementedError("this task has no disc")
+        raise ValueError(f"{type(self).__name__}: has no disc; only placing has")
 
     @abstractmethod
     def progress(self, info: dict[str, Any], reach: float) -> float:
