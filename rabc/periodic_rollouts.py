@@ -9,6 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
 from rabc.config import Config
+from rabc.decoding import recorded_shape
 from rabc.ema import policy_to_evaluate
 from rabc.export import export, lerobot_train_config
 from rabc.monitor import Clock
@@ -56,7 +57,7 @@ class PeriodicRollouts(Callback):
         config, settings = self._config, self._config.rollouts
         parts = policy_to_evaluate(trainer).stock_parts()
         wanted = seeds.seed_range(seeds.TRAINING_ROLLOUTS, 0, config.trainer.rollout_episodes)
-        image_size = int(self._meta.features[self._meta.camera_keys[0]]["shape"][0])
+        image_size, _ = recorded_shape(self._meta, self._meta.camera_keys[0])
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "pretrained_model"
             export(

@@ -161,6 +161,7 @@ def do_rollouts(config: Config, where: "Paths", results: dict[str, Result]) -> R
     """The policy in the simulator, judged by the simulator and, on the same frames, by the scorer."""
     from rabc import pipeline
     from rabc.dataset_source import open_dataset
+    from rabc.decoding import recorded_shape
     from rabc.evaluation import evaluate
 
     if config.rollouts.episodes == 0:
@@ -168,7 +169,7 @@ def do_rollouts(config: Config, where: "Paths", results: dict[str, Result]) -> R
     scorer = load_scorer(config.scorer, config.device)
     folder = where.outputs / f"rollouts-{stages.key(pipeline.inputs(config, 'rollouts', results))}"
     meta = open_dataset(config, Path(results["demonstrations"]["root"]))
-    height = int(meta.features[meta.camera_keys[0]]["shape"][0])
+    height, _ = recorded_shape(meta, meta.camera_keys[0])
     return evaluate(config, where.policy, height, scorer, folder)
 
 

@@ -34,6 +34,7 @@ from rabc.tables import load_meta, read_frames
 from rabc.training import train
 from rabc.training_identity import identity
 from rabc.windows import Windows
+from tests.integration.training_runs import assert_same_training
 
 FRAMES = 50
 TINY = PolicyConfig(
@@ -66,28 +67,6 @@ def finished(recorded_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 def load(folder: Path, step: int) -> dict[str, Any]:
     return torch.load(folder / "checkpoints" / f"step={step}.ckpt", weights_only=True)
-
-
-def assert_same(a: Any, b: Any, where: str = "") -> None:
-    """Bitwise equality of nested checkpoint contents."""
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b), where
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys(), where
-        for key in a:
-            assert_same(a[key], b[key], f"{where}/{key}")
-    elif isinstance(a, list):
-        assert len(a) == len(b), where
-        for i, (x, y) in enumerate(zip(a, b, strict=True)):
-            assert_same(x, y, f"{where}/{i}")
-    else:
-        assert a == b, where
-
-
-def assert_same_training(a: dict[str, Any], b: dict[str, Any]) -> None:
-    for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step"):
-        assert_same(a[part], b[part], part)
-    assert a["callbacks"]["Monitor"]["loss"] == b["callbacks"]["Monitor"]["loss"]
 
 
 def test_two_steps_and_two_resumed_are_four(finished: Path, recorded_dataset: Path, tmp_path: Path) -> None:
