@@ -24,6 +24,7 @@ from rabc.config_arguments import (
     config_arguments,
     expected,
     is_flag,
+    is_repeated,
     nearest,
 )
 from rabc.config_checks import validate
@@ -67,7 +68,7 @@ def parse(
     if "--help" in argv or "-h" in argv:
         build_parser(description or "", groups).print_help()
         raise SystemExit(0)
-    reader = _Reader(build_parser("", {"": list({**keys, **options}.values())}), keys, options)
+    reader = _Reader(keys, options)
     given, stray = _split(argv, {name for name, item in options.items() if is_flag(item)})
     reader.problems += [f"{word}: belongs to no option; write --key value" for word in stray]
     reader.read_yaml([text for name, text in given if name == "config"])
@@ -86,10 +87,10 @@ def parse(
 class _Reader:
     """Collects values by key, and the problems met on the way."""
 
-    def __init__(
-        self, parser: ArgumentParser, keys: dict[str, Argument], options: dict[str, Argument]
-    ) -> None:
-        self._parser = parser
+    def __init__(self, keys: dict[str, Argument], options: dict[str, Argument]) -> None:
+        own = [item for name, item in options.items() if name not in keys]
+        # Of their own, because a script's `--rollouts` is not the section of that name.
+        self._parsers = {True: _parser(keys.values()), False: _parser(own)}
         self._keys = keys
         self._options = options
         self._whole = frozenset(name for name, item in keys.items() if get_origin(item.type) is dict)
@@ -146,6 +147,8 @@ class _Reader:
                 self.problems.append(f"{label}={text}: a flag; give it without a value")
         elif text is None:
             self.problems.append(f"{label}: no value; give {expected(item.type)}")
+        elif is_repeated(item):
+            self.extra.setdefault(name, []).append(text)
         elif parent is None:
             self._store(label, item, text, [f"--{name}={text}"])
         else:
@@ -156,7 +159,8 @@ class _Reader:
     def _store(self, label: str, item: Argument, value: Any, source: list[str] | dict[str, Any]) -> None:
         """Stores `value` as jsonargparse types it, from a word of the command line or from a mapping."""
         try:
-            parse_one = self._parser.parse_args if isinstance(source, list) else self._parser.parse_object
+            parser = self._parsers[item.name in self._keys]
+            parse_one = parser.parse_args if isinstance(source, list) else parser.parse_object
             typed = parse_one(source)[item.name]  # pyright: ignore[reportArgumentType]
         except argparse.ArgumentError:
             return self._wrong_type(label, item, value)
@@ -203,6 +207,10 @@ class _Reader:
         about_suspect = re.compile(rf"(?<![\w.])({suspect})(?![\w.])" if suspect else r"(?!)")
         self.problems += [problem for problem in validate(config) if not about_suspect.search(problem)]
         return config
+
+
+def _parser(items: Iterable[Argument]) -> ArgumentParser:
+    return build_parser("", {"": list(items)})
 
 
 def _split(argv: Sequence[str], flags: set[str]) -> tuple[list[tuple[str, str | None]], list[str]]:

@@ -318,6 +318,17 @@ class RolloutsConfig:
 
 
 @dataclass(frozen=True)
+class ComparisonConfig:
+    """What `scripts/compare.py` compares."""
+
+    arms: dict[str, Any] = field(default_factory=dict)
+    """Arms besides the standard ones, or in their place: name -> keys of `weights` that are not at their
+    default, e.g. `awr: {scheme: awr, calibration: dataset, beta: 0.2}`."""
+    jobs: int = 0
+    """Trainings at the same time; 0: one for each CPU core, with one thread each, or one on a GPU."""
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything `scripts/train.py` needs, stage by stage."""
 
@@ -336,3 +347,4 @@ class Config:
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     rollouts: RolloutsConfig = field(default_factory=RolloutsConfig)
+    comparison: ComparisonConfig = field(default_factory=ComparisonConfig)

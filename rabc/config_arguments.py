@@ -17,8 +17,9 @@ from rabc.config import Config
 class Argument:
     """An argument that a script has besides the configuration.
 
-    `name` is without dashes. A `bool` is a flag: false unless given. Any other type is a type hint as a
-    field of the configuration has it, e.g. `int`, `str | None`, `Literal["a", "b"]`.
+    `name` is without dashes. A `bool` is a flag: false unless given. `list[str]` may be given several times.
+    Any other type is a type hint as a field of the configuration has it, e.g. `int`, `str | None`,
+    `Literal["a", "b"]`.
     """
 
     name: str
@@ -85,6 +86,11 @@ def build_parser(description: str, groups: dict[str, list[Argument]]) -> Argumen
 def is_flag(item: Argument) -> bool:
     """Whether `item` stands without a value. A configuration key never does: `--policy.use_vae false`."""
     return item.type is bool and item.name.partition(".")[0] not in Config.__dataclass_fields__
+
+
+def is_repeated(item: Argument) -> bool:
+    """Whether `item` may be given several times, a text each."""
+    return item.type == list[str] and item.name.partition(".")[0] not in Config.__dataclass_fields__
 
 
 def expected(hint: Any) -> str:

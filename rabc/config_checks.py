@@ -89,6 +89,7 @@ AT_LEAST: dict[str, int] = {
     "rollouts.max_ticks": 1,
     "rollouts.videos": 0,
     "rollouts.processes": 1,
+    "comparison.jobs": 0,
 }
 POSITIVE = (
     "scorer.fps",

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,19 @@ class ScoredRollout:
     """Log p(True) of each prefix, nats."""
 
 
+@dataclass(frozen=True)
+class Entrant:
+    """A policy and the folder its rollouts are kept in."""
+
+    policy_folder: Path
+    folder: Path
+
+    @property
+    def file(self) -> Path:
+        """One line for each finished rollout."""
+        return self.folder / "rollouts.jsonl"
+
+
 def evaluate(
     config: Config, policy_folder: Path, image_size: int, scorer: Scorer, folder: Path
 ) -> dict[str, Any]:
@@ -43,38 +57,60 @@ def evaluate(
 
     image_size: height and width of the demonstrations' cameras, pixels.
     """
+    settings = config.rollouts
+    wanted = seeds.seed_range(seeds.ROLLOUTS, settings.first_seed, settings.episodes)
+    entrant = Entrant(policy_folder, folder)
+    finished = play(config, [entrant], wanted, image_size, scorer)[0]
+    return figures([finished[seed] for seed in wanted], folder)
+
+
+def play(
+    config: Config, entrants: Sequence[Entrant], wanted: Sequence[int], image_size: int, scorer: Scorer
+) -> list[dict[int, ScoredRollout]]:
+    """Play and score what is missing of every entrant's rollouts on the `wanted` start states.
+
+    The entrants take turns on each start state, so that a stop at any time leaves them equally far.
+
+    Args:
+        config: its `rollouts`, `scorer` and task count.
+        entrants: policies, each with a folder of its own.
+        wanted: seeds of the start states; the first `rollouts.videos` of the configured ones are filmed.
+        image_size: height and width of the demonstrations' cameras, pixels.
+        scorer: watches the rollouts.
+
+    Returns:
+        for each entrant its finished rollouts by seed, those of other start states among them.
+    """
     settings, task = config.rollouts, config.demonstrations.task
     instruction = Scene(task=task).instruction
-    wanted = seeds.seed_range(seeds.ROLLOUTS, settings.first_seed, settings.episodes)
-    file = folder / "rollouts.jsonl"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"rollouts {folder}: cannot be written ({error.strerror}); check space and permissions"
-        ) from error
-    finished = read_rollouts(file)
+    for entrant in entrants:
+        _make(entrant.folder)
+    finished = [read_rollouts(entrant.file) for entrant in entrants]
+    to_film = [unfilmed(settings, entrant.folder) for entrant in entrants]
     rate = ticks_per_frame(float(scorer.identity["sample_fps"]))
-    to_film = unfilmed(settings, folder)
-    # A rollout that is kept but was not filmed is played again for its video alone.
     camera = config.scorer.cameras[0]
+    place = {entrant.policy_folder.absolute(): number for number, entrant in enumerate(entrants)}
+    # A rollout that is kept but was not filmed is played again for its video alone.
     jobs = [
-        RolloutJob(policy_folder.absolute(), seed, settings.max_ticks, camera, rate, image_size, task)
+        RolloutJob(folder, seed, settings.max_ticks, camera, rate, image_size, task)
         for seed in wanted
-        if seed not in finished or seed in to_film
+        for folder, number in place.items()
+        if seed not in finished[number] or seed in to_film[number]
     ]
-    with tqdm(total=len(wanted), initial=len(wanted) - len(jobs), desc="rollouts", unit="rollout") as bar:
+    total = len(wanted) * len(entrants)
+    with tqdm(total=total, initial=total - len(jobs), desc="rollouts", unit="rollout") as bar:
         for rollout in roll_outs(jobs, settings.processes):
+            number = place[rollout.policy_folder]
             scores = scorer.score(rollout.frames, instruction, FPS / rate, config.scorer.num_prefixes)
-            if rollout.seed in to_film:
-                _film(folder, rollout, scores, FPS / rate, DONE[task])
-            if rollout.seed not in finished:
-                finished[rollout.seed] = _scored(rollout, scores)
-                _append(file, finished[rollout.seed])
+            if rollout.seed in to_film[number]:
+                _film(entrants[number].folder, rollout, scores, FPS / rate, DONE[task])
+            if rollout.seed not in finished[number]:
+                finished[number][rollout.seed] = _scored(rollout, scores)
+                _append(entrants[number].file, finished[number][rollout.seed])
             bar.update()
-            successes = sum(finished[seed].success for seed in wanted if seed in finished)
+            successes = sum(own[seed].success for own in finished for seed in wanted if seed in own)
             bar.set_postfix_str(f"{successes} {DONE[task]}")
-    return figures([finished[seed] for seed in wanted], folder)
+    return finished
 
 
 def unfilmed(settings: RolloutsConfig, folder: Path) -> list[int]:
@@ -125,6 +161,15 @@ def read_rollouts(file: Path) -> dict[int, ScoredRollout]:
                 f"rollouts {file}: line {number} is damaged; delete the file to play them again"
             ) from error
     return found
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"rollouts {folder}: cannot be written ({error.strerror}); check space and permissions"
+        ) from error
 
 
 def _scored(rollout: Rollout, scores: PrefixScores) -> ScoredRollout:

@@ -131,7 +131,9 @@ class BatchOrder:
     def _draws(self, epoch: int) -> NDArray[np.int64]:
         random = np.random.default_rng([self._seed, epoch])
         if self._weights is None:
-            return random.permutation(self._drawable)
+            # A key for every frame of the dataset, so that trainings on other parts of it agree on the order.
+            keys = random.random(int(self._drawable.max()) + 1)
+            return self._drawable[np.argsort(keys[self._drawable], kind="stable")]
         return random.permutation(np.repeat(self._drawable, resampled(self._weights, random.random())))
 
 

@@ -43,19 +43,23 @@ def paths(config: Config) -> Paths:
     return Paths(Path("outputs") / config.run, Path("checkpoints") / config.run / "pretrained_model")
 
 
-def run(config: Config, dry_run: bool = False) -> None:
-    """Do what is not done yet and print the summary; with `dry_run` only say what that would be."""
+def run(config: Config, dry_run: bool = False, last: str = STAGES[-1]) -> dict[str, Result]:
+    """Do what is not done yet and print the summary; with `dry_run` only say what that would be.
+
+    last: stage to end with; before the last of all there is no summary. Returns the results by stage, none
+    where nothing was done.
+    """
     from rabc.quiet import quiet_libraries
 
     quiet_libraries()
     if global_rank(config.trainer.devices, config.trainer.num_nodes) > 0:
         if not dry_run:
             train_along(config)
-        return
+        return {}
     check_beforehand(config)
     if dry_run:
         print(describe(config))
-        return
+        return {}
     from rabc import stage_work
     from rabc.dataset_source import check_dataset
     from rabc.quiet import no_library_bars
@@ -65,23 +69,24 @@ def run(config: Config, dry_run: bool = False) -> None:
     where = paths(config)
     markers = Stages(where.outputs / "stages")
     stages.write_json(where.outputs / "config.json", asdict(config))
-    finished: dict[str, stages.Finished] = {}
+    done: dict[str, stages.Finished] = {}
     results: dict[str, Result] = {}
-    for name in STAGES:
+    for name in STAGES[: STAGES.index(last) + 1]:
         work = getattr(stage_work, f"do_{name}")
-        finished[name] = markers.run(
+        done[name] = markers.run(
             name,
             inputs(config, name, results),
             lambda work=work: work(config, where, results),
             partial(lost, config, name, results),
         )
-        results[name] = finished[name].result
-        if name == "demonstrations" and finished[name].skipped:
+        results[name] = done[name].result
+        if name == "demonstrations" and done[name].skipped:
             # What was sound for another chunk, camera or policy need not be for this one.
             check_dataset(config, Path(results[name]["root"]))
-    write_model_card(config, where, results)
-    summary = write_summary(config, where, finished)
-    print_summary(summary)
+    if last == STAGES[-1]:
+        write_model_card(config, where, results)
+        print_summary(write_summary(config, where, done))
+    return results
 
 
 def train_along(config: Config) -> None:
@@ -97,6 +102,17 @@ def train_along(config: Config) -> None:
         results[name] = markers.result(name)
     if _state(config, "training", markers, results).status != "done":
         stage_work.do_training(config, where, results)
+
+
+def finished(config: Config) -> dict[str, Result]:
+    """The results of the stages that are done and need not be done again, in their order."""
+    markers = Stages(paths(config).outputs / "stages")
+    results: dict[str, Result] = {}
+    for name in STAGES:
+        if _state(config, name, markers, results).status != "done":
+            break
+        results[name] = markers.result(name)
+    return results
 
 
 def _state(config: Config, stage: str, markers: Stages, results: dict[str, Result]) -> StageState:
@@ -164,7 +180,7 @@ def inputs(config: Config, stage: str, results: Mapping[str, Result]) -> Inputs:
             else:
                 facts.update({f"{section}.{k}": v for k, v in asdict(value).items() if k not in _FREE})
             if section == "scorer":
-                facts["scorer.content"] = _scorer_content(config)
+                facts["scorer.content"] = scorer_content(config)
                 facts["scorer.dtype"] = device.resolve_dtype(config.scorer.dtype, resolved)
         if name == "weights" and stage not in _JUDGED:
             del facts["weights.accept_poor_scorer"]
@@ -268,7 +284,8 @@ def check_writable(folder: Path) -> None:
         )
 
 
-def _scorer_content(config: Config) -> str:
+def scorer_content(config: Config) -> str:
+    """What identifies the configured scorer: the content of a folder, or name and revision of a hub model."""
     from rabc.scoring.loading import folder_hash
 
     folder = Path(config.scorer.model)

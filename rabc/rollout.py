@@ -48,6 +48,8 @@ class RolloutJob:
 class Rollout:
     """What happened in one rollout."""
 
+    policy_folder: Path
+    """Of the job."""
     seed: int
     success: bool
     """The simulator's verdict on the task: `Truth.success` at any tick."""
@@ -91,7 +93,12 @@ def roll_out(simulator: Simulator, policy: ChunkPolicy, job: RolloutJob) -> Roll
         if truth.success and success_at is None:
             success_at = tick
     return Rollout(
-        job.seed, success_at is not None, tick, float(closest), np.stack(frames).transpose(0, 3, 1, 2)
+        job.policy_folder,
+        job.seed,
+        success_at is not None,
+        tick,
+        float(closest),
+        np.stack(frames).transpose(0, 3, 1, 2),
     )
 
 
@@ -114,22 +121,22 @@ def simulator_observation(simulator: Simulator) -> dict[str, Any]:
 
 
 def load_policy(policy_folder: Path) -> ChunkPolicy:
-    """The policy of a LeRobot folder, loaded by LeRobot alone."""
-    import torch
-    from lerobot.configs.policies import PreTrainedConfig
-    from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+    """The policy of a LeRobot folder, loaded by LeRobot alone.
 
-    config = PreTrainedConfig.from_pretrained(policy_folder)
-    config.device = "cpu"  # small policies answer faster here than a GPU shared with other processes
+    On the CPU: small policies answer faster there than a GPU shared with other processes.
+    """
+    from rabc import lerobot_only
+
     with contextlib.redirect_stdout(io.StringIO()):  # LeRobot prints that it loads weights
-        policy = get_policy_class(config.type).from_pretrained(policy_folder, config=config)
-    policy.eval()
-    preprocess, postprocess = make_pre_post_processors(
-        config,
-        pretrained_path=str(policy_folder),
-        preprocessor_overrides={"device_processor": {"device": "cpu"}},
-    )
-    to_execute = int(getattr(config, "n_action_steps"))  # noqa: B009  (every chunking policy has it)
+        return chunk_policy(*lerobot_only.load(policy_folder))
+
+
+def chunk_policy(policy: Any, preprocess: Any, postprocess: Any) -> ChunkPolicy:
+    """A loaded LeRobot policy, in eval mode, as rollouts use it."""
+    import torch
+
+    config = policy.config
+    to_execute = int(config.n_action_steps)  # every chunking policy has it
     offsets: Sequence[int] | None = config.observation_delta_indices
     history = 1 if offsets is None else len(offsets)
 
@@ -156,22 +163,27 @@ def roll_outs(jobs: Iterable[RolloutJob], processes: int) -> Iterable[Rollout]:
 def _play(job: RolloutJob) -> Rollout:
     import torch
 
-    simulator, policy = _tools(job.policy_folder, job.image_size, job.task)
+    simulator, policy = _simulator(job.image_size, job.task), _policy(job.policy_folder)
     torch.manual_seed(job.seed)  # of a diffusion policy's noise
     return roll_out(simulator, policy, job)
 
 
 @functools.lru_cache(maxsize=1)
-def _tools(policy_folder: Path, image_size: int, task: Task) -> tuple[Simulator, ChunkPolicy]:
-    """One simulator and one policy a process."""
+def _simulator(image_size: int, task: Task) -> Simulator:
+    """One simulator a process."""
+    return Simulator(image_size=image_size, task=task)
+
+
+# As many as the arms of a comparison, which take turns.
+@functools.lru_cache(maxsize=8)
+def _policy(policy_folder: Path) -> ChunkPolicy:
     import torch
 
     from rabc.quiet import quiet_libraries
 
     quiet_libraries()
     torch.set_num_threads(1)
-    policy = load_policy(policy_folder)
-    return Simulator(image_size=image_size, task=task), policy
+    return load_policy(policy_folder)
 
 
 def ticks_per_frame(sample_fps: float) -> int:

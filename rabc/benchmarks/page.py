@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rabc.atomic import whole_file
 from rabc.benchmarks.lines import HEADERS, Line
-from rabc.errors import InputError
+from rabc.marked_page import markdown_table, replace_marked
 
 
 def fill(page: Path, name: str, machine: Mapping[str, str | int], lines: Sequence[Line]) -> None:
@@ -13,19 +12,6 @@ def fill(page: Path, name: str, machine: Mapping[str, str | int], lines: Sequenc
 
     Raises InputError for a file without these marks.
     """
-    start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-    try:
-        text = page.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"--page {page}: cannot be read ({error.strerror}); give docs/benchmarks.md"
-        ) from error
-    before, opened, rest = text.partition(start)
-    _, closed, after = rest.partition(end)
-    if not opened or not closed:
-        raise InputError(f"--page {page}: has no {start.strip()} ... {end}; give docs/benchmarks.md")
-    rows = [HEADERS, ["---"] * len(HEADERS), *(line.cells() for line in lines)]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     facts = ", ".join(f"{key} {value}" for key, value in machine.items())
-    with whole_file(page) as partial:
-        partial.write_text(f"{before}{start}{facts}.\n\n{table}\n{end}{after}", encoding="utf-8")
+    table = markdown_table(list(HEADERS), [line.cells() for line in lines])
+    replace_marked(page, name, f"{facts}.\n\n{table}", "--page")

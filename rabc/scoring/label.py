@@ -140,7 +140,7 @@ def _jobs(
     for episode in episodes:
         variants: tuple[Variant, ...] = tuple(v for v in wanted if episode in missing[v])
         if variants:
-            jobs.append(_Job(episode, episode_length(meta, episode), _task(meta, episode), variants))
+            jobs.append(_Job(episode, episode_length(meta, episode), episode_task(meta, episode), variants))
     return jobs
 
 
@@ -179,7 +179,8 @@ def _tasks(meta: LeRobotDatasetMetadata) -> list[str]:
     return [str(task) for task in tasks.index]
 
 
-def _task(meta: LeRobotDatasetMetadata, episode: int) -> str:
+def episode_task(meta: LeRobotDatasetMetadata, episode: int) -> str:
+    """The instruction of an episode. Raises InputError for an empty one, or more than one."""
     episodes: Any = meta.episodes
     tasks = [str(task) for task in episodes[episode]["tasks"]]
     if len(tasks) != 1:

@@ -1,11 +1,13 @@
 """Simulated demonstrations, recorded once (40 s) for all tests that leave them as they are."""
 
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from rabc.config import DemonstrationsConfig
 from rabc.sim.recorder import record
+from tests.integration.browser import CHROMIUM, Browser, browser
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,12 @@ def simulated(demonstrations: DemonstrationsConfig, tmp_path_factory: pytest.Tem
     root = tmp_path_factory.mktemp("simulated") / "demonstrations"
     record(demonstrations, root)
     return root
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Generator[Browser]:
+    """A tab of a headless browser; skips where there is none."""
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium")
+    with browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened

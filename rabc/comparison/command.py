@@ -1,0 +1,106 @@
+"""What `scripts/compare.py` does: trainings, rollouts, statistics, report."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rabc.comparison.arms import Arm
+from rabc.comparison.plan import PlannedRun, comparison_folder, planned_run, prepare
+from rabc.config import Config
+from rabc.stages import duration, write_json
+from rabc.stats import Proportion
+from rabc.terminal import table
+
+
+def compare(config: Config, arms: Sequence[Arm], training_seeds: int, sequential: bool) -> dict[str, Any]:
+    """Train, play and compare the arms; writes the results and the report, and prints a table.
+
+    Finished trainings and rollouts are kept and used again, those of a comparison with fewer seeds, rollouts
+    or arms too.
+
+    Args:
+        config: of the arm `weighted`; `rollouts.episodes` for each arm and training seed.
+        arms: the baseline first.
+        training_seeds: trainings of each arm, with seeds from `config.seed` on.
+        sequential: stop playing when the sequential test has decided.
+    """
+    from rabc.comparison.board import write_scalars
+    from rabc.comparison.page import write_page
+    from rabc.comparison.results import FILE, LEVEL, summarise
+    from rabc.comparison.rollouts import play_all
+    from rabc.comparison.trainings import jobs_at_once, train_all
+    from rabc.quiet import no_library_bars, quiet_libraries
+
+    quiet_libraries()
+    no_library_bars()
+    jobs = jobs_at_once(config)
+    runs = planned(config, arms, training_seeds, jobs)
+    folder = comparison_folder(config)
+    prepare(config, arms, [run.seed for run in runs[:: len(arms)]])
+    train_all(runs, jobs)
+    rollouts = replace(config.rollouts, processes=max(jobs, config.rollouts.processes))
+    played, test = play_all(replace(config, rollouts=rollouts), runs, sequential, LEVEL)
+    command = " ".join(["python", *sys.argv])
+    result = summarise(config, arms, played, command, test)
+    write_json(folder / FILE, result)
+    write_scalars(result, folder / "tensorboard")
+    _print(result, write_page(result, folder))
+    return result
+
+
+def planned(config: Config, arms: Sequence[Arm], training_seeds: int, jobs: int) -> list[PlannedRun]:
+    """All runs: every arm with the first seed, then with the next."""
+    return [
+        planned_run(config, arm, config.seed + number, threads=1 if jobs > 1 else 0)
+        for number in range(training_seeds)
+        for arm in arms
+    ]
+
+
+def describe(config: Config, arms: Sequence[Arm], training_seeds: int) -> str:
+    """Table of the runs: what is trained, what is not and what that costs."""
+    from rabc import pipeline
+    from rabc.comparison.trainings import jobs_at_once
+    from rabc.costs import ROLLOUT_S, TRAIN_S_PER_SAMPLE
+
+    jobs = jobs_at_once(config)
+    runs = planned(config, arms, training_seeds, jobs)
+    trained = {run.config.run: "training" in pipeline.finished(run.config) for run in runs}
+    rows = [[run.arm.name, str(run.seed), "done" if trained[run.config.run] else "to do"] for run in runs]
+    left = list(trained.values()).count(False)
+    samples = left * config.trainer.max_steps * config.trainer.samples_per_step
+    # Threads of one training speed it up less than trainings side by side: the rate is of two cores.
+    seconds = samples * TRAIN_S_PER_SAMPLE
+    played = len(runs) * config.rollouts.episodes * ROLLOUT_S / max(jobs, config.rollouts.processes)
+    return table(rows, ["arm", "seed", "training"]) + (
+        f"\n\n{left} of {len(runs)} trainings to do, about {duration(seconds)}; all rollouts take about "
+        f"{duration(played)} (rough, on two CPU cores)"
+    )
+
+
+def _print(result: dict[str, Any], page: Path) -> None:
+    pairs = {pair["arm"]: pair for pair in result["pairs"]}
+    rows: list[list[str]] = []
+    for arm in result["arms"]:
+        row = [arm["name"], str(Proportion(**arm["success"]))]
+        pair = pairs.get(arm["name"])
+        if pair is None:
+            row += ["", "", ""]
+        else:
+            row += [
+                _points(pair["difference"]),
+                f"{pair['p']:.2g}",
+                f"{pair['p_adjusted']:.2g}",
+            ]
+        rows.append(row)
+    print("\n" + table(rows, ["arm", result["task_done"], "points more", "p (McNemar)", "p (Holm)"]))
+    print(f"\n{result['answer']}\n\nresults: {page.parent}/comparison.json\nreport:  {page}")
+
+
+def _points(difference: dict[str, Any]) -> str:
+    text = f"{100 * difference['value']:+.0f}"
+    if difference["low"] is None:
+        return text
+    return f"{text} ({100 * difference['low']:+.0f} to {100 * difference['high']:+.0f})"

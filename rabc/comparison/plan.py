@@ -1,0 +1,112 @@
+"""Which trainings a comparison consists of, and the files that some of their weights come from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rabc.comparison.arms import WEIGHTED, Arm, standard_arms
+from rabc.config import Config, WeightsConfig
+from rabc.errors import InputError
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """The training of one arm with one seed."""
+
+    arm: Arm
+    seed: int
+    config: Config
+    """Of the run, which `scripts/train.py` would do the same with."""
+
+
+def comparison_folder(config: Config) -> Path:
+    """Where a comparison keeps what belongs to no single run."""
+    return Path("outputs") / f"{config.run}-comparison"
+
+
+def planned_run(config: Config, arm: Arm, seed: int, threads: int) -> PlannedRun:
+    """The run of an arm with a training seed, without rollouts: they are played for all arms in turns.
+
+    threads: of the training; 0: all.
+    """
+    own = replace(
+        config,
+        run=f"{config.run}-{arm.name}-s{seed}",
+        seed=seed,
+        weights=_weights(config, arm, seed),
+        trainer=replace(config.trainer, threads=threads or config.trainer.threads),
+        rollouts=replace(config.rollouts, episodes=0),
+    )
+    return PlannedRun(arm, seed, own)
+
+
+def prepare(config: Config, arms: Sequence[Arm], training_seeds: Sequence[int]) -> None:
+    """Make what all arms share (demonstrations, scores) and the files that some take their weights from.
+
+    Raises InputError where the dataset has no simulator's progress for the oracle.
+    """
+    from rabc import pipeline
+
+    weighted = planned_run(config, standard_arms(config)[WEIGHTED], training_seeds[0], 0)
+    results = pipeline.run(weighted.config, last="weights")
+    sources = {arm.made_from for arm in arms}
+    if "simulator" in sources:
+        write_simulator_progress(Path(results["demonstrations"]["root"]), oracle_file(config))
+    for seed in training_seeds if "weights" in sources else ():
+        write_shuffled(Path(results["weights"]["weights_file"]), shuffled_file(config, seed), seed)
+
+
+def oracle_file(config: Config) -> Path:
+    """Parquet with the simulator's progress."""
+    return comparison_folder(config) / "simulator_progress.parquet"
+
+
+def shuffled_file(config: Config, seed: int) -> Path:
+    """Parquet with permuted weights."""
+    return comparison_folder(config) / f"shuffled-s{seed}.parquet"
+
+
+def _weights(config: Config, arm: Arm, seed: int) -> WeightsConfig:
+    if arm.made_from == "simulator":
+        return replace(arm.weights, progress_file=str(oracle_file(config)), progress_head="sparse")
+    if arm.made_from == "weights":
+        return WeightsConfig(
+            scheme="static", weights_file=str(shuffled_file(config, seed)), apply=arm.weights.apply
+        )
+    return arm.weights
+
+
+def write_simulator_progress(root: Path, path: Path) -> None:
+    """Write the simulator's progress of every frame of the dataset in `root`, in LeRobot's columns."""
+    from rabc.frame_columns import write_table
+    from rabc.sim.recorder import read_ground_truth
+
+    truth = read_ground_truth(root)
+    if not truth:
+        raise InputError(f"dataset {root}: was not simulated, so there is no oracle; leave it out of --arms")
+    progress = np.concatenate([episode.progress for episode in truth])
+    lengths = [len(episode.progress) for episode in truth]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_table(
+        path,
+        {
+            "index": np.arange(len(progress)),
+            "episode_index": np.repeat(np.arange(len(truth)), lengths),
+            "frame_index": np.concatenate([np.arange(length) for length in lengths]),
+            "progress_sparse": progress.astype(np.float32),
+        },
+        {"rabc.source": "simulator"},
+    )
+
+
+def write_shuffled(weights_file: Path, path: Path, seed: int) -> None:
+    """Write the weights of `weights_file` (N,) in an order drawn from `seed`."""
+    from rabc.weights_file import write_weights
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    weights: NDArray[np.float64] = np.load(weights_file)
+    shuffled = weights[np.random.default_rng(seed).permutation(len(weights))]
+    write_weights(path, shuffled, {"rabc.scheme": "shuffled", "rabc.seed": str(seed)})

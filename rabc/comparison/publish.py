@@ -1,0 +1,70 @@
+"""Runs the published experiments and writes them into `docs/results.md`."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rabc.cli import parse
+from rabc.comparison.arms import arms_of
+from rabc.comparison.command import compare, describe
+from rabc.comparison.experiments import EXPERIMENTS, Experiment
+from rabc.comparison.results_page import experiment_part, sweep_part
+from rabc.errors import InputError
+from rabc.marked_page import replace_marked
+from rabc.stages import write_json
+
+PAGE = Path("docs/results.md")
+RAW = Path("docs/results")
+"""Folder of the raw results, `<experiment>.json`."""
+SWEEP = ("clean_20", "pick", "clean_80", "clean_100")
+"""Experiments of the table over the share of clean demonstrations."""
+
+
+def publish(names: Sequence[str], dry_run: bool) -> None:
+    """Run the experiments with these names (none: all) and write what is there into the page.
+
+    Finished trainings and rollouts are used again. Raises InputError for a name that is no experiment.
+    """
+    known = {experiment.name: experiment for experiment in EXPERIMENTS}
+    for name in names:
+        if name not in known:
+            raise InputError(f"--experiments {name}: no such experiment; give some of {', '.join(known)}")
+    for name in names or known:
+        run_experiment(known[name], dry_run)
+    if not dry_run:
+        write_page()
+
+
+def run_experiment(experiment: Experiment, dry_run: bool) -> None:
+    """Compare, and keep the raw result."""
+    config = experiment.configured(parse(["--config", experiment.config], "").config)
+    arms = arms_of(config, experiment.arms)
+    print(f"\n{experiment.name}: {experiment.title}")
+    if dry_run:
+        print(describe(config, arms, experiment.seeds))
+        return
+    result = compare(config, arms, experiment.seeds, sequential=False)
+    write_json(RAW / f"{experiment.name}.json", result)
+
+
+def write_page() -> None:
+    """Write every kept result into its place in the page."""
+    kept = {experiment.name: read_kept(experiment.name) for experiment in EXPERIMENTS}
+    for name, result in kept.items():
+        if result is not None:
+            replace_marked(PAGE, name, experiment_part(result), "page")
+    sweep = [(_share(found), found) for found in (kept[name] for name in SWEEP) if found is not None]
+    if len(sweep) > 1:
+        replace_marked(PAGE, "sweep", sweep_part(sweep), "page")
+
+
+def read_kept(name: str) -> dict[str, Any] | None:
+    """The raw result of an experiment; None where it has not been run."""
+    path = RAW / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _share(result: dict[str, Any]) -> str:
+    kinds = result["dataset"]["kinds"]
+    return f"{100 * kinds.get('clean', 0) / sum(kinds.values()):.0f} % clean"

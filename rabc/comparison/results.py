@@ -1,0 +1,241 @@
+"""What a comparison found, as plain JSON values.
+
+`comparison.json`, format 1 (a figure that is not defined is null):
+
+    format          1
+    command         that made it
+    run, config     name and whole configuration
+    baseline        name of the arm the others are compared with
+    task_done       what success is called
+    dataset         root, content (fingerprint), episodes, frames, fps, kinds {kind: episodes}
+    scorer          name, revision
+    start_states    first (seed), count
+    training_seeds  of every arm
+    arms            name, about, weights (settings that are not at their default), summary (see
+                    `rabc.weights.WeightSummary`), up and down (pictures of the moments weighted most and
+                    least), success {successes, trials, low, high}, seeds_mean and seeds_spread (of the
+                    success rates of the training seeds; standard deviation), scorer_auc {value, low, high,
+                    count}, mean_final_log_prob (nats), mean_ticks, mean_closest_m
+    runs            arm, seed, run, policy_folder, policy_content (hash), steps, training_seconds, curve
+                    {step, loss}, rollouts [{seed, success, ticks, closest_m, final_log_prob}], videos
+                    {start state: file}
+    pairs           of every arm but the baseline: arm, baseline, paired, both, only_arm, only_baseline,
+                    neither, difference {value, low, high}, p (exact McNemar), p_adjusted (Holm), posterior
+                    (P(arm > baseline), Beta(1, 1) priors), needed (paired rollouts for 80 % power),
+                    always_valid {low, high} of the difference where a sequential test was asked for, all
+                    arms together, else null
+    gains           arm -> its gain over the baseline as a share of the oracle's {value, low, high}; null
+                    where the oracle gains less than 10 points
+    sequential      level, stopped_after (start states), e_values {arm: [...]}; null where all were played
+    answer          the result in a sentence
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rabc import progress, stats
+from rabc.comparison.arms import BASELINE, ORACLE, SHUFFLED, Arm, differences
+from rabc.comparison.plan import PlannedRun
+from rabc.config import Config
+from rabc.evaluation import ScoredRollout
+from rabc.sequential_test import always_valid_interval
+from rabc.sim.scene import DONE
+from rabc.stages import Result
+
+FORMAT = 1
+LEVEL = 0.05
+FILE = "comparison.json"
+LEAST_ORACLE_GAIN = 0.1
+"""Below it a share of the oracle's gain says nothing."""
+
+
+@dataclass(frozen=True)
+class PlayedRun:
+    """A finished training and its rollouts."""
+
+    plan: PlannedRun
+    results: dict[str, Result]
+    """Of the run's stages."""
+    rollouts: tuple[ScoredRollout, ...]
+    """One for each start state, in their order."""
+    folder: Path
+    """Of the rollouts."""
+
+    @property
+    def outcomes(self) -> NDArray[np.bool_]:
+        """(N,) success on each start state."""
+        return np.array([rollout.success for rollout in self.rollouts])
+
+
+def summarise(
+    config: Config,
+    arms: Sequence[Arm],
+    runs: Sequence[PlayedRun],
+    command: str,
+    sequential: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """The content of `comparison.json`; runs: of every arm with every training seed."""
+    by_arm = {arm.name: [run for run in runs if run.plan.arm.name == arm.name] for arm in arms}
+    outcomes = {name: np.stack([run.outcomes for run in own]) for name, own in by_arm.items()}
+    first = runs[0]
+    data = first.results["demonstrations"]
+    scores = next((run.results["scores"] for run in runs if "scorer" in run.results["scores"]), None)
+    pairs = pairs_of(outcomes, None if sequential is None else sequential["level"])
+    result: dict[str, Any] = {
+        "format": FORMAT,
+        "command": command,
+        "run": config.run,
+        "config": asdict(config),
+        "baseline": BASELINE,
+        "task_done": DONE[config.demonstrations.task],
+        "dataset": {name: data[name] for name in ("root", "content", "episodes", "frames", "fps", "kinds")},
+        "scorer": None
+        if scores is None
+        else {"name": scores["scorer"]["scorer"], "revision": scores["scorer"]["revision"]},
+        "start_states": {"first": first.rollouts[0].seed, "count": len(first.rollouts)},
+        "training_seeds": [run.plan.seed for run in by_arm[BASELINE]],
+        "arms": [_arm(arm, by_arm[arm.name], outcomes[arm.name]) for arm in arms],
+        "runs": [_run(run) for run in runs],
+        "pairs": pairs,
+        "gains": shares_of_oracle(outcomes),
+        "sequential": sequential,
+    }
+    return {**result, "answer": answer(result)}
+
+
+def answer(result: dict[str, Any]) -> str:
+    """The result in a sentence: the best arm that is no control, against the baseline."""
+    real = [pair for pair in result["pairs"] if pair["arm"] not in (ORACLE, SHUFFLED)]
+    if not real:
+        return "Only controls were compared."
+    best = max(real, key=lambda pair: pair["difference"]["value"])
+    # Where looking decided when to stop, only what holds at every look may be said.
+    interval = best["always_valid"] or best["difference"]
+    if interval["low"] is None:
+        return "One rollout of one training says nothing."
+    value, low, high = (100 * end for end in (best["difference"]["value"], interval["low"], interval["high"]))
+    if best["always_valid"]:
+        proven, facts = True, f"always-valid interval {low:+.0f} to {high:+.0f}"
+    else:
+        proven = best["p_adjusted"] < LEVEL
+        facts = (
+            f"95 % interval {low:+.0f} to {high:+.0f}, McNemar p = {best['p']:.2g}, "
+            f"{best['p_adjusted']:.2g} corrected for {len(result['pairs'])} arms"
+        )
+    facts = f"{value:+.0f} points over {best['baseline']} ({facts})"
+    if proven and low > 0:
+        return f"`{best['arm']}` helps: {facts}."
+    if proven and high < 0:
+        return f"Every arm hurts; least `{best['arm']}`: {facts}."
+    return f"No arm is shown to differ from {best['baseline']}; the best, `{best['arm']}`: {facts}."
+
+
+def _arm(arm: Arm, runs: Sequence[PlayedRun], outcomes: NDArray[np.bool_]) -> dict[str, Any]:
+    rollouts = [rollout for run in runs for rollout in run.rollouts]
+    success, rates = outcomes.ravel(), outcomes.mean(axis=1)
+    final = np.array([rollout.final_log_prob for rollout in rollouts])
+    weights = runs[0].results["weights"]
+    summary = ("frames", "drawn", "effective_sample_size", "share_zero", "share_saturated")
+    auc = stats.bootstrap(lambda some: progress.roc_auc(final[some], success[some]), len(success))
+    return {
+        "name": arm.name,
+        "about": arm.about,
+        "weights": differences(runs[0].plan.config.weights),
+        "summary": {name: weights[name] for name in (*summary, "histogram_edges", "histogram_counts")},
+        "up": weights["up"],
+        "down": weights["down"],
+        "success": asdict(stats.proportion(int(success.sum()), len(success))),
+        "seeds_mean": float(rates.mean()),
+        "seeds_spread": float(rates.std(ddof=1)) if len(rates) > 1 else None,
+        "scorer_auc": _estimate(auc),
+        "mean_final_log_prob": float(final.mean()),
+        "mean_ticks": float(np.mean([rollout.ticks for rollout in rollouts])),
+        "mean_closest_m": float(np.mean([rollout.closest_m for rollout in rollouts])),
+    }
+
+
+def _run(run: PlayedRun) -> dict[str, Any]:
+    training = run.results["training"]
+    names = ("seed", "success", "ticks", "closest_m", "final_log_prob")
+    return {
+        "arm": run.plan.arm.name,
+        "seed": run.plan.seed,
+        "run": run.plan.config.run,
+        "policy_folder": training["policy_folder"],
+        "policy_content": training["content"],
+        "steps": training["steps"],
+        "training_seconds": training["training_seconds"],
+        "curve": learning_curve(Path(training["tensorboard"])),
+        "rollouts": [{name: getattr(rollout, name) for name in names} for rollout in run.rollouts],
+        "videos": {path.stem.split("-")[1]: str(path) for path in sorted(run.folder.glob("rollout-*.mp4"))},
+    }
+
+
+def learning_curve(tensorboard: Path) -> dict[str, list[float]]:
+    """Steps and training losses from a run's TensorBoard files; empty where there are none."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tensorboard), size_guidance={"scalars": 0})
+    events.Reload()
+    tags: Any = events.Tags()
+    if "loss" not in tags["scalars"]:
+        return {"step": [], "loss": []}
+    # A resumed training writes the steps since its checkpoint again.
+    points = {event.step: round(event.value, 6) for event in events.Scalars("loss")}
+    return {"step": sorted(points), "loss": [points[step] for step in sorted(points)]}
+
+
+def pairs_of(outcomes: dict[str, NDArray[np.bool_]], level: float | None = None) -> list[dict[str, Any]]:
+    """`pairs`; outcomes: arm -> (S, N), S training seeds on N start states; level: of a sequential test."""
+    plain, others = outcomes[BASELINE], len(outcomes) - 1
+    pairs: list[dict[str, Any]] = []
+    for name, own in outcomes.items():
+        if name == BASELINE:
+            continue
+        low, high = (None, None) if level is None else always_valid_interval(own, plain, level / others)
+        only_arm, only_baseline = int((own & ~plain).sum()), int((plain & ~own).sum())
+        pairs.append(
+            {
+                "arm": name,
+                "baseline": BASELINE,
+                "paired": own.size,
+                "both": int((own & plain).sum()),
+                "only_arm": only_arm,
+                "only_baseline": only_baseline,
+                "neither": int((~own & ~plain).sum()),
+                "difference": _estimate(stats.paired_difference(own, plain)),
+                "p": stats.mcnemar(only_arm, only_baseline),
+                "posterior": stats.probability_better(int(own.sum()), own.size, int(plain.sum()), plain.size),
+                "always_valid": None if level is None else {"low": low, "high": high},
+                "needed": stats.paired_rollouts_needed(only_arm, only_baseline, own.size),
+            }
+        )
+    for pair, adjusted in zip(pairs, stats.holm([pair["p"] for pair in pairs]), strict=True):
+        pair["p_adjusted"] = adjusted
+    return pairs
+
+
+def shares_of_oracle(outcomes: dict[str, NDArray[np.bool_]]) -> dict[str, Any]:
+    """`gains`; outcomes: arm -> (S, N)."""
+    if ORACLE not in outcomes:
+        return {}
+    plain, oracle = outcomes[BASELINE], outcomes[ORACLE]
+    others = [name for name in outcomes if name not in (BASELINE, ORACLE)]
+    if oracle.mean() - plain.mean() < LEAST_ORACLE_GAIN:
+        return dict.fromkeys(others)
+    return {name: _estimate(stats.gain_ratio(outcomes[name], plain, oracle)) for name in others}
+
+
+def _estimate(estimate: stats.Estimate) -> dict[str, Any] | None:
+    if not np.isfinite(estimate.value):
+        return None
+    found = {name: getattr(estimate, name) for name in ("value", "low", "high")}
+    return {
+        **{name: float(value) if np.isfinite(value) else None for name, value in found.items()},
+        "count": estimate.count,
+    }

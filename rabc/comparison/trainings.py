@@ -1,0 +1,144 @@
+"""Trains the runs of a comparison, several at a time, each in a process of its own.
+
+A run is what `scripts/train.py` does: it skips what is finished and resumes what was interrupted, so a
+comparison that is started again repeats no finished run.
+"""
+
+import multiprocessing
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from rabc.comparison.plan import PlannedRun
+from rabc.config import Config
+from rabc.errors import CheckFailed, Stopped
+
+LOG = "comparison.log"
+"""What a run prints, in its outputs."""
+_STEPS = re.compile(rb"training:[^\r\n]*?\| (\d+)/\d+ \[")
+
+
+@dataclass(frozen=True)
+class _Running:
+    run: PlannedRun
+    process: BaseProcess
+    log: Path
+
+
+def jobs_at_once(config: Config) -> int:
+    """Trainings at the same time: as configured, or one for each core, or one on a GPU."""
+    from rabc.device import resolve_device
+
+    if config.comparison.jobs:
+        return config.comparison.jobs
+    return (os.cpu_count() or 1) if resolve_device(config.device) == "cpu" else 1
+
+
+def train_all(runs: Sequence[PlannedRun], jobs: int) -> None:
+    """Train every run that is not finished, `jobs` at a time, in the given order.
+
+    Raises:
+        CheckFailed: a run failed; the others have stopped with a checkpoint.
+        Stopped: by Ctrl-C or SIGTERM; what runs has stopped with a checkpoint.
+    """
+    from rabc import pipeline
+
+    steps = runs[0].config.trainer.max_steps
+    waiting = [run for run in runs if "training" not in pipeline.finished(run.config)]
+    finished = len(runs) - len(waiting)
+    if not waiting:
+        print(f"trainings: all {len(runs)} are finished")
+        return
+    total, running = len(runs) * steps, list[_Running]()
+    received: list[int] = []
+    asked = False
+    before = {
+        number: signal.signal(number, lambda found, _: received.append(found))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        with tqdm(total=total, initial=finished * steps, desc="trainings", unit="step") as bar:
+            while waiting or running:
+                while waiting and len(running) < jobs and not received:
+                    running.append(_start(waiting.pop(0)))
+                time.sleep(1)
+                for done in [one for one in running if not one.process.is_alive()]:
+                    running.remove(done)
+                    if done.process.exitcode and not received:
+                        raise CheckFailed(_failure(done))
+                    finished += not done.process.exitcode
+                if received and not running:
+                    break
+                if received and not asked:
+                    asked = True
+                    _stop(running)
+                bar.n = finished * steps + sum(_steps_done(one.log) for one in running)
+                names = ", ".join(f"{one.run.arm.name} s{one.run.seed}" for one in running)
+                bar.set_postfix_str(f"{finished} of {len(runs)} finished, training {names}")
+    finally:
+        if not asked:
+            _stop(running)
+        for one in running:
+            one.process.join()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if received:
+        raise Stopped(
+            f"{finished} of {len(runs)} trainings are finished; the same command goes on", received[0]
+        )
+
+
+def _start(run: PlannedRun) -> _Running:
+    from rabc.pipeline import paths
+
+    log = paths(run.config).outputs / LOG
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_bytes(b"")
+    process = multiprocessing.get_context("spawn").Process(target=_train, args=(run.config, log))
+    process.start()
+    return _Running(run, process, log)
+
+
+def _train(config: Config, log: Path) -> NoReturn:
+    from rabc import cli, pipeline
+    from rabc.processes import end_with_parent
+
+    end_with_parent()
+    os.setsid()  # Ctrl-C reaches the comparison alone, which passes it on once
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    cli.run(lambda _: _quietly(pipeline.run(config)))
+
+
+def _quietly(_: object) -> None:
+    return None
+
+
+def _stop(running: Sequence[_Running]) -> None:
+    """Ask once: a second signal would end a training without a checkpoint."""
+    for one in running:
+        if one.process.is_alive() and one.process.pid is not None:
+            os.kill(one.process.pid, signal.SIGTERM)
+
+
+def _steps_done(log: Path) -> int:
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 2000))
+        found = _STEPS.findall(file.read())
+    return int(found[-1]) if found else 0
+
+
+def _failure(one: _Running) -> str:
+    lines = one.log.read_text(errors="replace").replace("\r", "\n").splitlines()
+    last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
+    return f"run {one.run.config.run}: failed ({last.strip()}); see {one.log}"

@@ -1,0 +1,117 @@
+"""`scripts/compare.py` on a very small job: real trainings, rollouts and statistics."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+REPO = Path(__file__).parents[2]
+SMALL = {
+    "run": "small",
+    "device": "cpu",
+    "demonstrations": {
+        "episodes": 12, "clean": 0.5, "give_up": 0.5, "stall": 0, "retry": 0, "drop": 0, "detour": 0,
+        "first_seed": 900_000,
+    },
+    "scorer": {"model": str(REPO / "checkpoints" / "so101-scorer"), "num_prefixes": 6},
+    "diagnostics": {"episodes": 4},
+    "weights": {"calibration": "dataset", "kappa": 0.2},
+    "policy": {"dim_model": 32, "n_heads": 2, "dim_feedforward": 64, "n_encoder_layers": 1, "use_vae": False},
+    "trainer": {"max_steps": 6, "batch_size": 4, "warmup_steps": 1, "checkpoint_every": 2},
+    "rollouts": {"max_ticks": 12, "videos": 1},
+    "comparison": {"jobs": 2},
+}  # fmt: skip
+
+
+def start(folder: Path, simulated: Path, *argv: str) -> subprocess.Popen[str]:
+    config = {**SMALL, "dataset": {"path": str(simulated)}}
+    (folder / "small.yaml").write_text(yaml.safe_dump(config))
+    return subprocess.Popen(
+        [sys.executable, str(REPO / "scripts" / "compare.py"), "--config", "small.yaml", *argv],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    try:
+        output, _ = process.communicate(timeout=500)
+    except BaseException:
+        process.kill()
+        raise
+    assert process.returncode == code, output
+    return output
+
+
+def result(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "outputs" / "small-comparison" / "comparison.json").read_text())
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 300
+    while not path.exists() and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    assert path.exists()
+
+
+def test_arms_are_trained_played_and_compared(tmp_path: Path, simulated: Path) -> None:
+    output = finish(
+        start(tmp_path, simulated, "--arms", "plain,shuffled", "--seeds", "1", "--rollouts", "2")
+    )
+    found = result(tmp_path)
+    assert [arm["name"] for arm in found["arms"]] == ["plain", "shuffled"]
+    plain, shuffled = found["arms"]
+    assert plain["summary"]["share_zero"] == 0 < shuffled["summary"]["share_zero"]
+    assert [[rollout["seed"] for rollout in run["rollouts"]] for run in found["runs"]] == [
+        [3_000_000, 3_000_001]
+    ] * 2
+    assert all(len(run["curve"]["step"]) >= 1 for run in found["runs"])
+    assert found["runs"][0]["policy_content"] != found["runs"][1]["policy_content"]
+    assert all(Path(tmp_path, path).is_file() for run in found["runs"] for path in run["videos"].values())
+    assert found["answer"] in output
+    page = tmp_path / "outputs" / "small-comparison" / "index.html"
+    assert found["answer"].split(":")[0].replace("`", "") in page.read_text().replace("<code>", "").replace(
+        "</code>", ""
+    )
+
+
+@pytest.mark.slow
+def test_a_killed_comparison_repeats_no_finished_run(tmp_path: Path, simulated: Path) -> None:
+    asked = ("--arms", "plain,oracle", "--seeds", "2", "--comparison.jobs", "1", "--rollouts")
+    process = start(tmp_path, simulated, *asked, "1")
+    wait_for(tmp_path / "outputs" / "small-plain-s0" / "stages" / "training.json", process)
+    os.kill(process.pid, signal.SIGKILL)  # the comparison alone: what it started has to end by itself
+    process.wait()
+    model = tmp_path / "checkpoints" / "small-plain-s0" / "pretrained_model" / "model.safetensors"
+    made = model.stat().st_mtime_ns
+    finish(start(tmp_path, simulated, *asked, "1"))
+    first = result(tmp_path)
+    assert model.stat().st_mtime_ns == made
+    output = finish(start(tmp_path, simulated, *asked, "2"))
+    assert "trainings: all 4 are finished" in output
+    again = result(tmp_path)
+    for before, after in zip(first["runs"], again["runs"], strict=True):
+        assert after["rollouts"][:1] == before["rollouts"]
+        assert len(after["rollouts"]) == 2
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_checkpoints(tmp_path: Path, simulated: Path) -> None:
+    asked = ("--arms", "plain,oracle", "--seeds", "1", "--rollouts", "1", "--trainer.max_steps", "3000")
+    process = start(tmp_path, simulated, *asked)
+    log = tmp_path / "outputs" / "small-plain-s0" / "comparison.log"
+    wait_for(log, process)
+    deadline = time.monotonic() + 300
+    while b"step/s" not in log.read_bytes() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.kill(process.pid, signal.SIGINT)
+    output = finish(process, 130)
+    assert "0 of 2 trainings are finished; the same command goes on" in output
+    assert list((tmp_path / "outputs" / "small-plain-s0").glob("training-*/checkpoints/*.ckpt"))

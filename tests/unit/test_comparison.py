@@ -1,0 +1,198 @@
+"""Arms, their files, and what a comparison says of outcomes."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rabc import cli
+from rabc.comparison.arms import BASELINE, arms_of, standard_arms
+from rabc.comparison.experiments import EXPERIMENTS
+from rabc.comparison.plan import planned_run, shuffled_file
+from rabc.comparison.results import answer, pairs_of, shares_of_oracle
+from rabc.config import ComparisonConfig, Config, WeightsConfig
+from rabc.config_checks import validate
+from rabc.errors import InputError
+from rabc.marked_page import replace_marked
+from rabc.order import BatchOrder
+
+CONFIG = Config(weights=WeightsConfig(scheme="rabc", calibration="dataset", kappa=0.2))
+
+
+def test_every_standard_arm_is_a_sound_configuration() -> None:
+    for arm in standard_arms(CONFIG).values():
+        assert validate(planned_run(CONFIG, arm, 0, 1).config) == [], arm.name
+
+
+def test_the_arms_of_a_seed_differ_in_their_weights_alone() -> None:
+    plain = planned_run(CONFIG, standard_arms(CONFIG)[BASELINE], 3, 1).config
+    for name, arm in standard_arms(CONFIG).items():
+        other = planned_run(CONFIG, arm, 3, 1).config
+        assert other.run == f"so101_pick-{name}-s3"
+        assert replace(other, run=plain.run, weights=plain.weights) == plain
+
+
+def test_the_paper_s_arm_has_the_paper_s_constants() -> None:
+    assert standard_arms(CONFIG)["topreward"].weights == WeightsConfig(
+        scheme="topreward", calibration="episode", horizon="clamped", tau=2.0, delta_max=2.0
+    )
+
+
+def test_an_oracle_needs_a_simulator() -> None:
+    real = replace(CONFIG, demonstrations=replace(CONFIG.demonstrations, simulate=False))
+    assert "oracle" in standard_arms(CONFIG)
+    assert "oracle" not in standard_arms(real)
+
+
+def test_own_arms_come_from_the_configuration() -> None:
+    own = {"sharp": {"scheme": "awr", "calibration": "dataset", "beta": 0.2}}
+    config = replace(CONFIG, comparison=ComparisonConfig(arms=own))
+    arms = arms_of(config, "sharp,plain")
+    assert [arm.name for arm in arms] == ["plain", "sharp"]
+    assert arms[1].weights == WeightsConfig(scheme="awr", calibration="dataset", beta=0.2)
+
+
+@pytest.mark.parametrize(
+    ("arms", "chosen", "message"),
+    [
+        ({}, "shufled", "--arms shufled: no such arm; did you mean shuffled?"),
+        ({}, "plain", "--arms plain: nothing to compare plain with; name another arm"),
+        ({}, "oracle,oracle", "--arms oracle: given twice; name it once"),
+        ({"a": {"shceme": "awr"}}, None, "comparison.arms.a.shceme 'awr': unknown key; did you mean scheme?"),
+        ({"a": {"beta": "x"}}, None, "comparison.arms.a.beta 'x': wrong type; give a number"),
+        ({"a": "awr"}, None, "comparison.arms.a 'awr': not a mapping; give keys of `weights`"),
+        ({"a": {"scheme": "static"}}, None, "comparison.arms.a: weights.scheme 'static': takes the weights"),
+    ],
+)  # fmt: skip
+def test_wrong_arms_are_named(arms: dict[str, Any], chosen: str | None, message: str) -> None:
+    config = replace(CONFIG, comparison=ComparisonConfig(arms=arms))
+    with pytest.raises(InputError) as error:
+        arms_of(config, chosen)
+    assert str(error.value).startswith(message)
+
+
+def test_a_script_may_have_an_argument_of_a_section_s_name() -> None:
+    rollouts = cli.Argument("rollouts", int, 7, "How many.")
+    command = cli.parse(["--rollouts", "3", "--rollouts.videos", "1"], "", extra=[rollouts])
+    assert (command.extra["rollouts"], command.config.rollouts.videos) == (3, 1)
+    assert cli.parse(["--rollouts.videos=2"], "", extra=[rollouts]).extra["rollouts"] == 7
+
+
+def test_trainings_on_parts_of_a_dataset_see_their_frames_in_one_order() -> None:
+    whole = BatchOrder(np.arange(40), 40, seed=5).indices(0)
+    some = np.array([3, 4, 8, 20, 21, 39])
+    part = BatchOrder(some, len(some), seed=5).indices(0)
+    assert part.tolist() == [frame for frame in whole if frame in some]
+    assert sorted(whole) == list(range(40))
+    assert BatchOrder(some, len(some), seed=5).indices(1).tolist() != part.tolist()
+
+
+def test_shuffled_weights_are_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rabc.comparison import plan
+    from rabc.weights_file import read_weights
+
+    monkeypatch.chdir(tmp_path)
+    weights = np.r_[np.zeros(30), np.linspace(0.5, 3.0, 70)]
+    np.save("weights.npy", weights)
+    files = [shuffled_file(CONFIG, seed) for seed in (0, 1)]
+    for seed, file in enumerate(files):
+        plan.write_shuffled(Path("weights.npy"), file, seed)
+    first, second = (read_weights(file, np.zeros(100, np.int64)) for file in files)
+    np.testing.assert_allclose(np.sort(first), weights, rtol=1e-6)
+    assert not np.array_equal(first, second)
+    assert abs(np.corrcoef(first, weights)[0, 1]) < 0.4
+
+
+def outcomes(**arms: str) -> dict[str, NDArray[np.bool_]]:
+    """`plain="1100 1010"`: two training seeds, four start states."""
+    return {
+        name.replace("_", "-"): np.array([[mark == "1" for mark in row] for row in text.split()])
+        for name, text in arms.items()
+    }
+
+
+def test_pairs_count_what_only_one_arm_solves() -> None:
+    found = pairs_of(outcomes(plain="1100 1010", weighted="1111 0011", oracle="1111 1111"))
+    assert [pair["arm"] for pair in found] == ["weighted", "oracle"]
+    first = found[0]
+    assert (first["both"], first["only_arm"], first["only_baseline"], first["neither"]) == (3, 3, 1, 1)
+    assert first["difference"]["value"] == pytest.approx(0.25)
+    assert first["p"] == pytest.approx(0.625)  # 2 * (1 + 4) / 16
+    # Of two arms the smaller p-value is doubled.
+    assert found[1]["p"] == pytest.approx(0.125)
+    assert (first["p_adjusted"], found[1]["p_adjusted"]) == (pytest.approx(0.625), pytest.approx(0.25))
+
+
+def test_shares_of_the_oracle_s_gain() -> None:
+    some = outcomes(plain="1000000000", weighted="1110000000", oracle="1111100000")
+    assert shares_of_oracle(some)["weighted"]["value"] == pytest.approx(0.5)
+    useless = outcomes(plain="1000000000", weighted="1110000000", oracle="1000000000")
+    assert shares_of_oracle(useless) == {"weighted": None}
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "p", "begins"),
+    [
+        (0.20, 0.10, 0.30, 0.001, "`weighted` helps: +20 points over plain (95 % interval +10 to +30"),
+        (0.20, -0.01, 0.30, 0.001, "No arm is shown to differ from plain"),
+        (0.20, 0.10, 0.30, 0.2, "No arm is shown to differ from plain"),
+        (-0.20, -0.30, -0.10, 0.001, "Every arm hurts"),
+    ],
+)
+def test_the_answer_needs_the_interval_and_the_p_value(
+    value: float, low: float, high: float, p: float, begins: str
+) -> None:
+    facts = {"baseline": "plain", "p": p, "p_adjusted": p, "always_valid": None}
+    pair = {**facts, "arm": "weighted", "difference": {"value": value, "low": low, "high": high}}
+    # Controls are nobody's choice, however good they are.
+    oracle = {**pair, "arm": "oracle", "difference": {"value": 0.9, "low": 0.8, "high": 1.0}}
+    shuffled = {**oracle, "arm": "shuffled"}
+    assert answer({"pairs": [oracle, shuffled, pair]}).startswith(begins)
+    assert answer({"pairs": [oracle, shuffled]}) == "Only controls were compared."
+
+
+def test_after_a_sequential_stop_only_what_holds_at_every_look_is_said() -> None:
+    better = outcomes(plain="0" * 40, weighted="1" * 20 + "0" * 20)
+    pair = pairs_of(better, level=0.05)[0]
+    # Wider than the interval for a number of rollouts that was fixed beforehand.
+    assert pair["always_valid"]["low"] < pair["difference"]["low"]
+    assert pair["always_valid"]["high"] > pair["difference"]["high"]
+    assert "always-valid interval" in answer({"pairs": [pair]})
+    assert "p =" not in answer({"pairs": [pair]})
+
+
+def test_every_experiment_is_a_sound_configuration() -> None:
+    for experiment in EXPERIMENTS:
+        config = experiment.configured(cli.parse(["--config", experiment.config], "").config)
+        assert validate(config) == [], experiment.name
+        for arm in arms_of(config, experiment.arms):
+            assert validate(planned_run(config, arm, 0, 1).config) == [], (experiment.name, arm.name)
+
+
+def test_experiments_that_record_differently_have_datasets_and_runs_of_their_own() -> None:
+    configs = [
+        experiment.configured(cli.parse(["--config", experiment.config], "").config)
+        for experiment in EXPERIMENTS
+    ]
+    assert len({config.run for config in configs}) == len(configs)
+    recordings = {(config.dataset.path, config.demonstrations) for config in configs}
+    assert len(recordings) == len({path for path, _ in recordings})
+
+
+def test_the_selection_shares_no_seed_with_what_it_selects_for() -> None:
+    selection, pick = (next(one for one in EXPERIMENTS if one.name == name) for name in ("selection", "pick"))
+    first = selection.configured(CONFIG).rollouts.first_seed
+    assert pick.configured(CONFIG).rollouts.first_seed + pick.rollouts <= first
+    assert pick.first_seed + pick.seeds <= selection.first_seed
+
+
+def test_a_marked_part_of_a_page_is_replaced(tmp_path: Path) -> None:
+    page = tmp_path / "results.md"
+    page.write_text("before\n<!-- pick -->\nold\n<!-- /pick -->\nafter\n")
+    replace_marked(page, "pick", "new\n", "page")
+    assert page.read_text() == "before\n<!-- pick -->\nnew\n<!-- /pick -->\nafter\n"
+    with pytest.raises(InputError, match="has no <!-- place -->"):
+        replace_marked(page, "place", "new", "page")
