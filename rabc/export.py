@@ -11,42 +11,60 @@ from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.optim import AdamWConfig
 from lerobot.optim.schedulers import CosineAnnealingWithWarmupSchedulerConfig
 from lerobot.policies.pretrained import PreTrainedPolicy
-from lerobot.processor import PolicyAction, PolicyProcessorPipeline
 
 from rabc.atomic import whole_folder
 from rabc.config import Config
+from rabc.dataset_frames import DatasetFrames
+from rabc.export_proof import Proof, prove
+from rabc.policies import PolicyParts
 
 
 def export(
-    policy: PreTrainedPolicy,
-    preprocessor: PolicyProcessorPipeline[dict[str, Any], dict[str, Any]],
-    postprocessor: PolicyProcessorPipeline[PolicyAction, PolicyAction],
+    parts: PolicyParts,
     folder: Path,
     train_config: dict[str, Any],
-) -> Path:
-    """Write `pretrained_model` with everything `lerobot-rollout` and `from_pretrained` read.
+    frames: DatasetFrames,
+    card: str | None = None,
+) -> Proof:
+    """Write `pretrained_model` with everything `lerobot-rollout` and `from_pretrained` read, and prove it.
 
-    The folder appears complete or not at all; one that is there is replaced.
+    The folder appears complete and proven, or not at all; one that is there is replaced then. Takes as long
+    as another process needs to import LeRobot, 10-20 s.
 
     Args:
-        policy: stock LeRobot policy (see `rabc.policies.stock_policy`).
-        preprocessor: its preprocessor, with the dataset's statistics.
-        postprocessor: its postprocessor.
+        parts: as for the robot (see `PolicyParts.for_robot`).
         folder: the target, by custom named `pretrained_model`.
         train_config: content of `train_config.json` (see `lerobot_train_config`).
+        frames: to prove it on (see `rabc.export_proof.proof_frames`).
+        card: content of README.md; None: no such file.
 
-    Returns:
-        `folder`.
+    Raises:
+        CheckFailed: LeRobot alone acts otherwise than `parts`; then nothing is left.
+        InputError: the folder cannot be written.
+    """
+    with whole_folder(folder) as partial:
+        _write(parts, partial, train_config)
+        if card is not None:
+            (partial / "README.md").write_text(card)
+        return prove(partial, parts, frames)
+
+
+def write_policy(parts: PolicyParts, folder: Path, train_config: dict[str, Any]) -> Path:
+    """`export` without the proof, for a folder that this process reads at once; returns `folder`.
 
     Raises:
         InputError: the folder cannot be written.
     """
     with whole_folder(folder) as partial:
-        policy.save_pretrained(partial)
-        preprocessor.save_pretrained(partial)
-        postprocessor.save_pretrained(partial)
-        (partial / "train_config.json").write_text(json.dumps(train_config, indent=4) + "\n")
+        _write(parts, partial, train_config)
     return folder
+
+
+def _write(parts: PolicyParts, folder: Path, train_config: dict[str, Any]) -> None:
+    parts.policy.save_pretrained(folder)
+    parts.preprocessor.save_pretrained(folder)
+    parts.postprocessor.save_pretrained(folder)
+    (folder / "train_config.json").write_text(json.dumps(train_config, indent=4) + "\n")
 
 
 def lerobot_train_config(

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from rabc.config import Config
 from rabc.decoding import recorded_shape
 from rabc.ema import policy_to_evaluate
-from rabc.export import export, lerobot_train_config
+from rabc.export import lerobot_train_config, write_policy
 from rabc.monitor import Clock
 from rabc.rollout import RolloutJob, roll_outs
 from rabc.sim import seeds
@@ -60,10 +60,7 @@ class PeriodicRollouts(Callback):
         image_size, _ = recorded_shape(self._meta, self._meta.camera_keys[0])
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "pretrained_model"
-            export(
-                parts.policy, parts.preprocessor, parts.postprocessor, path,
-                lerobot_train_config(config, self._meta, parts.policy),
-            )  # fmt: skip
+            write_policy(parts, path, lerobot_train_config(config, self._meta, parts.policy))
             # Nobody looks at the frames: one a second is little work.
             jobs = [
                 RolloutJob(

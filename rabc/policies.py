@@ -20,7 +20,7 @@ from rabc.errors import InputError
 from rabc.policy_settings import policy_settings
 from rabc.resize import with_resize
 
-_NEEDED_STATISTICS = {
+NEEDED_STATISTICS = {
     NormalizationMode.MEAN_STD: ("mean", "std"),
     NormalizationMode.MIN_MAX: ("min", "max"),
     NormalizationMode.QUANTILES: ("q01", "q99"),
@@ -144,7 +144,7 @@ def normalisation_statistics(
     remedy = "recompute meta/stats.json with LeRobot or record the dataset again"
     for key, feature in {**(config.input_features or {}), **(config.output_features or {})}.items():
         mode = modes.get(feature.type, NormalizationMode.IDENTITY)
-        for name in _NEEDED_STATISTICS[mode]:
+        for name in NEEDED_STATISTICS[mode]:
             value = statistics.get(key, {}).get(name)
             if value is None:
                 raise InputError(f"statistic {name} of {key}: missing in the dataset {meta.root}; {remedy}")

@@ -131,6 +131,7 @@ def do_training(config: Config, where: "Paths", results: dict[str, Result]) -> R
     from rabc import pipeline
     from rabc.dataset_source import open_dataset
     from rabc.export import export, lerobot_train_config
+    from rabc.export_proof import proof_frames
     from rabc.moment_strips import moment_images
     from rabc.scoring.loading import folder_hash
     from rabc.training import train
@@ -141,10 +142,8 @@ def do_training(config: Config, where: "Paths", results: dict[str, Result]) -> R
     moments = moment_images(Path(results["weights"]["page"]).parent)
     trained = train(config, meta, np.load(results["weights"]["weights_file"]), folder, moments)
     parts = trained.parts
-    export(
-        parts.policy, parts.preprocessor, parts.postprocessor, where.policy,
-        lerobot_train_config(config, meta, parts.policy),
-    )  # fmt: skip
+    record = lerobot_train_config(config, meta, parts.policy)
+    print(f"export: {export(parts, where.policy, record, proof_frames(meta, parts))}")
     return {
         "steps": trained.steps,
         "training_seconds": round(trained.seconds, 1),

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from rabc.atomic import whole_file
 from rabc.config import Config
-from rabc.hub import is_hub_id
+from rabc.model_card import model_card
 from rabc.sim.scene import DONE
 from rabc.stages import Finished, duration, write_json
 from rabc.stats import Proportion
@@ -135,59 +135,6 @@ def write_model_card(config: Config, where: "Paths", results: dict[str, dict[str
     if not path.exists() or path.read_text() != card:
         with whole_file(path) as partial:
             partial.write_text(card)
-
-
-def model_card(config: Config, results: dict[str, dict[str, Any]]) -> str:
-    """README of the policy folder: data, scorer, weighting, results."""
-    dataset, scorer, weights, training = (
-        results[name] for name in ("demonstrations", "scores", "weights", "training")
-    )
-    rollouts = results["rollouts"]
-    path, revision = config.dataset.path, config.dataset.revision
-    from_hub = is_hub_id(path)
-    data = f"`{path}` at {revision}" if from_hub and revision else f"`{path}`"
-    lines = [
-        "---",
-        "library_name: lerobot",
-        *([f"datasets: [{path}]"] if from_hub else []),
-        "pipeline_tag: robotics",
-        f"tags: [robotics, lerobot, {config.policy.type}, rabc]",
-        "license: apache-2.0",
-        "---",
-        "",
-        f"# {config.run}",
-        "",
-        f"LeRobot {config.policy.type.upper()} policy, trained by reward-aligned behavior cloning (rabc): "
-        "each sample of the demonstrations is weighted by the progress that a frozen video-language model "
-        "sees over its chunk of actions.",
-        "",
-        f"- Demonstrations: {data}, {dataset['episodes']} episodes, {dataset['frames']} frames "
-        f"at {dataset['fps']} Hz" + (", simulated" if dataset["kinds"] else ""),
-        *_scored_by(config, scorer),
-        f"- Weights: `{weights['scheme']}`, horizon `{config.weights.horizon}`, effective sample size "
-        f"{weights['effective_sample_size']:.0f} of {weights['drawn']} frames drawn "
-        f"({weights['frames']} in all)",
-        f"- Training: {training['steps']} steps of {config.trainer.batch_size} samples, seed {config.seed}",
-    ]
-    if rollouts["episodes"]:
-        done = DONE[config.demonstrations.task]
-        lines.append(
-            f"- Simulated rollouts on unseen start states: {done} {Proportion(**rollouts['success'])}"
-        )
-    else:
-        lines.append("- Not evaluated in simulation")
-    return "\n".join([*lines, ""])
-
-
-def _scored_by(config: Config, scorer: dict[str, Any]) -> list[str]:
-    if "replaced_by" in scorer:
-        return [f"- Progress or weights from elsewhere: `{scorer['replaced_by']}`"]
-    settings = config.weights
-    return [
-        f"- Scorer: `{scorer['scorer']['scorer']}` ({scorer['scorer']['revision'][:12]}), "
-        f"camera {config.scorer.camera}, verdict on its scores: {scorer['diagnosis']['verdict']}",
-        f"- Progress: calibration `{settings.calibration}`, length bias `{settings.length_bias}`",
-    ]
 
 
 def spark(counts: list[int]) -> str:

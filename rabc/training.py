@@ -83,19 +83,37 @@ def train(
     if settings.threads > 0:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(config.seed)
-    parts = build_policy(config.policy, meta, f"cuda:{local_rank()}" if rank and device == "cuda" else device)
-    if not settings.lerobot_preset:
-        state_rates(parts.policy, settings)
-    live_norm = config.policy.type == "act" and config.policy.batch_norm == "live"
-    module = WeightedPolicy(parts, frames.loss_weights(config), settings, config.seed, live_norm)
+    mine = f"cuda:{local_rank()}" if rank and device == "cuda" else device
+    module = training_module(config, meta, frames.loss_weights(config), mine)
     checkpoint = last_good_checkpoint(folder / "checkpoints")
     if checkpoint is None or not training_ended(checkpoint, settings.max_steps):
         world_size = settings.devices * settings.num_nodes
-        data = data_module(config, meta, parts.policy.config, frames, device, rank, world_size)
+        data = data_module(config, meta, module.policy.config, frames, device, rank, world_size)
         fit(config, meta, module, data, frames.weights, moments or {}, folder, checkpoint, device)
     if rank > 0:
         raise SystemExit(0)
     return _finished(config, module, folder)
+
+
+def training_module(
+    config: Config, meta: LeRobotDatasetMetadata, weights: NDArray[np.floating[Any]], device: str
+) -> WeightedPolicy:
+    """What is trained, before its first step or before the state of a checkpoint is loaded.
+
+    Args:
+        config: sections `policy`, `trainer` and `seed` are used.
+        meta: of the dataset.
+        weights: (N,) weight of every frame's loss.
+        device: a torch device.
+
+    Raises:
+        InputError: the policy cannot be built.
+    """
+    parts = build_policy(config.policy, meta, device)
+    if not config.trainer.lerobot_preset:
+        state_rates(parts.policy, config.trainer)
+    live_norm = config.policy.type == "act" and config.policy.batch_norm == "live"
+    return WeightedPolicy(parts, weights, config.trainer, config.seed, live_norm)
 
 
 def _finished(config: Config, module: WeightedPolicy, folder: Path) -> TrainingResult:

@@ -3,6 +3,7 @@
 scripts/benchmark.py scoring: exactness, parity with LeRobot, cost of scoring all prefixes, labelling, memory.
 scripts/benchmark.py data: our loader with its cache against LeRobotDataset.
 scripts/benchmark.py training: whole trainings against lerobot-train, our loop against a bare one, memory.
+scripts/benchmark.py rollouts: rollouts a minute against so101-nexus's own visual environment.
 """
 
 from collections.abc import Sequence
@@ -14,11 +15,13 @@ PARTS = {
     "scoring": ("exactness", "parity", "cost", "labelling", "memory"),
     "data": ("small", "full"),
     "training": ("diffusion", "act", "loop", "wait", "memory"),
+    "rollouts": ("default", "plain", "same"),
 }
 REPEATS = {
     "scoring": (3, "Runs of what is compared with the tightest bound."),
     "data": (3, "Blocks of batches of each loader."),
     "training": (1, "Runs of each whole command."),
+    "rollouts": (20, "Start states; of so101-nexus with its default pictures a quarter."),
 }
 ARCHITECTURE = cli.Argument(
     "architecture",
@@ -28,6 +31,12 @@ ARCHITECTURE = cli.Argument(
 )
 QUICK = cli.Argument(
     "quick", bool, False, "Sizes so small that they only show that everything runs; no bounds, no page."
+)
+POLICY = cli.Argument(
+    "policy",
+    str,
+    "checkpoints/so101_pick/pretrained_model",
+    "Policy folder, trained for the pick task on the simulator's cameras.",
 )
 PAGE = cli.Argument("page", str | None, None, "Also fill the table of this page, docs/benchmarks.md.")
 JSON = cli.Argument("json", str | None, None, "Also write everything measured to this file.")
@@ -41,12 +50,15 @@ def main(argv: Sequence[str]) -> None:
     if not helped and (not argv or argv[0] not in PARTS):
         raise InputError(f"benchmark {argv[0] if argv else ''!r}: unknown; give one of {', '.join(PARTS)}")
     what = "scoring" if helped else argv[0]
-    command = cli.parse(argv if helped else argv[1:], __doc__, sections=("device",), extra=_arguments(what))
+    sections = () if what == "rollouts" else ("device",)
+    command = cli.parse(argv if helped else argv[1:], __doc__, sections=sections, extra=_arguments(what))
     asked = command.extra
     parts = asked["parts"].split(",")
     unknown = [part for part in parts if part not in PARTS[what]]
     if unknown:
         raise InputError(f"--parts {unknown[0]}: unknown; choose among {', '.join(PARTS[what])}")
+    if asked["repeats"] < 1:
+        raise InputError(f"--repeats {asked['repeats']}: must be at least 1")
     if asked.get("quick") and asked["page"]:
         raise InputError(f"--page {asked['page']}: not with --quick, whose figures mean nothing; drop one")
 
@@ -58,6 +70,8 @@ def main(argv: Sequence[str]) -> None:
     device, repeats, written = command.config.device, asked["repeats"], (asked["json"], asked["page"])
     if what == "scoring":
         lines = benchmark.scoring(parts, device, asked["architecture"], repeats, *written)
+    elif what == "rollouts":
+        lines = benchmark.rollouts(parts, asked["policy"], repeats, asked["quick"], *written)
     else:
         measure = {"data": benchmark.data, "training": benchmark.training}[what]
         lines = measure(parts, device, repeats, asked["quick"], *written)
@@ -70,8 +84,8 @@ def _arguments(what: str) -> list[cli.Argument]:
     """The options of a benchmark."""
     parts = cli.Argument("parts", str, ",".join(PARTS[what]), "Parts to measure, separated by commas.")
     runs = cli.Argument("repeats", int, *REPEATS[what])
-    own = ARCHITECTURE if what == "scoring" else QUICK
-    return [parts, own, runs, JSON, PAGE]
+    own = {"scoring": [ARCHITECTURE], "rollouts": [POLICY, QUICK]}.get(what, [QUICK])
+    return [parts, *own, runs, JSON, PAGE]
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,21 @@ def training(
     return _trained("training", device, lines, facts, quick, json, page)
 
 
+def rollouts(
+    parts: Sequence[str], policy: str, repeats: int, quick: bool, json: str | None, page: str | None
+) -> list[Line]:
+    """Everything `scripts/benchmark.py rollouts` measures; prints the lines it returns."""
+    from rabc.benchmarks import rollouts as measure
+
+    torch.set_num_threads(1)  # as each of the processes that play rollouts has
+    bench = measure.Bench(Path(policy), repeats)
+    lines, facts = measure.measure(parts, replace(bench, starts=1, max_ticks=4) if quick else bench)
+    if quick:
+        lines = _without_bounds(lines)
+    _report("rollouts", "cpu", lines, {"machine": machine("cpu"), **facts}, json, page)
+    return lines
+
+
 def _trained(
     name: str,
     device: str,
@@ -91,10 +106,14 @@ def _trained(
     from lerobot.datasets.video_utils import get_safe_default_video_backend
 
     if quick:
-        lines = [Line(line.what, line.measured, line.unit, detail=line.detail) for line in lines]
+        lines = _without_bounds(lines)
     about = machine(device) | {"LeRobot decodes with": get_safe_default_video_backend()}
     _report(name, device, lines, {"machine": about, **facts}, json, page)
     return lines
+
+
+def _without_bounds(lines: Sequence[Line]) -> list[Line]:
+    return [replace(line, required="", holds=None) for line in lines]
 
 
 def _report(

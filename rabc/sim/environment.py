@@ -35,19 +35,30 @@ class Simulator:
     """One SO-101 with a set of cubes; `reset`, then one `tick` per control step."""
 
     def __init__(
-        self, colors: tuple[str, ...] = COLORS[:1], image_size: int = 96, task: Task = "pick"
+        self,
+        colors: tuple[str, ...] = COLORS[:1],
+        image_size: int = 96,
+        task: Task = "pick",
+        detailed: bool = False,
     ) -> None:
+        """`detailed`: draw as so101-nexus does by default, with whole meshes, shadows and antialiasing.
+
+        A picture then costs about seventy times as much, and is not what demonstrations are recorded with.
+        """
         from rabc.sim.meshes import simplify_visual_meshes
         from rabc.sim.tasks import make_task
 
         self.colors = colors
         self.image_size = image_size
         self.task: Task = task
-        self._task = make_task(task, colors, 1 / FPS)
+        self.detailed = detailed
+        self._task = make_task(task, colors, 1 / FPS, detailed)
         self._env = self._task.env
         self.nexus: Any = self._task.nexus
-        simplify_visual_meshes(self.nexus.model)
+        if not detailed:
+            simplify_visual_meshes(self.nexus.model)
         self._renderer: Any = None
+        self._pictures: dict[str, Image] = {}
         self._info: dict[str, Any] = {}
         self._start = np.ones(2)
         self.scene = Scene(task=task)
@@ -69,6 +80,7 @@ class Simulator:
         self.scene = scene
         pool = [self.colors.index(color) for color in (scene.color, *scene.distractors)]
         self._task.arrange(scene, pool)
+        self._pictures = {}
         _, self._info = self._env.reset(seed=seed)
         self.target_qpos = np.asarray(self.nexus._get_current_qpos(), dtype=np.float64).copy()
         self._start = np.maximum(self._distances(), MIN_START_DISTANCE_M)
@@ -92,6 +104,7 @@ class Simulator:
             np.asarray(action, dtype=np.float64), gripper_limits_rad=self.gripper_limits
         )
         self.target_qpos = np.clip(qpos, self.nexus._target_low, self.nexus._target_high)
+        self._pictures = {}
         _, _, _, _, self._info = self._env.step(self.target_qpos.astype(np.float32))
 
     def action_for(self, qpos: NDArray[np.float64]) -> Vector:
@@ -134,24 +147,32 @@ class Simulator:
         return np.array([np.linalg.norm(offset[:2]), np.linalg.norm(offset)], dtype=np.float64)
 
     def render(self, camera: str) -> Image:
-        """The camera's current image, (H, W, 3) uint8. Only what is asked for is drawn."""
+        """The camera's current image, (H, W, 3) uint8; leave it as it is.
+
+        Only what is asked for is drawn, and once in a tick.
+        """
+        if camera not in self._pictures:
+            self._pictures[camera] = self._draw(camera)
+        return self._pictures[camera]
+
+    def _draw(self, camera: str) -> Image:
         import mujoco
 
         if self._renderer is None:
             self._renderer = mujoco.Renderer(self.nexus.model, height=self.image_size, width=self.image_size)
-            self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False  # pyright: ignore[reportAttributeAccessIssue]
+            self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = self.detailed  # pyright: ignore[reportAttributeAccessIssue]
         if camera == "wrist":
             view: Any = self.nexus._wrist_cam_id
         elif camera == "front":
-            view = mujoco.MjvCamera()  # pyright: ignore[reportAttributeAccessIssue]
-            view.type = mujoco.mjtCamera.mjCAMERA_FREE  # pyright: ignore[reportAttributeAccessIssue]
-            view.lookat[:] = FRONT_CAMERA["lookat"]
-            view.distance, view.elevation = FRONT_CAMERA["distance"], FRONT_CAMERA["elevation"]
-            view.azimuth = FRONT_CAMERA["azimuth"]
+            view = front_view()
         else:
             raise InputError(
                 f"camera {camera!r} does not exist in the simulation; it has {', '.join(CAMERAS)}"
             )
+        # MuJoCo lays an endless floor out around the camera of the picture before, and its rounding moves a
+        # pixel of one picture in thirty by a grey level. From the front camera always: a picture then depends
+        # on the state alone.
+        self._renderer.update_scene(self.nexus.data, camera=front_view())
         self._renderer.update_scene(self.nexus.data, camera=view)
         return self._renderer.render()
 
@@ -164,9 +185,32 @@ class Simulator:
     def close(self) -> None:
         """Free the renderer and the environment."""
         if self._renderer is not None:
-            self._renderer.close()
+            close_renderer(self._renderer)
             self._renderer = None
         self._env.close()
+
+
+def close_renderer(renderer: Any) -> None:
+    """Free a `mujoco.Renderer` without harm to others.
+
+    Its own `close` deletes what has its numbers in the OpenGL context that is current, which may be another
+    renderer's: that one's pictures are wrong from then on.
+    """
+    if renderer._gl_context is not None:
+        renderer._gl_context.make_current()
+    renderer.close()
+
+
+def front_view() -> Any:
+    """The front camera as MuJoCo's free camera, `mujoco.MjvCamera`."""
+    import mujoco
+
+    view: Any = mujoco.MjvCamera()  # pyright: ignore[reportAttributeAccessIssue]
+    view.type = mujoco.mjtCamera.mjCAMERA_FREE  # pyright: ignore[reportAttributeAccessIssue]
+    view.lookat[:] = FRONT_CAMERA["lookat"]
+    view.distance, view.elevation = FRONT_CAMERA["distance"], FRONT_CAMERA["elevation"]
+    view.azimuth = FRONT_CAMERA["azimuth"]
+    return view
 
 
 def check_rendering() -> None:

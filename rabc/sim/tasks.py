@@ -14,6 +14,7 @@ from so101_nexus.config import (
 )
 from so101_nexus.mujoco.spawn_utils import hide_freejoint_slot
 from so101_nexus.objects import CubeObject
+from so101_nexus.observations import JointPositions
 from so101_nexus.rendering import RenderingQuality
 
 from rabc.sim.scene import DISC_COLOR, PAN_AXIS, SPAWN_HALF_ANGLE_DEG, SPAWN_RADIUS_M, Scene, Task
@@ -68,17 +69,11 @@ class SimulatedTask(ABC):
 class PickLift(SimulatedTask):
     """`MuJoCoPickLift-v1`: grasp the cube and lift it."""
 
-    def __init__(self, colors: tuple[str, ...], control_period_s: float) -> None:
+    def __init__(self, colors: tuple[str, ...], control_period_s: float, detailed: bool) -> None:
         import gymnasium
         import so101_nexus.mujoco  # noqa: F401  # pyright: ignore[reportUnusedImport]  (registers the task)
 
-        config = PickConfig(
-            objects=[CubeObject(color=color) for color in colors],  # pyright: ignore[reportArgumentType]
-            min_distractors=0,
-            max_distractors=len(colors) - 1,
-            min_object_separation=MIN_CUBE_SEPARATION_M,
-            **_common(control_period_s),
-        )
+        config = pick_config(colors, control_period_s, detailed)
         self.env = gymnasium.make(
             "MuJoCoPickLift-v1",
             config=config,
@@ -113,7 +108,7 @@ class PickLift(SimulatedTask):
 class PickAndPlace(SimulatedTask):
     """`MuJoCoPickAndPlace-v2`: grasp the cube, carry it onto the disc and let go of it there."""
 
-    def __init__(self, colors: tuple[str, ...], control_period_s: float) -> None:
+    def __init__(self, colors: tuple[str, ...], control_period_s: float, detailed: bool) -> None:
         import gymnasium
         import so101_nexus.mujoco  # noqa: F401  # pyright: ignore[reportUnusedImport]  (registers the task)
 
@@ -131,7 +126,7 @@ class PickAndPlace(SimulatedTask):
                 target_colors=DISC_COLOR,
                 target_disc_radius=DISC_RADIUS_M,
                 min_object_target_separation=MIN_DISC_SEPARATION_M,
-                **_common(control_period_s),
+                **_common(control_period_s, detailed),
             )
         self.env = gymnasium.make(
             "MuJoCoPickAndPlace-v2",
@@ -210,14 +205,34 @@ class PickAndPlace(SimulatedTask):
         return 0.4 + 0.1 * max(lifted, above_disc) + 0.25 * carried + 0.1 * above_disc * (1 - lifted)
 
 
-def make_task(task: Task, colors: tuple[str, ...], control_period_s: float) -> SimulatedTask:
-    """The environment of `task`, with one cube of each of `colors`."""
+def make_task(
+    task: Task, colors: tuple[str, ...], control_period_s: float, detailed: bool = False
+) -> SimulatedTask:
+    """The environment of `task`, with one cube of each of `colors`.
+
+    detailed: with shadows and antialiasing, as so101-nexus draws by default.
+    """
     kinds: dict[Task, Any] = {"pick": PickLift, "place": PickAndPlace}
-    return kinds[task](colors, control_period_s)
+    return kinds[task](colors, control_period_s, detailed)
 
 
-def _common(control_period_s: float) -> dict[str, Any]:
+def pick_config(
+    colors: tuple[str, ...], control_period_s: float, detailed: bool, **changes: Any
+) -> PickConfig:
+    """So101-nexus's configuration of the pick task, with `changes` to it."""
+    return PickConfig(
+        objects=[CubeObject(color=color) for color in colors],  # pyright: ignore[reportArgumentType]
+        min_distractors=0,
+        max_distractors=len(colors) - 1,
+        min_object_separation=MIN_CUBE_SEPARATION_M,
+        **_common(control_period_s, detailed) | changes,
+    )
+
+
+def _common(control_period_s: float, detailed: bool) -> dict[str, Any]:
     """Settings of every task."""
+    # Without shadows and antialiasing a frame costs a twelfth, and renders alike everywhere.
+    plain = RenderingQuality(msaa_samples=0, shadows=False)
     common: dict[str, Any] = {
         "spawn_center": (float(PAN_AXIS[0]), float(PAN_AXIS[1])),
         "spawn_min_radius": SPAWN_RADIUS_M[0],
@@ -225,7 +240,8 @@ def _common(control_period_s: float) -> dict[str, Any]:
         "spawn_angle_half_range_deg": SPAWN_HALF_ANGLE_DEG,
         "terminate_on_success": False,
         "physics": PhysicsConfig(control_period_s=control_period_s),
-        # Without shadows and antialiasing a frame costs a seventh, and renders alike everywhere.
-        "render": RenderConfig(quality=RenderingQuality(msaa_samples=0, shadows=False)),
+        "render": RenderConfig(quality=RenderingQuality() if detailed else plain),
+        # Nobody reads its observations; those it has by default cost a fifth of a step.
+        "observations": [JointPositions()],
     }
     return common

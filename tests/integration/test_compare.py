@@ -61,10 +61,9 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     assert path.exists()
 
 
+@pytest.mark.slow
 def test_arms_are_trained_played_and_compared(tmp_path: Path, simulated: Path) -> None:
-    output = finish(
-        start(tmp_path, simulated, "--arms", "plain,shuffled", "--seeds", "1", "--rollouts", "2")
-    )
+    output = finish(start(tmp_path, simulated, "--arms", "plain,shuffled", "--seeds", "1", "--rollouts", "2"))
     found = result(tmp_path)
     assert [arm["name"] for arm in found["arms"]] == ["plain", "shuffled"]
     plain, shuffled = found["arms"]

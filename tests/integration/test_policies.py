@@ -12,7 +12,7 @@ import torch
 from rabc.config import Config, PolicyConfig
 from rabc.config_checks import validate
 from rabc.errors import InputError
-from rabc.export import export, lerobot_train_config
+from rabc.export import lerobot_train_config, write_policy
 from rabc.policies import PolicyParts, build_policy, image_encoders, stock_policy
 from rabc.tables import load_meta
 
@@ -30,7 +30,7 @@ def saved(parts: PolicyParts, dataset: Path, folder: Path) -> Path:
     meta = load_meta(dataset)
     policy = stock_policy(parts.policy)
     record = lerobot_train_config(Config(policy=DIFFUSION), meta, policy)
-    return export(policy, parts.preprocessor, parts.postprocessor, folder, record)
+    return write_policy(dataclasses.replace(parts, policy=policy), folder, record)
 
 
 @pytest.mark.parametrize(

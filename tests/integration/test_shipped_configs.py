@@ -52,7 +52,7 @@ def test_a_shipped_experiment_trains_two_steps_and_lerobot_runs_the_policy(
     from lerobot.configs.policies import PreTrainedConfig
     from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 
-    from rabc.export import export, lerobot_train_config
+    from rabc.export import lerobot_train_config, write_policy
     from rabc.tables import load_meta
     from rabc.training import train
 
@@ -62,10 +62,8 @@ def test_a_shipped_experiment_trains_two_steps_and_lerobot_runs_the_policy(
     assert trained.steps == 2
     assert np.isfinite(trained.loss)
     parts = trained.parts
-    folder = export(
-        parts.policy, parts.preprocessor, parts.postprocessor, tmp_path / "pretrained_model",
-        lerobot_train_config(config, meta, parts.policy),
-    )  # fmt: skip
+    record = lerobot_train_config(config, meta, parts.policy)
+    folder = write_policy(parts, tmp_path / "pretrained_model", record)
     loaded = PreTrainedConfig.from_pretrained(folder)
     assert loaded.type == config.policy.type
     with contextlib.redirect_stdout(io.StringIO()):

@@ -24,7 +24,8 @@ from rabc.data import ChunkDataset
 from rabc.dataset_source import open_dataset
 from rabc.device import resolve_precision
 from rabc.errors import InputError
-from rabc.export import export, lerobot_train_config
+from rabc.export import export, lerobot_train_config, write_policy
+from rabc.export_proof import proof_frames
 from rabc.frames import cached_frames
 from rabc.module import WeightedPolicy
 from rabc.optimizers import learning_rate_factor
@@ -283,8 +284,9 @@ def test_lerobot_alone_loads_the_folder_and_gives_the_same_actions(
     parts = train(CONFIG, recorded_dataset, WEIGHTS, finished).parts
     folder = tmp_path / "policy" / "pretrained_model"
     config = lerobot_train_config(CONFIG, meta, parts.policy)
-    for _ in range(2):  # the second replaces the first
-        export(parts.policy, parts.preprocessor, parts.postprocessor, folder, config)
+    write_policy(parts, folder, config)
+    proof = export(parts, folder, config, proof_frames(meta, parts))  # replaces it
+    assert proof.largest_difference <= 1e-6
     assert os.listdir(folder.parent) == ["pretrained_model"]
     wanted = {"config.json", "model.safetensors", "policy_preprocessor.json", "policy_postprocessor.json"}
     assert wanted | {"train_config.json"} <= set(os.listdir(folder))

@@ -106,6 +106,46 @@ def test_only_the_named_cubes_are_on_the_table(simulator: Simulator):
     assert simulator.nexus.task_description == simulator.scene.instruction == "Pick up the red cube."
 
 
+def test_a_picture_depends_on_the_state_alone():
+    """MuJoCo's own depends on the camera of the picture before it."""
+    rng = np.random.default_rng(0)
+    with Simulator() as both, Simulator() as one:
+        both.reset(0)
+        one.reset(0)
+        targets = both.state()
+        for _ in range(60):
+            targets = np.clip(
+                targets + rng.normal(0, 3, 6), [-60, -95, -60, 20, -60, 5], [60, 30, 95, 100, 100, 95]
+            )
+            for simulator in (both, one):
+                simulator.tick(targets.astype(np.float32))
+            both.render("front")
+            assert np.array_equal(both.render("wrist"), one.render("wrist"))
+
+
+def test_closing_one_simulator_leaves_the_pictures_of_another_alone():
+    with Simulator() as staying:
+        staying.reset(0)
+        first = staying.render("front")
+        with Simulator() as other:
+            other.reset(0)
+            other.render("front")
+            staying.reset(0)
+            staying.render("front")  # its OpenGL context is now the current one
+        staying.reset(0)
+        assert np.array_equal(staying.render("front"), first)
+
+
+def test_a_camera_draws_once_in_a_tick(simulator: Simulator):
+    simulator.reset(0)
+    first = simulator.render("front")
+    assert simulator.render("front") is first
+    simulator.tick(np.array([20.0, -60.0, 50.0, 40.0, -30.0, 75.0], dtype=np.float32))
+    assert not np.array_equal(simulator.render("front"), first)
+    simulator.reset(0)
+    assert np.array_equal(simulator.render("front"), first)
+
+
 def test_an_unknown_color_or_camera_is_named():
     with Simulator() as simulator:
         with pytest.raises(InputError, match="'green'"):

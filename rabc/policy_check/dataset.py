@@ -1,0 +1,45 @@
+"""The dataset that a policy folder is checked against."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rabc.errors import InputError
+from rabc.hub import is_hub_id
+from rabc.policy_check.files import PolicyFiles
+
+if TYPE_CHECKING:
+    from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+
+
+def find_dataset(files: PolicyFiles, given: str | None) -> "LeRobotDatasetMetadata | None":
+    """The dataset that was given, or the one that `train_config.json` names if it is on this machine.
+
+    Raises:
+        InputError: the given one is not there or cannot be used.
+    """
+    from rabc.config import Config, DatasetConfig
+    from rabc.dataset_source import download
+    from rabc.tables import load_meta
+
+    if given is not None:
+        if Path(given).exists():
+            return load_meta(Path(given))
+        if not is_hub_id(given):
+            raise InputError(f"--dataset.path {given}: no such folder; check the path or give a hub id")
+        return load_meta(download(Config(dataset=DatasetConfig(given))), given)
+    for root in _recorded_places(files):
+        if (root / "meta" / "info.json").is_file():
+            return load_meta(root)
+    return None
+
+
+def _recorded_places(files: PolicyFiles) -> list[Path]:
+    """Where the dataset of the training would be: its folder, ours by the same name, LeRobot's cache."""
+    from lerobot.utils.constants import HF_LEROBOT_HOME
+
+    recorded: dict[str, Any] = (files.train_config or {}).get("dataset") or {}
+    root, name = recorded.get("root"), recorded.get("repo_id")
+    places = [Path(str(root))] if root else []
+    if name:
+        places += [Path("data") / str(name).rpartition("/")[2], Path(HF_LEROBOT_HOME) / str(name)]
+    return places

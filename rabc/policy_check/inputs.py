@@ -1,0 +1,138 @@
+"""Cameras and joints of the policy against those of a dataset or a robot."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rabc.policy_check.files import PolicyFiles
+from rabc.policy_check.findings import Finding, all_or, skipped
+from rabc.policy_check.joints import SO101, order_problem
+
+Size = tuple[int, int]
+# Policies that bring pictures of any size to their own.
+_RESIZING = ("resize_imgs_with_padding", "image_resolution", "resize_shape", "image_size")
+_REWRITTEN = "lerobot-rollout replaces the folder's rename map by its own --rename_map"
+
+
+def camera_findings(
+    files: PolicyFiles, there: Mapping[str, Size | None], rename_map: Mapping[str, str], whose: str
+) -> Iterator[Finding]:
+    """Are all cameras there that the policy reads, in the size it was trained on?
+
+    Args:
+        files: of the policy.
+        there: camera key -> height and width, pixels; None: not known before the camera is connected.
+        rename_map: applied to the keys in `there`.
+        whose: `the dataset` or `the robot`.
+    """
+    if not files.cameras:
+        return
+    check = f"cameras of {whose}"
+    known = {rename_map.get(key, key): size for key, size in there.items()}
+    problems: list[str] = []
+    for key, size in files.cameras.items():
+        if key not in known:
+            problems.append(
+                f"{key}: the policy reads it, {whose} has {', '.join(known) or 'none'}; rename the camera "
+                f'or give --rename_map=\'{{"observation.images.<its name>": "{key}"}}\''
+            )
+        else:
+            problems += _size_problem(files, key, size, known[key], whose)
+    words = ", ".join(f"{key.rpartition('.')[2]} {_shown(size)}" for key, size in files.cameras.items())
+    yield from all_or(check, problems, words)
+    unknown = [key for key in files.cameras if key in known and known[key] is None]
+    if unknown:
+        yield skipped(
+            check,
+            f"size of {', '.join(unknown)}: give its width and height as lerobot-rollout would get them",
+        )
+
+
+def joint_findings(
+    files: PolicyFiles, names: Mapping[str, list[str]], robot_type: str | None
+) -> Iterator[Finding]:
+    """Has the dataset as many joints as the policy, in the order of the arm's motors?
+
+    Args:
+        files: of the policy.
+        names: `observation.state` and `action` -> joints of the dataset; none where it does not name them.
+        robot_type: that the dataset was recorded with.
+    """
+    problems: list[str] = []
+    checked: list[str] = []
+    features = {**files.features("input_features"), **files.features("output_features")}
+    for key, joints in names.items():
+        if key not in features or not joints:
+            continue
+        checked = joints
+        size = int(features[key]["shape"][0])
+        if size != len(joints):
+            problems.append(
+                f"{key}: the policy has {size} joints, the dataset {len(joints)}: {', '.join(joints)}"
+            )
+        if sorted(joints) == sorted(SO101):
+            problem = order_problem(joints, SO101, f"the arm ({robot_type or 'so101_follower'})")
+            problems += [f"{key}: {problem}"] if problem else []
+    if not checked:
+        yield skipped("joints of the dataset", "it does not name them")
+        return
+    yield from all_or("joints of the dataset", problems, ", ".join(checked))
+
+
+def robot_joint_findings(
+    files: PolicyFiles, robot_joints: list[str], dataset_joints: list[str] | None
+) -> Iterator[Finding]:
+    """Does the robot move the joints that the policy was trained on, in their order?
+
+    Args:
+        files: of the policy.
+        robot_joints: in the robot's order.
+        dataset_joints: of the dataset's actions; None: no dataset.
+    """
+    check = "joints of the robot"
+    action: dict[str, Any] = files.features("output_features").get("action") or {"shape": [0]}
+    size = int(action["shape"][0])
+    # Some policies bring the names themselves, and LeRobot goes by them.
+    own = (files.config or {}).get("action_feature_names")
+    problems: list[str] = []
+    if size != len(robot_joints):
+        problems.append(
+            f"the policy has {size} joints, the robot {len(robot_joints)}: {', '.join(robot_joints)}"
+        )
+    elif dataset_joints and not own:
+        problem = order_problem(dataset_joints, robot_joints, "the robot")
+        problems += [problem] if problem else []
+    yield from all_or(check, problems, ", ".join(robot_joints))
+    if not problems and not dataset_joints:
+        yield skipped(check, "their order: the folder has no names of joints; give --dataset.path")
+
+
+def rename_findings(files: PolicyFiles, rename_map: Mapping[str, str]) -> Iterator[Finding]:
+    """A rename map inside the folder does nothing on the robot."""
+    if files.rename_map and dict(files.rename_map) != dict(rename_map):
+        yield from all_or(
+            "cameras of the robot",
+            [f"rename map {files.rename_map} of the folder: {_REWRITTEN}; give it as --rename_map"],
+            "",
+        )
+
+
+def _size_problem(files: PolicyFiles, key: str, size: Size, seen: Size | None, whose: str) -> Iterator[str]:
+    resized = files.resizes_to
+    if resized is not None:
+        if resized != size:
+            yield (
+                f"{key}: the preprocessor resizes to {_shown(resized)}, the policy wants {_shown(size)}; "
+                "restore config.json"
+            )
+        return
+    if any((files.config or {}).get(name) for name in _RESIZING):
+        return
+    if seen is not None and seen != size:
+        yield (
+            f"{key}: the policy was trained on {_shown(size)}, {whose} has {_shown(seen)}: LeRobot would "
+            "go on with pictures it does not know; set the camera, or train with policy.resize_shape"
+        )
+
+
+def _shown(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"
