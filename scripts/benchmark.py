@@ -4,6 +4,7 @@ scripts/benchmark.py scoring: exactness, parity with LeRobot, cost of scoring al
 scripts/benchmark.py data: our loader with its cache against LeRobotDataset.
 scripts/benchmark.py training: whole trainings against lerobot-train, our loop against a bare one, memory.
 scripts/benchmark.py rollouts: rollouts a minute against so101-nexus's own visual environment.
+scripts/benchmark.py inference: time of a query with each shipped configuration, and what rate it allows.
 """
 
 from collections.abc import Sequence
@@ -16,12 +17,14 @@ PARTS = {
     "data": ("small", "full"),
     "training": ("diffusion", "act", "loop", "wait", "memory"),
     "rollouts": ("default", "plain", "same"),
+    "inference": ("pick", "pick_diffusion", "place", "real"),
 }
 REPEATS = {
     "scoring": (3, "Runs of what is compared with the tightest bound."),
     "data": (3, "Blocks of batches of each loader."),
     "training": (1, "Runs of each whole command."),
     "rollouts": (20, "Start states; of so101-nexus with its default pictures a quarter."),
+    "inference": (30, "Queries of each policy."),
 }
 ARCHITECTURE = cli.Argument(
     "architecture",
@@ -38,7 +41,9 @@ POLICY = cli.Argument(
     "checkpoints/so101_pick/pretrained_model",
     "Policy folder, trained for the pick task on the simulator's cameras.",
 )
-PAGE = cli.Argument("page", str | None, None, "Also fill the table of this page, docs/benchmarks.md.")
+PAGE = cli.Argument(
+    "page", str | None, None, "Also fill the table of this page, docs/benchmarks.md or docs/robot.md."
+)
 JSON = cli.Argument("json", str | None, None, "Also write everything measured to this file.")
 
 
@@ -50,7 +55,7 @@ def main(argv: Sequence[str]) -> None:
     if not helped and (not argv or argv[0] not in PARTS):
         raise InputError(f"benchmark {argv[0] if argv else ''!r}: unknown; give one of {', '.join(PARTS)}")
     what = "scoring" if helped else argv[0]
-    sections = () if what == "rollouts" else ("device",)
+    sections = () if what in ("rollouts", "inference") else ("device",)
     command = cli.parse(argv if helped else argv[1:], __doc__, sections=sections, extra=_arguments(what))
     asked = command.extra
     parts = asked["parts"].split(",")
@@ -72,6 +77,8 @@ def main(argv: Sequence[str]) -> None:
         lines = benchmark.scoring(parts, device, asked["architecture"], repeats, *written)
     elif what == "rollouts":
         lines = benchmark.rollouts(parts, asked["policy"], repeats, asked["quick"], *written)
+    elif what == "inference":
+        lines = benchmark.inference(parts, repeats, asked["quick"], *written)
     else:
         measure = {"data": benchmark.data, "training": benchmark.training}[what]
         lines = measure(parts, device, repeats, asked["quick"], *written)

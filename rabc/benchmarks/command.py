@@ -93,6 +93,18 @@ def rollouts(
     return lines
 
 
+def inference(
+    parts: Sequence[str], repeats: int, quick: bool, json: str | None, page: str | None
+) -> list[Line]:
+    """Everything `scripts/benchmark.py inference` measures; prints the lines it returns."""
+    from rabc.benchmarks import inference as measure
+
+    with tempfile.TemporaryDirectory(prefix="rabc-benchmark-") as folder:
+        lines, facts = measure.measure(measure.asked(parts), Path(folder), 1 if quick else repeats)
+    _report("inference", "cpu", lines, {"machine": machine("cpu"), **facts}, json, page)
+    return lines
+
+
 def _trained(
     name: str,
     device: str,
