@@ -1,0 +1,163 @@
+"""The loop closed: train, deploy with LeRobot, record what the policy does, train again on both.
+
+    demonstrations -> score -> train -> lerobot-rollout records -> score -> train on both
+
+The recordings are of a policy that fails often: weighting is what makes them worth adding.
+"""
+
+import contextlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from rabc import pipeline, stats
+from rabc.atomic import whole_folder
+from rabc.config import Config
+from rabc.errors import CheckFailed, InputError
+from rabc.evaluation import read_rollouts
+from rabc.robot.outcomes import read_outcomes
+from rabc.sim import seeds
+from rabc.sim.recorder import ROBOT_TYPE
+from rabc.stages import write_json
+
+RECORDING = Path("configs/lerobot/record_sim.yaml")
+FIRST_RECORDED = 500_000
+"""Offset of the recorded start states within those of rollouts, far from the ones that judge."""
+ENVIRONMENTS = {"pick": "MuJoCoRabcPick-v0", "place": "MuJoCoRabcPlace-v0"}
+
+
+def close_loop(config: Config, episodes: int) -> dict[str, Any]:
+    """Both rounds; prints the success rates and what the second round gains, and returns them.
+
+    What is finished is not done again.
+
+    Args:
+        config: of both rounds; `rollouts` says how they are judged.
+        episodes: that the first round's policy plays and LeRobot records.
+
+    Raises:
+        CheckFailed: `lerobot-rollout` failed.
+        InputError: nothing would be recorded or judged.
+    """
+    if not config.rollouts.episodes:
+        raise InputError("rollouts.episodes 0: nothing would judge the two rounds; give e.g. 100")
+    folder = Path("outputs") / f"{config.run}-loop"
+    one = replace(config, run=f"{config.run}-round1")
+    first = pipeline.run(one)
+    recorded = folder / "recorded"
+    if not recorded.exists():
+        record_rollouts(config, pipeline.paths(one).policy, episodes, recorded)
+    outcomes = read_outcomes(recorded / "outcomes.csv")
+    print(f"recorded: {sum(outcome.success for outcome in outcomes)} of {len(outcomes)} succeed ({recorded})")
+    joined = folder / "dataset"
+    if not joined.exists():
+        join(Path(first["demonstrations"]["root"]), recorded / "dataset", joined)
+    two = replace(
+        config,
+        run=f"{config.run}-round2",
+        dataset=replace(config.dataset, path=str(joined)),
+        demonstrations=replace(config.demonstrations, simulate=False),
+    )
+    second = pipeline.run(two)
+    return _report(config, [first, second], folder)
+
+
+def record_rollouts(config: Config, policy: Path, episodes: int, folder: Path) -> None:
+    """Let `lerobot-rollout` play and record `episodes` on the simulated arm.
+
+    Fills `folder`, whole or not at all, with `dataset`, a LeRobotDataset, `outcomes.csv`, the
+    simulator's verdict, and `log.txt`. Raises CheckFailed where it fails.
+    """
+    first = seeds.seed_range(seeds.ROLLOUTS, FIRST_RECORDED, episodes)[0]
+    with whole_folder(folder) as partial:
+        settings = {
+            "max_ticks": config.rollouts.max_ticks, "reset_on_pause": True, "seed_policy_noise": True,
+            "outcomes": str(partial / "outcomes.csv"),
+        }  # fmt: skip
+        words = [
+            str(Path(sys.executable).with_name("lerobot-rollout")), f"--config_path={RECORDING}",
+            "--robot.discover_packages_path=rabc.robot", f"--policy.path={policy}", "--policy.device=cpu",
+            f"--robot.env_id={ENVIRONMENTS[config.demonstrations.task]}", f"--robot.seed={first}",
+            f"--robot.env_kwargs={json.dumps(settings)}", f"--dataset.root={partial / 'dataset'}",
+            f"--dataset.num_episodes={episodes}",
+        ]  # fmt: skip
+        log = partial / "log.txt"
+        with log.open("w") as output:
+            process = subprocess.Popen(words, stdout=output, stderr=subprocess.STDOUT)
+            try:
+                _watch(process, partial / "outcomes.csv", episodes)
+            finally:
+                if process.poll() is None:
+                    process.terminate()
+                    process.wait()
+        if process.returncode:
+            lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+            raise CheckFailed(f"lerobot-rollout: failed ({lines[-1] if lines else 'it printed nothing'})")
+
+
+def join(demonstrations: Path, recorded: Path, root: Path) -> None:
+    """One dataset of two, demonstrations first, without the simulator's knowledge; whole or not at all.
+
+    The recordings are of the simulated arm's robot type; they become the demonstrations' own.
+    """
+    from lerobot.datasets.aggregate import aggregate_datasets
+
+    with whole_folder(root) as partial:
+        copy = partial / "recorded"
+        shutil.copytree(recorded, copy)
+        info = copy / "meta" / "info.json"
+        write_json(info, {**json.loads(info.read_text()), "robot_type": ROBOT_TYPE})
+        with contextlib.redirect_stderr(io.StringIO()):
+            aggregate_datasets(
+                repo_ids=["local/demonstrations", "local/recorded"],
+                aggr_repo_id=f"local/{root.name}",
+                roots=[demonstrations, copy],
+                aggr_root=partial / "joined",
+            )
+        shutil.rmtree(copy)
+        for item in (partial / "joined").iterdir():
+            item.rename(partial / item.name)
+        (partial / "joined").rmdir()
+
+
+def _watch(process: "subprocess.Popen[bytes]", outcomes: Path, episodes: int) -> None:
+    with tqdm(total=episodes, desc="lerobot-rollout", unit="episode") as bar:
+        while process.poll() is None:
+            time.sleep(1)
+            bar.n = len(read_outcomes(outcomes)) if outcomes.exists() else 0
+            bar.refresh()
+
+
+def _report(config: Config, rounds: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    wanted = seeds.seed_range(seeds.ROLLOUTS, config.rollouts.first_seed, config.rollouts.episodes)
+    outcomes: list[Any] = []
+    for results in rounds:
+        played = read_rollouts(Path(results["rollouts"]["rollouts_file"]))
+        outcomes.append(np.array([[played[seed].success for seed in wanted]]))
+    before, after = outcomes
+    gain = stats.paired_difference(after, before)
+    p = stats.mcnemar(int((after & ~before).sum()), int((before & ~after).sum()))
+    found: dict[str, Any] = {
+        "first_round": rounds[0]["rollouts"]["success"],
+        "second_round": rounds[1]["rollouts"]["success"],
+        "gain": {"value": gain.value, "low": gain.low, "high": gain.high, "p": p},
+    }
+    print()
+    for name in ("first_round", "second_round"):
+        print(f"{name.replace('_', ' ')}:  {stats.Proportion(**found[name])}")
+    value, low, high = (100 * figure for figure in (gain.value, gain.low, gain.high))
+    print(
+        f"gain: {value:+.0f} points (95 % interval {low:+.0f} to {high:+.0f}, McNemar p = {p:.2g}; one "
+        "training seed)"
+    )
+    write_json(folder / "loop.json", found)
+    return found
