@@ -49,7 +49,7 @@ class Sizes:
     """Episodes, their frames, and height and width of the pictures that Diffusion is trained on."""
     diffusion: PolicyConfig = DIFFUSION
     diffusion_batch: int = 8
-    diffusion_steps: int = 250
+    diffusion_steps: int = 800
     episodes: int = 100
     """Simulated demonstrations."""
     few_episodes: int = 10

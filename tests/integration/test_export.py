@@ -39,6 +39,7 @@ def run(recorded_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     return folder, config
 
 
+@pytest.mark.slow
 def test_a_checkpoint_becomes_a_folder(run: tuple[Path, Config], tmp_path: Path) -> None:
     """By the script, in a process of its own, from the run's only training."""
     folder, config = run
@@ -97,6 +98,7 @@ def test_the_policy_is_that_of_the_checkpoint_whatever_the_configuration_says(
     assert known_results(other, checkpoint, "auto") == {}
 
 
+@pytest.mark.slow
 def test_diffusion_with_given_noise_and_a_resize(recorded_dataset: Path, tmp_path: Path) -> None:
     meta = load_meta(recorded_dataset)
     config = tiny("diffusion")
@@ -109,7 +111,9 @@ def test_diffusion_with_given_noise_and_a_resize(recorded_dataset: Path, tmp_pat
     assert (tmp_path / "policy" / "README.md").read_text() == "a card"
 
 
-@pytest.mark.parametrize("damage", ["another function", "another weight"])
+@pytest.mark.parametrize(
+    "damage", [pytest.param("another function", marks=pytest.mark.slow), "another weight"]
+)
 def test_an_export_that_acts_otherwise_leaves_nothing(
     damage: str, recorded_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,8 @@ from rabc.policy_check.command import check_folder, report
 from rabc.policy_check.findings import Finding
 from tests.integration.policy_folders import JOINTS, lerobots_folder, our_folder, record_arm
 
+pytestmark = pytest.mark.slow  # trains three policies, one of them with lerobot-train
+
 REPO = Path(__file__).parents[2]
 PRE_STATE = "policy_preprocessor_step_3_normalizer_processor.safetensors"
 POST_STATE = "policy_postprocessor_step_0_unnormalizer_processor.safetensors"

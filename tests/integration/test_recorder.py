@@ -124,6 +124,7 @@ def test_a_folder_that_is_there_is_not_overwritten(demonstrations: Demonstration
         record(demonstrations, simulated)
 
 
+@pytest.mark.slow
 def test_a_killed_recording_goes_on(demonstrations: DemonstrationsConfig, simulated: Path, tmp_path: Path):
     root = tmp_path / "killed"
     overrides = ["--dataset.path", str(root)]

@@ -43,7 +43,9 @@ def played_both_ways(folder: Path, jobs: list[RolloutJob], pictures: Pictures) -
     return found
 
 
-@pytest.mark.parametrize(("kind", "settings"), [("act", ACT), ("diffusion", DIFFUSION)])
+@pytest.mark.parametrize(
+    ("kind", "settings"), [("act", ACT), pytest.param("diffusion", DIFFUSION, marks=pytest.mark.slow)]
+)
 def test_drawing_every_camera_at_every_step_ends_alike_to_the_last_bit(
     kind: str, settings: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -59,6 +61,7 @@ def test_drawing_every_camera_at_every_step_ends_alike_to_the_last_bit(
         assert np.abs(np.diff(ours.frames.astype(int), axis=0)).max() > 20  # something moves
 
 
+@pytest.mark.slow
 def test_its_default_pictures_can_be_drawn_when_the_policy_asks(act: Path) -> None:
     job = RolloutJob(act, 3_000_000, 3, "front", 2, SIZE)
     [[ours, theirs]] = played_both_ways(act, [job], "default")
@@ -69,6 +72,7 @@ def test_its_default_pictures_can_be_drawn_when_the_policy_asks(act: Path) -> No
         assert np.abs(plain.render("front").astype(int) - ours.frames[0].transpose(1, 2, 0)).max() > 50
 
 
+@pytest.mark.slow
 def test_the_benchmark_measures_every_part(act: Path, capfd: pytest.CaptureFixture[str]) -> None:
     lines, facts = measure(("plain", "same"), Bench(act, starts=2, max_ticks=5))
     assert [line.required for line in lines] == [">= 5", "", "<= 0"]

@@ -19,6 +19,8 @@ EXPERIMENTS = sorted(
 )
 # What needs a network, a GPU or minutes; the rest is as shipped.
 CHEAPER = {
+    # The pictures of this dataset are a third of the simulator's.
+    "so101_pick_diffusion.yaml": ["--policy.extra.crop_shape", "[28, 28]"],
     "so101_real.yaml": [
         "--device", "cpu", "--policy.pretrained_backbone_weights", "null", "--trainer.batch_size", "1",
         "--trainer.eval_steps", "2", "--trainer.max_eval_samples", "2",
@@ -93,5 +95,8 @@ def test_the_real_configuration_is_what_the_file_says(name: str) -> None:
     }  # fmt: skip
     assert changed <= {
         "trainer.max_steps", "trainer.precision", "trainer.warmup_steps", "trainer.batch_size",
-        "trainer.eval_steps", "trainer.max_eval_samples", "policy.pretrained_backbone_weights",
+        "trainer.eval_steps", "trainer.max_eval_samples", "policy.pretrained_backbone_weights", "policy.extra",
     }  # fmt: skip
+    extra, other = shipped["policy"]["extra"], cheap["policy"]["extra"]
+    assert extra.keys() == other.keys()
+    assert {key for key, value in extra.items() if other[key] != value} <= {"crop_shape"}

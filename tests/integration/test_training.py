@@ -277,6 +277,7 @@ assert not any(name.startswith("rabc.") for name in sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_lerobot_alone_loads_the_folder_and_gives_the_same_actions(
     finished: Path, recorded_dataset: Path, tmp_path: Path
 ) -> None:
