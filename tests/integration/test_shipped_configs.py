@@ -95,7 +95,8 @@ def test_the_real_configuration_is_what_the_file_says(name: str) -> None:
     }  # fmt: skip
     assert changed <= {
         "trainer.max_steps", "trainer.precision", "trainer.warmup_steps", "trainer.batch_size",
-        "trainer.eval_steps", "trainer.max_eval_samples", "policy.pretrained_backbone_weights", "policy.extra",
+        "trainer.eval_steps", "trainer.max_eval_samples", "policy.pretrained_backbone_weights",
+        "policy.extra",
     }  # fmt: skip
     extra, other = shipped["policy"]["extra"], cheap["policy"]["extra"]
     assert extra.keys() == other.keys()
