@@ -50,8 +50,6 @@ from rabc.stages import Result
 FORMAT = 1
 LEVEL = 0.05
 FILE = "comparison.json"
-LEAST_ORACLE_GAIN = 0.1
-"""Below it a share of the oracle's gain says nothing."""
 
 
 @dataclass(frozen=True)
@@ -226,8 +224,6 @@ def shares_of_oracle(outcomes: dict[str, NDArray[np.bool_]]) -> dict[str, Any]:
         return {}
     plain, oracle = outcomes[BASELINE], outcomes[ORACLE]
     others = [name for name in outcomes if name not in (BASELINE, ORACLE)]
-    if oracle.mean() - plain.mean() < LEAST_ORACLE_GAIN:
-        return dict.fromkeys(others)
     return {name: _estimate(stats.gain_ratio(outcomes[name], plain, oracle)) for name in others}
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from rabc.benchmarks.data import QUICK, _lines, payback
+from rabc.benchmarks.data import one_holds, payback
+from rabc.benchmarks.lines import Line, at_least
 from rabc.benchmarks.trainers import differing, lerobot_arguments, log_every, resident, steady
 from rabc.benchmarks.training import DIFFUSION, shipped_act, speed_up
 from rabc.config import Config, DatasetConfig, TrainerConfig
@@ -25,14 +26,19 @@ def test_speed_up_is_of_medians() -> None:
     assert speed_up([10.0, 90.0, 12.0], [4.0]) == 3.0
 
 
-def test_loaders_are_compared_by_what_both_of_them_give() -> None:
-    as_float = {"LeRobot": [4.0], "small": [80.0], "full": [12.0]}
-    as_uint8 = {"LeRobot": [5.0], "small": [500.0], "full": [45.0]}
-    lines = _lines(as_float, as_uint8, {"small": 3.0, "full": 6.0}, 100, QUICK)
-    required = [line for line in lines if line.required]
-    assert [line.measured for line in required] == [100.0, 9.0]
-    assert [line.holds for line in required] == [True, False]
-    assert [line.measured for line in lines if "float32" in line.what] == [4.0, 20.0, 3.0]
+def test_a_bound_that_holds_at_one_resolution_alone_says_so() -> None:
+    held, missed, other = (
+        at_least("small", 12, 10, "x"),
+        at_least("full", 8, 10, "x", "8/1"),
+        Line("b", 1, "s"),
+    )
+    assert one_holds([held, other, missed]) == [
+        held,
+        other,
+        replace(missed, detail="8/1; holds only for: small"),
+    ]
+    assert one_holds([held, other]) == [held, other]
+    assert one_holds([missed]) == [missed]
 
 
 def test_steady_seconds_leave_out_the_first_point() -> None:
