@@ -11,6 +11,7 @@ from lerobot.transforms import ImageTransforms, ImageTransformsConfig
 from torch import Tensor
 
 from rabc.errors import InputError
+from rabc.pictures import as_float
 
 
 class Augmentation:
@@ -51,7 +52,7 @@ class Augmentation:
             step: optimizer step.
             position: place of the batch's first sample among those of the step.
         """
-        pictures = {camera: batch[camera].to(torch.float32) / 255.0 for camera in self._cameras}
+        pictures = {camera: as_float(batch[camera]) for camera in self._cameras}
         with torch.random.fork_rng(devices=[]):
             for place in range(len(batch["index"])):
                 entropy = np.random.SeedSequence([self._seed, step, position + place])

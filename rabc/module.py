@@ -23,6 +23,7 @@ from rabc.losses import (
     weighted_loss,
 )
 from rabc.optimizers import optimization
+from rabc.pictures import as_float
 from rabc.policies import PolicyParts, image_encoders
 from rabc.step_record import MicroBatch, StepRecord, micro_batch, record_step
 
@@ -113,7 +114,7 @@ class WeightedPolicy(LightningModule):
         batch = dict(batch)
         for key in self.policy.config.image_features:
             if batch[key].dtype == torch.uint8:
-                batch[key] = batch[key].to(torch.float32) / 255.0
+                batch[key] = as_float(batch[key])
         return self.parts.preprocessor(batch)
 
     def losses(self, batch: dict[str, Any], step: int) -> dict[str, LossTerm]:

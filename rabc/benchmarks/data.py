@@ -1,24 +1,28 @@
 """`scripts/benchmark.py data`: samples a second of our loader with its cache, and of LeRobot's."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from rabc.benchmarks.lines import Line, at_least, synchronise
 from rabc.benchmarks.recordings import CAMERAS, record_cameras
 from rabc.config import Config, DatasetConfig, PolicyConfig, TrainerConfig
+from rabc.pictures import as_float
 from rabc.policy_settings import policy_settings
 from rabc.tables import load_meta
 from rabc.training_data import data_module, training_frames
 
 REPOSITORY = "local/benchmark"
 BATCH_SIZE, WORKERS = 8, 2
+Conversion = Callable[[Tensor], Tensor]
+"""Of uint8 pictures to float32."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,9 @@ def loading(
             loader = (
                 lerobot_loader(root, sizes.chunk, device) if theirs else our_loader(configs[name], device)
             )
-            for found, as_float in ((rates, True), (alone, False)):
-                found[name].append(BATCH_SIZE * batches_per_second(loader, device, sizes.seconds, as_float))
+            convert = lerobot_as_float if theirs else as_float
+            for found, conversion in ((rates, convert), (alone, None)):
+                found[name].append(BATCH_SIZE * batches_per_second(loader, device, sizes.seconds, conversion))
             del loader  # and its processes
             done = f"{rates[name][-1]:.1f} samples/s, {alone[name][-1]:.1f} left as uint8"
             print(f"  {name}: {done} ({repeat + 1}/{repeats})", flush=True)
@@ -117,35 +122,42 @@ def lerobot_loader(root: Path, chunk: int, device: str) -> DataLoader[Any]:
     )
 
 
-def batches_per_second(loader: DataLoader[Any], device: str, seconds: float, as_float: bool = True) -> float:
+def lerobot_as_float(pictures: Tensor) -> Tensor:
+    """uint8 pictures as `lerobot_train.py` makes them float32."""
+    return pictures.to(dtype=torch.float32) / 255.0
+
+
+def batches_per_second(
+    loader: DataLoader[Any], device: str, seconds: float, conversion: Conversion | None = None
+) -> float:
     """Throughput over so many seconds, once what was prefetched at first is used up.
 
-    as_float: make the pictures float32; otherwise they are left as the loader gives them.
+    conversion: makes the pictures float32; None: they are left as the loader gives them.
     """
     batches = _endless(loader)
     for _ in range(2 * WORKERS * (loader.prefetch_factor or 1)):
-        on_device(next(batches), device, as_float)
+        on_device(next(batches), device, conversion)
     synchronise(device)
     count, start = 0, time.perf_counter()
     while time.perf_counter() - start < seconds:
-        on_device(next(batches), device, as_float)
+        on_device(next(batches), device, conversion)
         count += 1
     synchronise(device)
     return count / (time.perf_counter() - start)
 
 
-def on_device(batch: Mapping[str, Any], device: str, as_float: bool = True) -> dict[str, Any]:
-    """What the preprocessor of the policy gets: float32 pictures from 0 to 1, as both trainers make them.
+def on_device(batch: Mapping[str, Any], device: str, conversion: Conversion | None = None) -> dict[str, Any]:
+    """What the preprocessor of the policy gets: float32 pictures from 0 to 1, as its trainer makes them.
 
-    as_float: false leaves the pictures uint8.
+    conversion: None leaves the pictures uint8.
     """
     moved = {
         key: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
         for key, value in batch.items()
     }
-    if not as_float:
+    if conversion is None:
         return moved
-    return {**moved, **{camera: moved[camera].to(torch.float32) / 255.0 for camera in CAMERAS}}
+    return {**moved, **{camera: conversion(moved[camera]) for camera in CAMERAS}}
 
 
 def payback(build_seconds: float, their_epoch: float, our_epoch: float) -> float:

@@ -64,7 +64,7 @@ EXPERIMENTS = (
         "selection",
         "Choosing the scheme",
         "so101_pick.yaml",
-        None,
+        "plain,weighted,success-only,awr-0.2,mask",
         seeds=2,
         rollouts=100,
         run="so101_pick_selection",

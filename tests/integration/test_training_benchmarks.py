@@ -10,6 +10,7 @@ import torch
 from rabc.benchmarks import data, loops, training
 from rabc.benchmarks.recordings import record_cameras
 from rabc.config import Config, DatasetConfig, TrainerConfig
+from rabc.pictures import as_float
 from rabc.tables import load_meta
 from tests.integration.training_runs import STEADY_ACT
 
@@ -22,11 +23,11 @@ def test_both_loaders_deliver_the_same_samples(tmp_path: Path) -> None:
         dataset=DatasetConfig(path=str(root)), policy=replace(STEADY_ACT, chunk_size=5), trainer=trainer
     )
     ours = data.our_loader(config, "cpu")
-    batch = data.on_device(next(iter(ours)), "cpu")
+    batch = data.on_device(next(iter(ours)), "cpu", as_float)
     theirs = data.lerobot_loader(root, 5, "cpu")
     assert len(theirs.sampler) == 24  # pyright: ignore[reportArgumentType]
     samples = [theirs.dataset[int(index)] for index in batch["index"]]
-    expected = data.on_device(torch.utils.data.default_collate(samples), "cpu")
+    expected = data.on_device(torch.utils.data.default_collate(samples), "cpu", data.lerobot_as_float)
     for key in (*data.CAMERAS, "observation.state", "action", "action_is_pad"):
         assert batch[key].dtype == expected[key].dtype
         assert torch.equal(batch[key], expected[key]), key

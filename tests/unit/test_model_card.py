@@ -1,8 +1,10 @@
 """The README of a policy folder says what is known of the policy, and nothing else."""
 
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from rabc.config import Config, DatasetConfig
@@ -25,7 +27,9 @@ def without(*names: str) -> dict[str, Any]:
     return {name: value for name, value in RESULTS.items() if name not in names}
 
 
-def test_everything_known() -> None:
+def test_everything_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()  # by which a relative folder is told from a name on the hub
+    monkeypatch.chdir(tmp_path)
     card = model_card(Config(run="arm"), RESULTS, "the average of its weights", "mit")
     head = yaml.safe_load(card.split("---")[1])
     assert head["license"] == "mit"
