@@ -4,9 +4,12 @@ Lightning starts them by running the command again, or torchrun or SLURM has sta
 """
 
 import os
+import signal
+import sys
 import time
 from datetime import timedelta
 from threading import Thread
+from types import FrameType
 
 from rabc.errors import InputError
 
@@ -69,6 +72,18 @@ def end_with_parent() -> None:
         os._exit(1)
 
     Thread(target=watch, daemon=True).start()
+
+
+def unwind_on_sigterm() -> None:
+    """Let SIGTERM end this process as `sys.exit` does, so that `finally` ends the processes it started.
+
+    Exit code 143, as a shell expects. Only in the main thread.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
 
 
 def _by_slurm() -> bool:

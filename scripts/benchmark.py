@@ -68,8 +68,10 @@ def main(argv: Sequence[str]) -> None:
         raise InputError(f"--page {asked['page']}: not with --quick, whose figures mean nothing; drop one")
 
     from rabc.benchmarks import command as benchmark
+    from rabc.processes import unwind_on_sigterm
     from rabc.quiet import no_library_bars, quiet_libraries
 
+    unwind_on_sigterm()
     quiet_libraries()
     no_library_bars()
     device, repeats, written = command.config.device, asked["repeats"], (asked["json"], asked["page"])

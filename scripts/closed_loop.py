@@ -17,6 +17,9 @@ def main(argv: Sequence[str]) -> None:
     if command.extra["episodes"] < 1:
         raise InputError(f"--episodes {command.extra['episodes']}: too few; give 1 or more")
     from rabc.closed_loop import close_loop  # after parsing, because it imports torch
+    from rabc.processes import unwind_on_sigterm
+
+    unwind_on_sigterm()
 
     close_loop(command.config, command.extra["episodes"])
 

@@ -88,7 +88,7 @@ def train_ours(config: Config, folder: Path) -> Trained:
     folder.mkdir(parents=True)
     file = folder / "benchmark.yaml"
     file.write_text(config_file.dump(config))
-    seconds, memory = _run([sys.executable, str(_TRAIN), "--config", str(file)], folder)
+    seconds, memory = measure_command([sys.executable, str(_TRAIN), "--config", str(file)], folder)
     [board] = folder.glob("outputs/benchmark/training-*")
     rate, waited = (_points(board, name) for name in ("samples_per_second", "data_wait"))
     written = folder / "checkpoints" / "benchmark" / "pretrained_model" / "config.json"
@@ -103,7 +103,7 @@ def train_theirs(config: Config, folder: Path) -> Trained:
     folder.mkdir(parents=True)
     output = folder / "output"
     program = Path(sys.executable).with_name("lerobot-train")
-    seconds, memory = _run([str(program), *lerobot_arguments(config, output)], folder)
+    seconds, memory = measure_command([str(program), *lerobot_arguments(config, output)], folder)
     update, data = steady((folder / "log.txt").read_text())
     written = output / "checkpoints" / "last" / "pretrained_model" / "config.json"
     return Trained(seconds, update + data, data / (update + data), json.loads(written.read_text()), memory)
@@ -160,7 +160,7 @@ def _points(folder: Path, name: str) -> Any:
     return np.array([event.value for event in events[1:] or events])
 
 
-def _run(command: Sequence[str], folder: Path) -> tuple[float, Memory]:
+def measure_command(command: Sequence[str], folder: Path) -> tuple[float, Memory]:
     """Seconds and memory of a command, which writes `log.txt`. Both trainers get the same threads."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     looks: list[tuple[float, float]] = []
@@ -174,6 +174,7 @@ def _run(command: Sequence[str], folder: Path) -> tuple[float, Memory]:
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
         finally:
             running.kill()  # if this was interrupted
+            running.wait()
     seconds = time.perf_counter() - start
     if running.returncode != 0:
         last = (folder / "log.txt").read_text()[-2000:]

@@ -64,7 +64,7 @@ EXPERIMENTS = (
         "selection",
         "Choosing the scheme",
         "so101_pick.yaml",
-        "plain,weighted,success-only,awr-0.2,mask",
+        "plain,awr-0.2,mask-0.2,success-only,weighted",
         seeds=2,
         rollouts=100,
         run="so101_pick_selection",
@@ -74,11 +74,7 @@ EXPERIMENTS = (
             "comparison": {
                 "arms": {
                     "awr-0.2": {"scheme": "awr", "calibration": "dataset", "beta": 0.2},
-                    "awr-0.5": {"scheme": "awr", "calibration": "dataset", "beta": 0.5},
-                    "mask": {"scheme": "mask", "calibration": "dataset", "min_delta": 0.05},
-                    "sampler": {
-                        "scheme": "rabc", "calibration": "dataset", "kappa": 0.2, "apply": "sampler",
-                    },
+                    "mask-0.2": {"scheme": "mask", "calibration": "dataset", "min_delta": 0.2},
                 }
             },
         },

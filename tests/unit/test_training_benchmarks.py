@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -92,3 +93,24 @@ def test_memory_of_a_process_while_it_lives() -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     assert resident(ended.pid) is None
+
+
+def test_sigterm_ends_what_is_measured_too(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from rabc.processes import unwind_on_sigterm\n"
+        "from rabc.benchmarks.trainers import measure_command\n"
+        "unwind_on_sigterm()\n"
+        "measure_command(['sh', '-c', 'echo $$ > pid.tmp; mv pid.tmp pid; exec sleep 600'],"
+        " Path(sys.argv[1]))"
+    )
+    benchmark = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)])
+    try:
+        while not (tmp_path / "pid").exists():
+            assert benchmark.poll() is None
+            time.sleep(0.05)
+        benchmark.terminate()
+        assert benchmark.wait(30) == 143
+        with pytest.raises(ProcessLookupError):
+            os.kill(int((tmp_path / "pid").read_text()), 0)
+    finally:
+        benchmark.kill()
