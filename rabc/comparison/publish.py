@@ -9,6 +9,7 @@ from rabc.cli import parse
 from rabc.comparison.arms import arms_of
 from rabc.comparison.command import compare, describe
 from rabc.comparison.experiments import EXPERIMENTS, Experiment
+from rabc.comparison.recipes import measure_recipes, recipes_part
 from rabc.comparison.results_page import experiment_part, sweep_part
 from rabc.errors import InputError
 from rabc.marked_page import replace_marked
@@ -17,6 +18,9 @@ from rabc.stages import write_json
 PAGE = Path("docs/results.md")
 RAW = Path("docs/results")
 """Folder of the raw results, `<experiment>.json`."""
+RECIPES = "recipes"
+"""Name of the table that needs no training, and the configuration that it is made for."""
+RECIPES_CONFIG = "so101_pick.yaml"
 SWEEP = ("clean_20", "pick", "clean_80", "clean_100")
 """Experiments of the table over the share of clean demonstrations."""
 
@@ -24,14 +28,23 @@ SWEEP = ("clean_20", "pick", "clean_80", "clean_100")
 def publish(names: Sequence[str], dry_run: bool) -> None:
     """Run the experiments with these names (none: all) and write what is there into the page.
 
+    `recipes` is one, too: it weights without training.
+
     Finished trainings and rollouts are used again. Raises InputError for a name that is no experiment.
     """
     known = {experiment.name: experiment for experiment in EXPERIMENTS}
     for name in names:
-        if name not in known:
-            raise InputError(f"--experiments {name}: no such experiment; give some of {', '.join(known)}")
-    for name in names or known:
-        run_experiment(known[name], dry_run)
+        if name not in (RECIPES, *known):
+            raise InputError(
+                f"--experiments {name}: no such experiment; give some of {', '.join((RECIPES, *known))}"
+            )
+    for name in names or (RECIPES, *known):
+        if name != RECIPES:
+            run_experiment(known[name], dry_run)
+        elif not dry_run:
+            write_json(
+                RAW / f"{RECIPES}.json", measure_recipes(parse(["--config", RECIPES_CONFIG], "").config)
+            )
     if not dry_run:
         write_page()
 
@@ -54,6 +67,9 @@ def write_page() -> None:
     for name, result in kept.items():
         if result is not None:
             replace_marked(PAGE, name, experiment_part(result), "page")
+    recipes = read_kept(RECIPES)
+    if recipes is not None:
+        replace_marked(PAGE, RECIPES, recipes_part(recipes), "page")
     sweep = [(_share(found), found) for found in (kept[name] for name in SWEEP) if found is not None]
     if len(sweep) > 1:
         replace_marked(PAGE, "sweep", sweep_part(sweep), "page")

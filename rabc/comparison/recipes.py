@@ -1,0 +1,109 @@
+"""How much weight every recipe leaves on flawed moments, by the simulator's knowledge: no training needed.
+
+A recipe is a scheme with its parameters, on progress of some calibration, with some horizon rule.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rabc.config import Config, WeightsConfig
+from rabc.errors import InputError
+from rabc.marked_page import markdown_table
+
+SCHEMES: tuple[dict[str, Any], ...] = (
+    {"scheme": "none"},
+    {"scheme": "topreward"},
+    *({"scheme": "rabc", "kappa": kappa} for kappa in (0.01, 0.1, 0.2, 0.4)),
+    *({"scheme": "awr", "beta": beta} for beta in (0.2, 0.5, 1.0)),
+    *({"scheme": "mask", "min_delta": least} for least in (0.0, 0.1, 0.2)),
+    {"scheme": "filter", "drop": "frames", "drop_share": 0.4},
+    {"scheme": "filter", "drop": "episodes", "drop_below": 0.5},
+)
+PROGRESS: tuple[dict[str, Any], ...] = (
+    {"calibration": "episode"},
+    {"calibration": "episode", "horizon": "clamped"},
+    {"calibration": "dataset"},
+    {"calibration": "dataset", "horizon": "clamped"},
+    {"calibration": "dataset", "length_bias": "subtract"},
+    {"calibration": "logodds"},
+)
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """How a set of weights treats simulated demonstrations."""
+
+    on_flawed: float
+    """Share of the weight on flawed frames."""
+    sample_size: float
+    """Effective sample size of the frames without a flaw, as a share of their number."""
+
+
+def treatment(values: NDArray[np.float64], flawed: NDArray[np.bool_]) -> Treatment:
+    """Of weights (N,), not all 0, on frames some of which are flawed, (N,)."""
+    sound = values[~flawed]
+    squares = float((sound**2).sum())
+    size = float(sound.sum()) ** 2 / squares / len(sound) if squares else 0.0
+    return Treatment(float(values[flawed].sum() / values.sum()), size)
+
+
+def measure_recipes(config: Config) -> dict[str, Any]:
+    """Score the demonstrations of `config` where that is not done, and weight them by every recipe.
+
+    Returns the share of flawed frames and a list of recipes, each the keys of `weights` that it sets with
+    its `Treatment`. Raises InputError for a dataset that was not simulated.
+    """
+    from rabc import pipeline
+    from rabc.frame_weights import frame_weights
+    from rabc.sim.flaws import flawed_frames
+    from rabc.sim.recorder import read_ground_truth
+
+    subtract = replace(config.weights, length_bias="subtract")  # which asks for all that any of them needs
+    results = pipeline.run(replace(config, run=f"{config.run}-recipes", weights=subtract), last="scores")
+    root = Path(results["demonstrations"]["root"])
+    truth = read_ground_truth(root)
+    if not truth:
+        raise InputError(f"dataset {root}: was not simulated, so nobody knows its flaws")
+    flawed = np.concatenate([flawed_frames(episode) for episode in truth])
+    episodes = np.repeat(np.arange(len(truth)), [len(episode.progress) for episode in truth])
+    recipes: list[dict[str, Any]] = []
+    for scheme in SCHEMES:
+        for source in PROGRESS:
+            tried = replace(config, weights=WeightsConfig(**scheme, **source, accept_poor_scorer=True))
+            found = treatment(frame_weights(tried, results["scores"], episodes).values, flawed)
+            recipes.append(
+                {
+                    "weights": {**scheme, **source},
+                    "on_flawed": found.on_flawed,
+                    "sample_size": found.sample_size,
+                }
+            )
+    return {"flawed": float(flawed.mean()), "frames": len(flawed), "recipes": recipes}
+
+
+def recipes_part(found: Mapping[str, Any]) -> str:
+    """One row for each scheme, one column for each kind of progress."""
+    cells = {
+        json.dumps(recipe["weights"]): f"{100 * recipe['on_flawed']:.0f} / {100 * recipe['sample_size']:.0f}"
+        for recipe in found["recipes"]
+    }
+    rows = [
+        [_words(scheme), *(cells[json.dumps({**scheme, **source})] for source in PROGRESS)]
+        for scheme in SCHEMES
+    ]
+    table = markdown_table(["", *(_words(source) for source in PROGRESS)], rows)
+    return f"{100 * found['flawed']:.0f} % of the {found['frames']} frames are flawed.\n\n{table}"
+
+
+def _words(settings: Mapping[str, Any]) -> str:
+    named = {"kappa": "κ", "beta": "β"}
+    plain = ("scheme", "calibration", "horizon", "drop")
+    return " ".join(
+        str(value) if key in plain else f"{named.get(key, key)} {value}" for key, value in settings.items()
+    )
