@@ -64,7 +64,7 @@ EXPERIMENTS = (
         "selection",
         "Choosing the scheme",
         "so101_pick.yaml",
-        "plain,awr-0.2,mask-0.2,success-only,weighted",
+        "plain,awr-0.2,mask-0.2,success-only,rabc-0.2,sampler",
         seeds=2,
         rollouts=100,
         run="so101_pick_selection",
@@ -74,22 +74,27 @@ EXPERIMENTS = (
             "comparison": {
                 "arms": {
                     "awr-0.2": {"scheme": "awr", "calibration": "dataset", "beta": 0.2},
+                    "rabc-0.2": {"scheme": "rabc", "calibration": "dataset", "kappa": 0.2},
+                    "sampler": {"scheme": "awr", "calibration": "dataset", "beta": 0.2, "apply": "sampler"},
                     "mask-0.2": {"scheme": "mask", "calibration": "dataset", "min_delta": 0.2},
                 }
             },
         },
     ),
-    Experiment("pick", "ACT lifts the cube", "so101_pick.yaml", None, seeds=3, rollouts=200),
+    Experiment(
+        "pick", "ACT lifts the cube", "so101_pick.yaml", None, seeds=3, rollouts=200,
+        changes={"comparison": {"arms": {"rabc": {"scheme": "rabc", "calibration": "dataset"}}}},
+    ),
     Experiment(
         "pick_diffusion", "Diffusion lifts the cube", "so101_pick_diffusion.yaml",
-        "plain,weighted,success-only,shuffled", seeds=2, rollouts=100,
+        "plain,weighted", seeds=2, rollouts=100,
     ),
     *(
         Experiment(
             f"clean_{round(100 * share)}",
             f"{100 * share:.0f} % clean demonstrations",
             "so101_pick.yaml",
-            "plain,weighted,success-only",
+            "plain,weighted",
             seeds=2,
             rollouts=200,
             run=f"so101_pick_clean{round(100 * share)}",
@@ -98,9 +103,9 @@ EXPERIMENTS = (
         for share in (0.2, 0.8, 1.0)
     ),
     Experiment(
-        "place", "ACT places the cube", "so101_place.yaml", "plain,weighted,success-only",
+        "place", "ACT places the cube", "so101_place.yaml", "plain,weighted",
         seeds=2, rollouts=200,
-        changes={"scorer": {"model": "outputs/so101-place-scorer"}, "weights": {"scheme": "rabc"}},
+        changes={"scorer": {"model": "outputs/so101-place-scorer"}, "weights": {"scheme": "awr"}},
     ),
 )  # fmt: skip
 """In the order in which they are run."""
