@@ -6,7 +6,7 @@ import torch
 from rabc.pictures import as_float
 
 
-@pytest.mark.parametrize("shape", [(3, 3, 5, 7), (2, 2, 3, 4, 6), (0, 3, 4, 4), (2, 3, 480, 640)])
+@pytest.mark.parametrize("shape", [(3, 3, 5, 7), (2, 2, 3, 4, 6), (2, 3, 480, 640)])
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_the_same_bits_in_the_same_memory_format(shape: tuple[int, ...], channels_last: bool) -> None:
     pictures = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
