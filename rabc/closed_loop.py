@@ -2,7 +2,8 @@
 
     demonstrations -> score -> train -> lerobot-rollout records -> score -> train on both
 
-The recordings are of a policy that fails often: weighting is what makes them worth adding.
+The first round is the run that `train.py` makes. Some recordings fail: the weights decide what of them
+is learnt.
 """
 
 import contextlib
@@ -22,17 +23,20 @@ from tqdm import tqdm
 from rabc import pipeline, stats
 from rabc.atomic import whole_folder
 from rabc.config import Config
+from rabc.config_file import CONFIGS
 from rabc.errors import CheckFailed, InputError
 from rabc.evaluation import read_rollouts
+from rabc.robot.follower import ENVIRONMENTS
 from rabc.robot.outcomes import read_outcomes
 from rabc.sim import seeds
+from rabc.sim.environment import CAMERAS, FPS
 from rabc.sim.recorder import ROBOT_TYPE
-from rabc.stages import write_json
+from rabc.sim.scene import Scene
+from rabc.stages import key, write_json
 
-RECORDING = Path("configs/lerobot/record_sim.yaml")
+LEROBOT = CONFIGS / "lerobot"
 FIRST_RECORDED = 500_000
 """Offset of the recorded start states within those of rollouts, far from the ones that judge."""
-ENVIRONMENTS = {"pick": "MuJoCoRabcPick-v0", "place": "MuJoCoRabcPlace-v0"}
 
 
 def close_loop(config: Config, episodes: int) -> dict[str, Any]:
@@ -48,26 +52,34 @@ def close_loop(config: Config, episodes: int) -> dict[str, Any]:
         CheckFailed: `lerobot-rollout` failed.
         InputError: nothing would be recorded or judged.
     """
+    if not config.demonstrations.simulate:
+        raise InputError(
+            "demonstrations.simulate false: this loop records on the simulated arm; with a real one, record "
+            "with lerobot-rollout as docs/robot.md says"
+        )
     if not config.rollouts.episodes:
         raise InputError("rollouts.episodes 0: nothing would judge the two rounds; give e.g. 100")
+    first = pipeline.run(config)
     folder = Path("outputs") / f"{config.run}-loop"
-    one = replace(config, run=f"{config.run}-round1")
-    first = pipeline.run(one)
-    recorded = folder / "recorded"
+    # Another policy or another number of episodes: another recording.
+    made_from = {
+        "policy": first["training"]["content"], "episodes": episodes, "max_ticks": config.rollouts.max_ticks
+    }  # fmt: skip
+    recorded = folder / key(made_from) / "recorded"
     if not recorded.exists():
-        record_rollouts(config, pipeline.paths(one).policy, episodes, recorded)
+        record_rollouts(config, pipeline.paths(config).policy, episodes, recorded)
     outcomes = read_outcomes(recorded / "outcomes.csv")
     print(f"recorded: {sum(outcome.success for outcome in outcomes)} of {len(outcomes)} succeed ({recorded})")
-    joined = folder / "dataset"
+    joined = recorded.with_name("dataset")
     if not joined.exists():
         join(Path(first["demonstrations"]["root"]), recorded / "dataset", joined)
-    two = replace(
+    second_config = replace(
         config,
         run=f"{config.run}-round2",
         dataset=replace(config.dataset, path=str(joined)),
         demonstrations=replace(config.demonstrations, simulate=False),
     )
-    second = pipeline.run(two)
+    second = pipeline.run(second_config)
     return _report(config, [first, second], folder)
 
 
@@ -78,18 +90,32 @@ def record_rollouts(config: Config, policy: Path, episodes: int, folder: Path) -
     simulator's verdict, and `log.txt`. Raises CheckFailed where it fails.
     """
     first = seeds.seed_range(seeds.ROLLOUTS, FIRST_RECORDED, episodes)[0]
+    size, max_ticks = config.demonstrations.image_size, config.rollouts.max_ticks
+    task = config.demonstrations.task
+    environment = next(name for name, its_task in ENVIRONMENTS.items() if its_task == task)
+    camera = {"type": "sim", "width": size, "height": size, "fps": FPS}
+    cameras = {name: {**camera, "source": name} for name in CAMERAS}
     with whole_folder(folder) as partial:
         settings = {
-            "max_ticks": config.rollouts.max_ticks, "reset_on_pause": True, "seed_policy_noise": True,
+            "max_ticks": max_ticks, "reset_on_pause": True, "seed_policy_noise": True, "image_size": size,
             "outcomes": str(partial / "outcomes.csv"),
         }  # fmt: skip
         words = [
-            str(Path(sys.executable).with_name("lerobot-rollout")), f"--config_path={RECORDING}",
-            "--robot.discover_packages_path=rabc.robot", f"--policy.path={policy}", "--policy.device=cpu",
-            f"--robot.env_id={ENVIRONMENTS[config.demonstrations.task]}", f"--robot.seed={first}",
-            f"--robot.env_kwargs={json.dumps(settings)}", f"--dataset.root={partial / 'dataset'}",
+            str(Path(sys.executable).with_name("lerobot-rollout")),
+            f"--config_path={LEROBOT / 'record_sim.yaml'}",
+            "--robot.discover_packages_path=rabc.robot",
+            f"--robot.calibration_dir={LEROBOT / 'calibration'}",
+            f"--robot.env_id={environment}",
+            f"--robot.seed={first}",
+            f"--robot.env_kwargs={json.dumps(settings)}",
+            f"--robot.cameras={json.dumps(cameras)}",
+            f"--policy.path={policy}",
+            "--policy.device=cpu",
+            f"--dataset.root={partial / 'dataset'}",
             f"--dataset.num_episodes={episodes}",
-        ]  # fmt: skip
+            f"--dataset.single_task={Scene(task=task).instruction}",
+            f"--dataset.episode_time_s={max_ticks / FPS}",
+        ]
         log = partial / "log.txt"
         with log.open("w") as output:
             process = subprocess.Popen(words, stdout=output, stderr=subprocess.STDOUT)

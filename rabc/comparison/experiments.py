@@ -65,8 +65,8 @@ EXPERIMENTS = (
         "Choosing the scheme",
         "so101_pick.yaml",
         "plain,awr-0.2,mask-0.2,success-only,rabc-0.2,sampler",
-        seeds=2,
-        rollouts=100,
+        seeds=1,
+        rollouts=60,
         run="so101_pick_selection",
         first_seed=SELECTION_SEED,
         changes={

@@ -41,7 +41,9 @@ def publish(names: Sequence[str], dry_run: bool) -> None:
     for name in names or (RECIPES, *known):
         if name != RECIPES:
             run_experiment(known[name], dry_run)
-        elif not dry_run:
+        elif dry_run:
+            print(f"\n{RECIPES}: weights by every recipe, without training; about a minute")
+        else:
             write_json(
                 RAW / f"{RECIPES}.json", measure_recipes(parse(["--config", RECIPES_CONFIG], "").config)
             )
