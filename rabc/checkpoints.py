@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from rabc.atomic import whole_file
+from rabc.errors import InputError
 from rabc.monitor import Monitor, end_everywhere
 
 
@@ -81,12 +82,23 @@ class Checkpoints(Callback):
         state = trainer._checkpoint_connector.dump_checkpoint()  # pyright: ignore[reportPrivateUsage]
         for stale in self._folder.glob(".partial.*"):
             stale.unlink()
-        with whole_file(self._folder / f"step={step}.ckpt") as partial:
-            torch.save(state, partial)
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
+        path = self._folder / f"step={step}.ckpt"
+        try:
+            with whole_file(path) as partial:
+                _write(state, partial)
+        except InputError as error:
+            raise InputError(f"{error}; {what_is_left(self._folder)}") from error
         for old in checkpoint_files(self._folder)[self._keep :]:
             old.unlink()
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
+    try:
+        torch.save(state, path)
+    except RuntimeError as error:  # what torch makes of a full disk
+        raise OSError(str(error).splitlines()[0]) from error
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def not_finite_weight(weights: dict[str, torch.Tensor]) -> str | None:

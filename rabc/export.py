@@ -11,6 +11,7 @@ from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.optim import AdamWConfig
 from lerobot.optim.schedulers import CosineAnnealingWithWarmupSchedulerConfig
 from lerobot.policies.pretrained import PreTrainedPolicy
+from safetensors import SafetensorError
 
 from rabc.atomic import whole_folder
 from rabc.config import Config
@@ -61,9 +62,12 @@ def write_policy(parts: PolicyParts, folder: Path, train_config: dict[str, Any])
 
 
 def _write(parts: PolicyParts, folder: Path, train_config: dict[str, Any]) -> None:
-    parts.policy.save_pretrained(folder)
-    parts.preprocessor.save_pretrained(folder)
-    parts.postprocessor.save_pretrained(folder)
+    try:
+        parts.policy.save_pretrained(folder)
+        parts.preprocessor.save_pretrained(folder)
+        parts.postprocessor.save_pretrained(folder)
+    except SafetensorError as error:  # what safetensors makes of a full disk
+        raise OSError(str(error).splitlines()[0]) from error
     (folder / "train_config.json").write_text(json.dumps(train_config, indent=4) + "\n")
 
 

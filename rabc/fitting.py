@@ -92,7 +92,8 @@ def fit(
         step = trainer.global_step
     if global_rank(settings.devices, settings.num_nodes) > 0:
         raise SystemExit(0)
-    if (monitor.stop or interrupts.received) and step < settings.max_steps:
+    # A signal also ends the command after the last step; the next run goes on behind the training.
+    if interrupts.received or (monitor.stop and step < settings.max_steps):
         kept = f", kept in {checkpoints / f'step={step}.ckpt'}" if step else ""
         raise Stopped(
             f"training after step {step} of {settings.max_steps}{kept}; run it again to go on",

@@ -34,11 +34,13 @@ def foreign_file(settings: WeightsConfig) -> str | None:
     return settings.weights_file or settings.progress_file
 
 
-def frame_weights(config: Config, scores: dict[str, Any], episode_index: NDArray[np.int64]) -> FrameWeights:
+def frame_weights(
+    config: Config, scores: dict[str, Any], episode_index: NDArray[np.int64], dataset: str
+) -> FrameWeights:
     """The weights of the frames that `episode_index` (N,) says the episodes of.
 
-    scores: result of the scoring stage. Raises VerdictRefused where its diagnosis forbids weighting,
-    InputError for a foreign file that does not fit the dataset.
+    scores: result of the scoring stage. dataset: its fingerprint. Raises VerdictRefused where the diagnosis
+    of the scores forbids weighting, InputError for a foreign file that does not fit the dataset.
     """
     from rabc.scoring.progress_file import progress_path, read_foreign, read_progress
     from rabc.scoring.store import ScoreStore
@@ -47,7 +49,7 @@ def frame_weights(config: Config, scores: dict[str, Any], episode_index: NDArray
     settings = config.weights
     if settings.weights_file:
         source = Path(settings.weights_file)
-        return FrameWeights(weights.normalise(read_weights(source, episode_index)), source)
+        return FrameWeights(weights.normalise(read_weights(source, episode_index, dataset)), source)
     if settings.progress_file:
         source = Path(settings.progress_file)
         progress = read_foreign(source, settings.progress_head, episode_index)

@@ -156,7 +156,7 @@ def _build(meta: LeRobotDatasetMetadata, files: list[_CameraFile], folder: Path)
     except OSError as error:
         # Decoding errors arrive as InputError; what is left is the disk.
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        remedy = _ALTERNATIVES if full else "check space and permissions"
+        remedy = _ALTERNATIVES if full else "check permissions, or set dataset.cache false"
         raise InputError(f"frame cache {folder}: cannot be written ({error}); {remedy}") from error
 
 

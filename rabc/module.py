@@ -67,7 +67,8 @@ class WeightedPolicy(LightningModule):
 
     All randomness of a step follows from (seed, step), so a run that was killed and resumed ends with the
     same weights as one that was not. The noise that is added to a sample also follows from the sample's place
-    in the step, however that is divided among micro-batches and processes; dropout and ACT's latent do not.
+    in the step, however that is divided among micro-batches and processes; dropout, ACT's latent and
+    Diffusion's random crop do not.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class WeightedPolicy(LightningModule):
         trainer: TrainerConfig,
         seed: int,
         live_norm: bool,
+        sampled: bool = False,
     ) -> None:
         """
         Args:
@@ -85,6 +87,7 @@ class WeightedPolicy(LightningModule):
             trainer: optimisation settings.
             seed: of the training noise.
             live_norm: train batch normalisation (see `rabc.batch_norm`).
+            sampled: the sampler draws in proportion to the weights, so each sample counts once in the loss.
         """
         super().__init__()
         self.parts = parts
@@ -97,6 +100,7 @@ class WeightedPolicy(LightningModule):
         """Of the last optimizer step."""
         self._settings = trainer
         self._seed = seed
+        self._sampled = sampled
         self._clip_norm = 0.0
         self._micro_batches: list[MicroBatch] = []
         if live_norm:
@@ -146,7 +150,8 @@ class WeightedPolicy(LightningModule):
         if batch["step"] != step:
             raise RuntimeError(f"batch of step {batch['step']} arrived at step {step}")
         terms = self.losses(batch, step)
-        loss = self.weighted_loss(batch, terms, batch["weight"])
+        weights = torch.ones_like(batch["weight"]) if self._sampled else batch["weight"]
+        loss = self.weighted_loss(batch, terms, weights)
         self._micro_batches.append(micro_batch(batch, batch["weight"], terms, loss))
         # The shares of a step add up to its loss; Lightning divides by the one, DDP by the other.
         return loss.total * (self._settings.accumulate_grad_batches * self.trainer.world_size)

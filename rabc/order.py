@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -85,7 +84,8 @@ def drawable_weights(
     drawable = np.flatnonzero(allowed & (weights > 0))
     # Without a positive weight this raises, and says how many frames there are.
     drawn = normalise(weights, allowed & (weights > 0) if len(drawable) else allowed)
-    scaled = weights * (drawn[drawable[0]] / weights[drawable[0]])
+    largest = drawable[drawn[drawable].argmax()]
+    scaled = weights * (drawn[largest] / weights[largest])
     return scaled.astype(np.float32), drawable
 
 
@@ -119,7 +119,7 @@ class BatchOrder:
         self._drawable = drawable
         self._seed = seed
         self._weights = weights
-        self._epoch = lru_cache(maxsize=2)(self._draws)
+        self._epochs: dict[int, NDArray[np.int64]] = {}
 
     def indices(self, step: int) -> NDArray[np.int64]:
         """(samples,) frames of `step`, counted from 0."""
@@ -127,6 +127,13 @@ class BatchOrder:
         epochs, places = np.divmod(positions, len(self._drawable))
         parts = [self._epoch(int(epoch))[places[epochs == epoch]] for epoch in np.unique(epochs)]
         return np.concatenate(parts)
+
+    def _epoch(self, epoch: int) -> NDArray[np.int64]:
+        """The draws of an epoch; the last two are kept, since a step may span two."""
+        if epoch not in self._epochs:
+            kept = {other: draws for other, draws in self._epochs.items() if other == epoch - 1}
+            self._epochs = {**kept, epoch: self._draws(epoch)}
+        return self._epochs[epoch]
 
     def _draws(self, epoch: int) -> NDArray[np.int64]:
         random = np.random.default_rng([self._seed, epoch])

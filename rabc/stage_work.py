@@ -102,16 +102,18 @@ def do_weights(config: Config, where: "Paths", results: dict[str, Result]) -> Re
     """One weight per frame: progress, chunk deltas, scheme, mean 1; and what these weights do."""
     from rabc.frame_weights import frame_weights
     from rabc.tables import load_meta, read_frames
-    from rabc.weights_file import FILE_NAME, write_weights
+    from rabc.weights_file import DATASET, FILE_NAME, write_weights
     from rabc.weights_report import FOLDER, write_report
 
     settings = config.weights
     meta = load_meta(Path(results["demonstrations"]["root"]))
     frames = read_frames(meta, [])
-    made = frame_weights(config, results["scores"], frames.episode_index)
+    dataset = results["demonstrations"]["content"]
+    made = frame_weights(config, results["scores"], frames.episode_index, dataset)
     path, shared = where.outputs / "weights.npy", where.outputs / FILE_NAME
     _save_array(path, made.values)
-    write_weights(shared, made.values, {"rabc.scheme": settings.scheme, "rabc.source": made.source.name})
+    facts = {"rabc.scheme": settings.scheme, "rabc.source": made.source.name, DATASET: dataset}
+    write_weights(shared, made.values, facts)
     report = write_report(config, meta, frames, made, where.outputs / FOLDER)
     return {
         "scheme": settings.scheme,

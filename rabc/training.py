@@ -15,13 +15,14 @@ from rabc.dataset_fingerprint import fingerprint
 from rabc.device import resolve_device
 from rabc.errors import CheckFailed
 from rabc.fitting import fit, training_ended
+from rabc.lock import alone
 from rabc.module import WeightedPolicy
 from rabc.optimizers import state_rates
 from rabc.policies import PolicyParts, build_policy
 from rabc.policy_settings import policy_settings
 from rabc.processes import check_started, end_with_parent, global_rank, local_rank, started_by_lightning
 from rabc.tables import load_meta
-from rabc.training_data import data_module, training_frames
+from rabc.training_data import TrainingFrames, data_module, training_frames
 from rabc.training_identity import claim, identity
 
 
@@ -78,18 +79,34 @@ def train(
     meta = dataset if isinstance(dataset, LeRobotDatasetMetadata) else load_meta(Path(dataset))
     device = resolve_device(config.device)
     frames = training_frames(config, meta, policy_settings(config.policy, meta, device), weights)
-    if rank == 0:
-        claim(folder, identity(config, fingerprint(meta.root), frames.weights, device))
+    if rank > 0:
+        return _continued(config, meta, frames, folder, moments or {}, device, rank)
+    claim(folder, identity(config, fingerprint(meta.root), frames.weights, device))
+    with alone(folder / ".lock", f"training {folder}"):
+        return _continued(config, meta, frames, folder, moments or {}, device, rank)
+
+
+def _continued(
+    config: Config,
+    meta: LeRobotDatasetMetadata,
+    frames: TrainingFrames,
+    folder: Path,
+    moments: dict[str, NDArray[np.uint8]],
+    device: str,
+    rank: int,
+) -> TrainingResult:
+    """The rest of the training in its folder, all of it where that is new."""
+    settings = config.trainer
     if settings.threads > 0:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(config.seed)
     mine = f"cuda:{local_rank()}" if rank and device == "cuda" else device
-    module = training_module(config, meta, frames.loss_weights(config), mine)
+    module = training_module(config, meta, frames.weights, mine)
     checkpoint = last_good_checkpoint(folder / "checkpoints")
     if checkpoint is None or not training_ended(checkpoint, settings.max_steps):
         world_size = settings.devices * settings.num_nodes
         data = data_module(config, meta, module.policy.config, frames, device, rank, world_size)
-        fit(config, meta, module, data, frames.weights, moments or {}, folder, checkpoint, device)
+        fit(config, meta, module, data, frames.weights, moments, folder, checkpoint, device)
     if rank > 0:
         raise SystemExit(0)
     return _finished(config, module, folder)
@@ -101,9 +118,9 @@ def training_module(
     """What is trained, before its first step or before the state of a checkpoint is loaded.
 
     Args:
-        config: sections `policy`, `trainer` and `seed` are used.
+        config: sections `policy`, `weights`, `trainer` and `seed` are used.
         meta: of the dataset.
-        weights: (N,) weight of every frame's loss.
+        weights: (N,) weight of every frame.
         device: a torch device.
 
     Raises:
@@ -113,7 +130,8 @@ def training_module(
     if not config.trainer.lerobot_preset:
         state_rates(parts.policy, config.trainer)
     live_norm = config.policy.type == "act" and config.policy.batch_norm == "live"
-    return WeightedPolicy(parts, weights, config.trainer, config.seed, live_norm)
+    sampled = config.weights.apply == "sampler"
+    return WeightedPolicy(parts, weights, config.trainer, config.seed, live_norm, sampled)
 
 
 def _finished(config: Config, module: WeightedPolicy, folder: Path) -> TrainingResult:

@@ -32,10 +32,6 @@ class TrainingFrames:
     validation: NDArray[np.int64]
     """(V,) frames that validation draws."""
 
-    def loss_weights(self, config: Config) -> NDArray[np.float32]:
-        """(N,) weights of the frames in the loss: 1 where the sampler draws in proportion to them."""
-        return np.ones_like(self.weights) if config.weights.apply == "sampler" else self.weights
-
 
 def training_frames(
     config: Config,

@@ -12,6 +12,10 @@ FILE_NAME = "weights.parquet"
 _REMEDY = "give a parquet with columns index and weight for every frame of this dataset"
 
 
+DATASET = "rabc.dataset"
+"""Metadata: fingerprint of the dataset that the weights were made for."""
+
+
 def write_weights(path: Path, weights: NDArray[np.float64], facts: dict[str, str]) -> None:
     """Writes the weight (N,) of every frame as `index` int64 and `weight` float32; `facts` as metadata.
 
@@ -21,15 +25,22 @@ def write_weights(path: Path, weights: NDArray[np.float64], facts: dict[str, str
     write_table(path, {"index": index, "weight": weights.astype(np.float32)}, facts)
 
 
-def read_weights(path: Path, episode_index: NDArray[np.int64]) -> NDArray[np.float64]:
+def read_weights(path: Path, episode_index: NDArray[np.int64], dataset: str) -> NDArray[np.float64]:
     """The weight (N,) of every frame, in the order of the dataset's `index`.
 
-    episode_index: (N,) of the dataset's frames. Raises InputError, naming the file, if it is missing,
-    damaged, of another dataset, or has a weight that is negative or not finite, or none above 0.
+    episode_index: (N,) of the dataset's frames. dataset: its fingerprint; files of other tools do not say
+    what dataset they are of, and have to fit in their frames alone. Raises InputError, naming the file, if it
+    is missing, damaged, of another dataset, or has a weight that is negative or not finite, or none above 0.
     """
     label = f"weights.weights_file {path}"
     table = read_table(path, "weights.weights_file", _REMEDY)
     weights = column(table, "weight", label, _REMEDY, episode_index)
+    made_for = (table.schema.metadata or {}).get(DATASET.encode(), dataset.encode()).decode()
+    if made_for != dataset:
+        raise InputError(
+            f"{label}: was made for another dataset ({made_for[:12]}, this is {dataset[:12]}), or this one "
+            f"was changed since; {_REMEDY}"
+        )
     negative = np.flatnonzero(weights < 0)
     if len(negative):
         raise InputError(

@@ -72,11 +72,12 @@ def measure_recipes(config: Config) -> dict[str, Any]:
         raise InputError(f"dataset {root}: was not simulated, so nobody knows its flaws")
     flawed = np.concatenate([flawed_frames(episode) for episode in truth])
     episodes = np.repeat(np.arange(len(truth)), [len(episode.progress) for episode in truth])
-    recipes: list[dict[str, Any]] = []
+    dataset, recipes = results["demonstrations"]["content"], list[dict[str, Any]]()
     for scheme in SCHEMES:
         for source in PROGRESS:
             tried = replace(config, weights=WeightsConfig(**scheme, **source, accept_poor_scorer=True))
-            found = treatment(frame_weights(tried, results["scores"], episodes).values, flawed)
+            made = frame_weights(tried, results["scores"], episodes, dataset)
+            found = treatment(made.values, flawed)
             recipes.append(
                 {
                     "weights": {**scheme, **source},

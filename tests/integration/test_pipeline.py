@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rabc import cli, pipeline
 from rabc.config import Config
@@ -118,6 +119,13 @@ def test_everything_it_names_is_there(done: tuple[Path, str]):
         summary["training"]["tensorboard"],
     ):
         assert (folder / path).exists(), path
+
+
+def test_tensorboard_shows_the_moments_that_count_most_and_least(done: tuple[Path, str]):
+    folder, _ = done
+    (events,) = folder.glob("outputs/small/training-*/tensorboard")
+    shown = set(EventAccumulator(str(events)).Reload().Tags()["images"])
+    assert {"weights/up/01", "weights/down/01"} <= shown
 
 
 def test_a_second_run_redoes_nothing(done: tuple[Path, str]):

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+from numpy.typing import NDArray
 
-from rabc import cli, config_file
+from rabc import cli, config_file, weights
 from rabc.config import Config
+from rabc.tables import load_meta, read_frames
 
 EXPERIMENTS = sorted(
     path.name for path in config_file.CONFIGS.glob("*.yaml") if not path.name.startswith("paper_")
@@ -47,6 +50,15 @@ def test_the_issue_s_experiments_are_there() -> None:
     } <= set(EXPERIMENTS)  # fmt: skip
 
 
+def weights_of(config: Config, meta: LeRobotDatasetMetadata) -> NDArray[np.float64]:
+    """By the configured scheme, of progress that wanders."""
+    episodes = read_frames(meta, []).episode_index
+    steps = np.random.default_rng(0).normal(0.01, 0.03, len(episodes))
+    progress = np.concatenate([steps[episodes == e].cumsum().clip(0, 1) for e in np.unique(episodes)])
+    deltas = weights.chunk_deltas(progress, episodes, config.policy.chunk, config.weights.horizon)
+    return weights.normalise(weights.by_scheme(deltas, progress, episodes, config.weights))
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_a_shipped_experiment_trains_two_steps_and_lerobot_runs_the_policy(
     name: str, dataset: Path, tmp_path: Path
@@ -55,12 +67,12 @@ def test_a_shipped_experiment_trains_two_steps_and_lerobot_runs_the_policy(
     from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 
     from rabc.export import lerobot_train_config, write_policy
-    from rabc.tables import load_meta
     from rabc.training import train
 
     config, meta = parsed(name), load_meta(dataset)
-    weights = np.ones(meta.total_frames)
-    trained = train(config, meta, weights, tmp_path / "training")
+    made = weights_of(config, meta)
+    assert (made.std() > 0) == (config.weights.scheme != "none")
+    trained = train(config, meta, made, tmp_path / "training")
     assert trained.steps == 2
     assert np.isfinite(trained.loss)
     parts = trained.parts

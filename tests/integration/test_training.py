@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from lerobot.configs.train import TrainPipelineConfig
+from lerobot.datasets.factory import resolve_delta_timestamps
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.policies.factory import make_pre_post_processors
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -29,13 +30,13 @@ from rabc.export_proof import proof_frames
 from rabc.frames import cached_frames
 from rabc.module import WeightedPolicy
 from rabc.optimizers import learning_rate_factor
-from rabc.order import BatchOrder
+from rabc.order import BatchOrder, frames_of
 from rabc.policies import build_policy
 from rabc.tables import load_meta, read_frames
 from rabc.training import train
 from rabc.training_identity import identity
 from rabc.windows import Windows
-from tests.integration.training_runs import assert_same_training
+from tests.integration.training_runs import assert_same_training, scalars, tiny
 
 FRAMES = 50
 TINY = PolicyConfig(
@@ -219,6 +220,59 @@ def test_ten_steps_are_lerobots_ten_steps(recorded_dataset: Path, tmp_path: Path
         torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-6, msg=name)
     assert losses[-1] != losses[0]
     assert not torch.equal(found["model.action_head.weight"], start["model.action_head.weight"])
+
+
+@pytest.mark.parametrize("kind", ["act", "diffusion"])
+def test_ten_steps_of_lerobots_preset_are_lerobots(
+    kind: str, recorded_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its optimizer, rates, schedule and clipping, on samples with and without padding."""
+    config = tiny(
+        "steady act" if kind == "act" else kind, max_steps=10, state_noise=0.0, lerobot_preset=True,
+        lr=TrainerConfig.lr,
+    )  # fmt: skip
+    trained = train(config, recorded_dataset, np.ones(FRAMES), tmp_path).parts.policy
+
+    torch.manual_seed(config.seed)
+    meta = load_meta(recorded_dataset)
+    parts = build_policy(config.policy, meta, "cpu")
+    # For our layout of the encoders in memory, and for the noise of our steps.
+    module = WeightedPolicy(parts, np.ones(FRAMES), config.trainer, config.seed, live_norm=False).train()
+    theirs = parts.policy
+    start = {name: value.clone() for name, value in theirs.state_dict().items()}
+    preset, schedule = theirs.config.get_optimizer_preset(), theirs.config.get_scheduler_preset()
+    optimizer = preset.build(theirs.get_optim_params())
+    scheduler = schedule.build(optimizer, config.trainer.max_steps) if schedule else None
+    deltas = resolve_delta_timestamps(theirs.config, meta)
+    dataset = LeRobotDataset("local/tiny", root=recorded_dataset, delta_timestamps=deltas)
+    last = int(getattr(theirs.config, "drop_n_last_frames", 0))
+    drawable = np.flatnonzero(frames_of(read_frames(meta, []), np.ones(meta.total_episodes, bool), last))
+    order = BatchOrder(drawable, config.trainer.batch_size, config.seed)
+    losses, padded = list[float](), 0
+    for step in range(config.trainer.max_steps):
+        batch = torch.utils.data.default_collate([dataset[int(i)] for i in order.indices(step)])
+        padded += int(batch["action_is_pad"].any())
+        with monkeypatch.context() as patched:
+            if kind == "diffusion":
+                noise = module._diffusion_noise(config.trainer.batch_size, step)
+                assert noise is not None
+                patched.setattr(torch, "randn", lambda *_, drawn=noise.noise, **__: drawn)
+                patched.setattr(torch, "randint", lambda *_, drawn=noise.timesteps, **__: drawn)
+            loss, _ = theirs(parts.preprocessor(batch))
+        losses.append(float(loss.detach()))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), preset.grad_clip_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+        if scheduler is not None:
+            scheduler.step()
+    assert padded > 0
+    np.testing.assert_allclose(list(scalars(tmp_path, "loss").values()), losses, rtol=1e-5)
+    moved = max(float((value - start[name]).abs().max()) for name, value in theirs.state_dict().items())
+    assert moved > 5e-6
+    found = trained.state_dict()
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(found[name], value, rtol=0, atol=moved / 50, msg=name)
 
 
 def test_one_batch_is_overfitted(recorded_dataset: Path, tmp_path: Path) -> None:

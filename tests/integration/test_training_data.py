@@ -1,7 +1,9 @@
 """From a dataset to the batches that training and validation get."""
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -17,9 +19,12 @@ from lerobot.transforms import ImageTransforms, ImageTransformsConfig
 from rabc.config import Config, DatasetConfig, PolicyConfig, TrainerConfig, WeightsConfig
 from rabc.data import ChunkDataModule
 from rabc.errors import InputError
+from rabc.module import WeightedPolicy
 from rabc.policy_settings import policy_settings
 from rabc.tables import load_meta
+from rabc.training import training_module
 from rabc.training_data import TrainingFrames, data_module, loading_processes, training_frames
+from tests.integration.training_runs import tiny
 
 FRAMES = 50
 WEIGHTS = np.resize([0.0, 0.5, 1.0, 2.5], FRAMES)
@@ -207,12 +212,9 @@ def test_validation_covers_the_held_out_frames_once_and_unchanged(recorded_datas
     assert validation(without) == []
 
 
-def test_sampler_draws_in_proportion_and_weights_count_once(recorded_dataset: Path) -> None:
-    loss, _ = opened(ACT, recorded_dataset)
+def test_sampler_draws_in_proportion(recorded_dataset: Path) -> None:
     config = replace(ACT, weights=WeightsConfig(apply="sampler"))
     frames, data = opened(config, recorded_dataset)
-    assert np.array_equal(loss.loss_weights(ACT), loss.weights)
-    assert (frames.loss_weights(config) == 1).all()
     epochs, size = 40, len(frames.drawable)
     index = joined(batches(data, epochs * size // 4), "index").numpy()
     share = np.bincount(index, minlength=FRAMES)[frames.drawable] / epochs
@@ -242,3 +244,59 @@ def test_augmentation_that_changes_the_size(recorded_dataset: Path) -> None:
     config = replace(ACT, dataset=DatasetConfig(image_transforms=resized))
     with pytest.raises(InputError, match=r"\(3, 16, 16\) of \(3, 32, 32\).*policy.resize_shape"):
         batches(opened(config, recorded_dataset)[1], 1)
+
+
+def test_loss_and_sampler_have_the_same_expected_gradient(recorded_dataset: Path) -> None:
+    """Of the real training step on the real batches; a chunk of one action has no padding."""
+    act = replace(tiny("steady act", state_noise=0.0).policy, chunk_size=1, n_action_steps=1)
+    config = replace(ACT, policy=act, trainer=replace(ACT.trainer, state_noise=0.0))
+    sampling = replace(config, weights=WeightsConfig(apply="sampler"))
+    meta = load_meta(recorded_dataset)
+    (frames, weighted), (_, sampled) = (opened(one, recorded_dataset) for one in (config, sampling))
+    torch.manual_seed(0)
+    modules = [training_module(one, meta, frames.weights, "cpu").train() for one in (config, sampling)]
+    modules[1].load_state_dict(modules[0].state_dict())
+    count = len(frames.drawable)
+
+    def gradient(module: WeightedPolicy, batch: dict[str, Any]) -> torch.Tensor:
+        module.zero_grad()
+        module._trainer = cast(Any, SimpleNamespace(global_step=batch["step"], world_size=1))
+        module.training_step(module.on_before_batch_transfer(dict(batch), 0), 0).backward()
+        return torch.cat([p.grad.flatten() for p in module.parameters() if p.grad is not None])
+
+    def alone(frame: int) -> torch.Tensor:
+        """The gradient of one frame, with weight 1."""
+        batch = weighted._dataset.batch(np.array([frame]))
+        return gradient(
+            modules[1], {**batch, "step": 0, "position": 0, "step_samples": 1, "step_valid_ticks": 1}
+        )
+
+    own = torch.zeros(FRAMES, len(alone(int(frames.drawable[0]))))
+    for frame in frames.drawable:
+        own[frame] = alone(int(frame))
+    weights = torch.from_numpy(frames.weights)
+    for batch in batches(weighted, 3):
+        index = batch["index"]
+        expected = (weights[index, None] * own[index]).mean(0)
+        torch.testing.assert_close(gradient(modules[0], batch), expected, rtol=1e-4, atol=1e-5)
+    for batch in batches(sampled, 3):
+        expected = own[batch["index"]].mean(0)
+        torch.testing.assert_close(gradient(modules[1], batch), expected, rtol=1e-4, atol=1e-5)
+    epochs = 100
+    drawn = joined(batches(sampled, epochs * count // 4), "index")
+    by_sampler = torch.bincount(drawn, minlength=FRAMES).float() @ own / len(drawn)
+    by_loss, plain = weights @ own / count, own[frames.drawable].mean(0)
+    assert (by_sampler - by_loss).norm() < 0.05 * by_loss.norm()
+    assert (plain - by_loss).norm() > 0.2 * by_loss.norm()
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_batches_go_to_loading_processes_that_are_not_forked(recorded_dataset: Path, cache: bool) -> None:
+    """macOS and Windows start them anew and send them the dataset."""
+    config = replace(ACT, dataset=DatasetConfig(cache=cache))
+    loader = opened(config, recorded_dataset)[1].train_dataloader()
+    first = loader.dataset[0]
+    again = pickle.loads(pickle.dumps(loader.dataset))[0]
+    assert first.keys() == again.keys()
+    assert torch.equal(first["index"], again["index"])
+    assert torch.equal(first[CAMERA], again[CAMERA])

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -265,6 +267,54 @@ def test_divergence_is_named(recorded_dataset: Path, tmp_path: Path) -> None:
         train(config, recorded_dataset, WEIGHTS, tmp_path)
     assert error.value.exit_code == 2
     assert not list(tmp_path.glob("checkpoints/*"))
+
+
+def test_a_full_disk_ends_it_with_the_last_good_checkpoint(recorded_dataset: Path, tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    config = tiny(max_steps=2, checkpoint_every=1, keep_checkpoints=2)
+    train(config, recorded_dataset, WEIGHTS, tmp_path)
+    (tmp_path / "checkpoints/step=2.ckpt").unlink()
+    good = (tmp_path / "checkpoints/step=1.ckpt").read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000_000, limits[1]))
+    message = r"file .*step=2\.ckpt: cannot be written .*; the last good checkpoint is .*step=1\.ckpt"
+    try:
+        with pytest.raises(InputError, match=message):
+            train(config, recorded_dataset, WEIGHTS, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step=1.ckpt"]
+    assert (tmp_path / "checkpoints/step=1.ckpt").read_bytes() == good
+
+
+def test_everything_at_once_is_resumed(recorded_dataset: Path, tmp_path: Path) -> None:
+    """Micro-batches, the sampler, augmentation, validation and the average: two steps and two are four."""
+    config = tiny(max_steps=4, batch_size=2, accumulate_grad_batches=2, eval_steps=1, ema_decay=0.5)
+    transforms = {"enable": True, "max_num_transforms": 2, "random_order": True}
+    config = replace(
+        config,
+        dataset=replace(config.dataset, eval_split=0.3, image_transforms=transforms),
+        weights=replace(config.weights, apply="sampler"),
+    )
+    train(config, recorded_dataset, WEIGHTS, tmp_path / "whole")
+    folder = tmp_path / "resumed"
+    (folder / "checkpoints").mkdir(parents=True)
+    shutil.copy(tmp_path / "whole/checkpoints/step=2.ckpt", folder / "checkpoints")
+    train(config, recorded_dataset, WEIGHTS, folder)
+    assert_same_training(checkpoint(folder, 4), checkpoint(tmp_path / "whole", 4))
+    for name in ("loss", "validation_loss", "weight_mean"):
+        whole = scalars(tmp_path / "whole", name)
+        assert scalars(folder, name) == {step: whole[step] for step in (2, 3)}
+    # TensorBoard has the weights of what was drawn, not the ones by which a drawn sample counts.
+    assert max(scalars(tmp_path / "whole", "weight_max").values()) > 1
+    assert min(scalars(tmp_path / "whole", "weight_min").values()) > 0
+
+
+def test_all_weights_times_four_change_nothing(recorded_dataset: Path, tmp_path: Path) -> None:
+    for name, factor in (("ones", 1), ("fours", 4)):
+        train(tiny(max_steps=2), recorded_dataset, factor * WEIGHTS, tmp_path / name)
+    assert_same_training(checkpoint(tmp_path / "fours", 2), checkpoint(tmp_path / "ones", 2))
+    # They are the same training: the folder of the one is continued with the other.
+    assert train(tiny(max_steps=2), recorded_dataset, 4 * WEIGHTS, tmp_path / "ones").steps == 2
 
 
 @pytest.mark.timeout(600)

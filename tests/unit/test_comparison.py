@@ -100,7 +100,7 @@ def test_shuffled_weights_are_the_same_weights(tmp_path: Path, monkeypatch: pyte
     files = [shuffled_file(CONFIG, seed) for seed in (0, 1)]
     for seed, file in enumerate(files):
         plan.write_shuffled(Path("weights.npy"), file, seed)
-    first, second = (read_weights(file, np.zeros(100, np.int64)) for file in files)
+    first, second = (read_weights(file, np.zeros(100, np.int64), "x") for file in files)
     np.testing.assert_allclose(np.sort(first), weights, rtol=1e-6)
     assert not np.array_equal(first, second)
     assert abs(np.corrcoef(first, weights)[0, 1]) < 0.4

@@ -26,7 +26,7 @@ from rabc.scoring.progress_file import (
     write_progress,
 )
 from rabc.scoring.store import EpisodeScores, ScoreStore
-from rabc.weights_file import read_weights, write_weights
+from rabc.weights_file import DATASET, read_weights, write_weights
 
 LENGTHS = (12, 30, 7)
 EPISODE_INDEX = np.repeat(np.arange(3), LENGTHS)
@@ -148,10 +148,12 @@ def test_progress_that_does_not_fit_is_named(tmp_path: Path, frame: pd.DataFrame
 def test_weights_go_out_and_come_back(tmp_path: Path) -> None:
     path = tmp_path / "weights.parquet"
     values: NDArray[np.float64] = np.random.default_rng(0).uniform(0, 2, sum(LENGTHS))
-    write_weights(path, values, {"rabc.scheme": "rabc"})
+    write_weights(path, values, {"rabc.scheme": "rabc", DATASET: "this one"})
     assert pq.read_table(path).column_names == ["index", "weight"]
     assert [str(field.type) for field in pq.read_schema(path)] == ["int64", "float"]
-    assert np.allclose(read_weights(path, EPISODE_INDEX), values, atol=1e-6)
+    assert np.allclose(read_weights(path, EPISODE_INDEX, "this one"), values, atol=1e-6)
+    with pytest.raises(InputError, match=r"was made for another dataset \(this one, this is another\)"):
+        read_weights(path, EPISODE_INDEX, "another")
     assert [file.name for file in tmp_path.iterdir()] == ["weights.parquet"]
 
 
@@ -168,10 +170,10 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path, weight: list[float], 
     path = tmp_path / "w.parquet"
     pd.DataFrame({"index": np.arange(len(weight)), "weight": weight}).to_parquet(path)
     with pytest.raises(InputError, match=rf"weights.weights_file {path}: .*{words}"):
-        read_weights(path, EPISODE_INDEX)
+        read_weights(path, EPISODE_INDEX, "x")
     path.write_text("no parquet")
     with pytest.raises(InputError, match="is damaged or not a parquet"):
-        read_weights(path, EPISODE_INDEX)
+        read_weights(path, EPISODE_INDEX, "x")
 
 
 def test_foreign_files_take_the_place_of_scores(tmp_path: Path) -> None:
@@ -182,7 +184,7 @@ def test_foreign_files_take_the_place_of_scores(tmp_path: Path) -> None:
 
     def made(**settings: Any) -> NDArray[np.float64]:
         config = Config(policy=PolicyConfig(chunk_size=CHUNK), weights=WeightsConfig(**settings))
-        return frame_weights(config, {"replaced_by": "x"}, EPISODE_INDEX).values
+        return frame_weights(config, {"replaced_by": "x"}, EPISODE_INDEX, "x").values
 
     assert np.allclose(made(scheme="static", weights_file=str(weight)), values / values[values > 0].mean())
     deltas = weights.chunk_deltas(table()["progress_sparse"].to_numpy(), EPISODE_INDEX, CHUNK, "clamped")

@@ -107,15 +107,16 @@ def test_the_parts_of_acts_loss_have_lerobots_names_and_values(
     assert {name: value.item() for name, value in loss.parts.items()} == pytest.approx(wanted, rel=1e-6)
 
 
+@pytest.mark.parametrize("padded", [True, False], ids=["padded", "whole"])
 @pytest.mark.parametrize(("kind", "changes"), VARIANTS, ids=NAMES)
 def test_ten_steps_with_lerobots_preset_give_lerobots_weights(
-    kind: str, changes: dict[str, Any], tiny_policy: MakePolicy, tiny_batch: MakeBatch
+    kind: str, changes: dict[str, Any], padded: bool, tiny_policy: MakePolicy, tiny_batch: MakeBatch
 ) -> None:
     def train(loss_of: Callable[[Any, dict[str, Tensor]], Tensor]) -> dict[str, Tensor]:
         policy = tiny_policy(kind, **changes)
         preset = policy.config.get_optimizer_preset()
         optimizer = preset.build(policy.get_optim_params())
-        batch = tiny_batch(policy)
+        batch = tiny_batch(policy, padded=padded)
         for step in range(10):
             torch.manual_seed(step)
             optimizer.zero_grad()
@@ -129,10 +130,12 @@ def test_ten_steps_with_lerobots_preset_give_lerobots_weights(
 
     found, wanted = train(weighted), train(lambda policy, batch: policy(batch)[0])
     start = tiny_policy(kind, **changes).state_dict()
-    assert any(not torch.equal(start[name], value) for name, value in wanted.items())
+    moved = max(float((value - start[name]).abs().max()) for name, value in wanted.items())
+    assert moved > 5e-5
     for name, value in wanted.items():
-        # Adam divides by the root of squared gradients, which makes rounding visible where they are small.
-        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5, msg=name)
+        # Far less than what the steps have moved; Adam divides by the root of squared gradients, which
+        # makes rounding visible where they are small.
+        torch.testing.assert_close(found[name], value, rtol=0, atol=moved / 50, msg=name)
 
 
 @pytest.mark.parametrize(("kind", "changes"), QUIET, ids=QUIET_NAMES)
@@ -176,10 +179,13 @@ def test_micro_batches_add_up_to_the_whole_step(
 
 
 @pytest.mark.parametrize(("kind", "changes"), QUIET, ids=QUIET_NAMES)
-def test_sampling_in_proportion_has_the_expected_gradient_of_weighting(
+def test_drawing_a_sample_three_times_is_weighting_it_by_three(
     kind: str, changes: dict[str, Any], tiny_policy: MakePolicy, tiny_batch: MakeBatch
 ) -> None:
-    """Frames drawn 1, 3, 0 and 0 times out of 4 and weighted 1, against the same weights in the loss."""
+    """Frames drawn 1, 3, 0 and 0 times out of 4 and weighted 1, against the same weights in the loss.
+
+    What the sampler really draws: `test_loss_and_sampler_have_the_same_expected_gradient`.
+    """
     policy = tiny_policy(kind, **changes)
     batch, weights = tiny_batch(policy, padded=False), torch.tensor([1.0, 3.0, 0.0, 0.0])
     noise = step_noise(policy, 4, torch.Generator().manual_seed(3))
