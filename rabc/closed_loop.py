@@ -35,6 +35,8 @@ from rabc.sim.scene import Scene
 from rabc.stages import key, write_json
 
 LEROBOT = CONFIGS / "lerobot"
+SLACK = 1.2
+"""LeRobot ends an episode by the clock; so much longer, a tick that takes longer does not cut it short."""
 FIRST_RECORDED = 500_000
 """Offset of the recorded start states within those of rollouts, far from the ones that judge."""
 
@@ -59,7 +61,14 @@ def close_loop(config: Config, episodes: int) -> dict[str, Any]:
         )
     if not config.rollouts.episodes:
         raise InputError("rollouts.episodes 0: nothing would judge the two rounds; give e.g. 100")
+    if config.rollouts.first_seed + config.rollouts.episodes > FIRST_RECORDED:
+        raise InputError(
+            f"rollouts.first_seed {config.rollouts.first_seed}: start states from {FIRST_RECORDED} on are "
+            "recorded and trained on; give a smaller one"
+        )
     first = pipeline.run(config)
+    if not first:  # a further process of a training on several devices
+        return {}
     folder = Path("outputs") / f"{config.run}-loop"
     # Another policy or another number of episodes: another recording.
     made_from = {
@@ -114,7 +123,7 @@ def record_rollouts(config: Config, policy: Path, episodes: int, folder: Path) -
             f"--dataset.root={partial / 'dataset'}",
             f"--dataset.num_episodes={episodes}",
             f"--dataset.single_task={Scene(task=task).instruction}",
-            f"--dataset.episode_time_s={max_ticks / FPS}",
+            f"--dataset.episode_time_s={SLACK * max_ticks / FPS}",
         ]
         log = partial / "log.txt"
         with log.open("w") as output:
@@ -128,6 +137,24 @@ def record_rollouts(config: Config, policy: Path, episodes: int, folder: Path) -
         if process.returncode:
             lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
             raise CheckFailed(f"lerobot-rollout: failed ({lines[-1] if lines else 'it printed nothing'})")
+        _check_recording(partial, episodes, max_ticks)
+
+
+def _check_recording(folder: Path, episodes: int, max_ticks: int) -> None:
+    """Raise CheckFailed where LeRobot was stopped or an episode thrown away; say what was cut short."""
+    outcomes = read_outcomes(folder / "outcomes.csv")
+    recorded = json.loads((folder / "dataset" / "meta" / "info.json").read_text())["total_episodes"]
+    if not len(outcomes) == recorded == episodes:
+        raise CheckFailed(
+            f"lerobot-rollout: recorded {recorded} episodes and played {len(outcomes)} of {episodes}; it was "
+            "stopped, or keys were pressed: run it again"
+        )
+    short = sum(not outcome.success and outcome.ticks < max_ticks for outcome in outcomes)
+    if short:
+        print(
+            f"lerobot-rollout: {short} of {episodes} episodes ended before {max_ticks} ticks, because this "
+            f"machine does not keep up {FPS} of them a second; they count as failures"
+        )
 
 
 def join(demonstrations: Path, recorded: Path, root: Path) -> None:

@@ -36,8 +36,10 @@ def main(argv: Sequence[str]) -> None:
     command = cli.parse(
         argv, __doc__, sections=("run", "dataset"), extra=[CHECKPOINT, MODEL, OUTPUT, LICENSE, PUSH]
     )
+    from rabc.processes import unwind_on_sigterm
     from rabc.quiet import no_library_bars, quiet_libraries
 
+    unwind_on_sigterm()
     quiet_libraries()
     no_library_bars()
     from rabc.export_command import export_checkpoint

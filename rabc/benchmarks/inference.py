@@ -20,6 +20,7 @@ from rabc.benchmarks.recordings import record_cameras
 from rabc.config import PolicyConfig
 from rabc.export import write_policy
 from rabc.policies import build_policy
+from rabc.policy_check.actions import reached_rate
 from rabc.rollout import ChunkPolicy, load_policy
 from rabc.tables import load_meta
 
@@ -106,7 +107,7 @@ def _line(one: Asked, seconds: NDArray[np.float64]) -> Line:
         "ms a query",
         detail=(
             f"90 % of {len(seconds)} within {1000 * low:.0f} to {1000 * high:.0f} ms; {actions} actions a "
-            f"query; every tick on time up to {1 / median:.3g} Hz, on average up to "
-            f"{actions / median:.3g} Hz; recorded at {one.fps} Hz"
+            f"query; every tick on time up to {1 / high:.3g} Hz; at the recorded {one.fps} Hz the arm gets "
+            f"{reached_rate(median, actions, one.fps):.3g} actions a second"
         ),
     )

@@ -115,16 +115,25 @@ def action_findings(actions: Actions, table: FrameTable, names: list[str]) -> It
     yield _order_finding(actions, done, names)
 
 
-def rate_finding(files: PolicyFiles, seconds: Array, ticks: int, fps: float | None, device: str) -> Finding:
-    """Time of a query against the control rate.
+def rate_finding(
+    seconds: Array, ticks: int, fps: float | None, recorded: float | None, device: str
+) -> Finding:
+    """Time of a query against the control rate, and that against the dataset's.
 
     Args:
-        files: of the policy.
         seconds: (Q,) of each query.
         ticks: executed after a query.
-        fps: control rate, Hz; None: not known.
+        fps: control rate, Hz; None: the dataset's.
+        recorded: rate of the dataset, Hz; None: not known.
         device: of the policy.
     """
+    if fps is not None and recorded is not None and fps != recorded:
+        return failed(
+            _RATE,
+            f"{fps:g} Hz: the dataset was recorded at {recorded:g} Hz, and the arm would move "
+            f"{fps / recorded:.2g} times as fast; give --fps={recorded:g}",
+        )
+    fps = recorded if fps is None else fps
     median = float(np.median(seconds))
     words = f"a query takes {1000 * median:.0f} ms on {_machine(device)} and gives {ticks} actions"
     if fps is None:
@@ -135,13 +144,23 @@ def rate_finding(files: PolicyFiles, seconds: Array, ticks: int, fps: float | No
             f"{words}, which last {1000 * ticks / fps:.0f} ms at {fps:g} Hz: the arm would stand still "
             "between; use a faster machine, more n_action_steps or fewer denoising steps",
         )
-    # With synchronous inference the tick of the query lasts as long as the query.
-    reached = ticks / (max(median, 1 / fps) + (ticks - 1) / fps)
+    reached = reached_rate(median, ticks, fps)
     waits = (
         "every query fits in a tick" if median <= 1 / fps
         else f"each query holds the arm for {median * fps:.1f} ticks with synchronous inference"
     )  # fmt: skip
     return passed(_RATE, f"{words}: {reached:.3g} of {fps:g} Hz; {waits}")
+
+
+def reached_rate(seconds: float, ticks: int, fps: float) -> float:
+    """Actions a second with synchronous inference: the tick of the query lasts as long as the query.
+
+    Args:
+        seconds: of a query.
+        ticks: executed after a query.
+        fps: control rate asked for, Hz.
+    """
+    return ticks / (max(seconds, 1 / fps) + (ticks - 1) / fps)
 
 
 def made_up_seconds(loaded: Loaded, files: PolicyFiles) -> Array:
@@ -207,7 +226,10 @@ def _order_finding(actions: Actions, done: Array, names: list[str]) -> Finding:
             "another order; put them in the order it was trained on",
         )
     own = float(np.diagonal(misfit).mean())
-    return passed(_ORDER, f"each joint follows its own demonstration (error {own:.2g} standard deviations)")
+    words = f"actions are {own:.2g} standard deviations from the demonstrations'"
+    if own >= 1:  # the mean action would be nearer
+        return skipped(_ORDER, f"{words}, too far to tell the joints apart; train longer")
+    return passed(_ORDER, f"{words}, joint by joint")
 
 
 def _machine(device: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rabc.errors import CheckFailed, InputError
-from rabc.policy_check.findings import Finding, findings_table, skipped
+from rabc.policy_check.findings import Finding, findings_table, passed, skipped
 
 if TYPE_CHECKING:
     from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rabc.policy_check.robot import Robot
 
 _WIDTH = 90
+# What is asked for whole chunks of actions; others fill their queues in ways of their own.
+_KINDS = ("act", "diffusion", "smolvla", "pi0", "pi05")
 _NO_DATASET = "give --dataset.path, the dataset it was trained on"
 
 
@@ -51,6 +53,8 @@ def check_folder(
     meta = find_dataset(files, dataset)
     built = _robot(robot)
     found = files.findings
+    if meta is not None:
+        found.append(passed("dataset", str(meta.root)))
     found += weights_findings(path)
     found += configuration_findings(files)
     found += statistics_findings(files)
@@ -105,11 +109,22 @@ def _against_dataset(
     vectors = ("observation.state", "action")
     names = {key: joint_names(meta.features[key].get("names")) for key in vectors if key in meta.features}
     return [
-        *camera_findings(files, cameras, {**files.rename_map, **rename_map}, "the dataset"),
+        *camera_findings(
+            files, cameras, {**files.rename_map, **_for_dataset(meta, rename_map)}, "the dataset"
+        ),
         *joint_findings(files, names, meta.robot_type),
         *unit_findings(files, names.get("action", []), degrees, "the dataset"),
         *dataset_findings(files, dict(meta.stats or {}), meta.features),
     ]
+
+
+def _for_dataset(meta: "LeRobotDatasetMetadata", rename_map: dict[str, str]) -> dict[str, str]:
+    """What of the robot's rename map holds for the dataset as well: names that it has for ones it lacks."""
+    return {
+        theirs: mine
+        for theirs, mine in rename_map.items()
+        if theirs in meta.features and mine not in meta.features
+    }
 
 
 def _against_robot(
@@ -118,15 +133,20 @@ def _against_robot(
     rename_map: dict[str, str],
     robot: "Robot | None",
 ) -> list[Finding]:
+    from rabc.decoding import recorded_shape
     from rabc.policy_check.actions import action_names
-    from rabc.policy_check.inputs import camera_findings, rename_findings, robot_joint_findings
+    from rabc.policy_check.inputs import camera_findings, robot_joint_findings
 
     if robot is None:
         return [skipped("robot", "give --robot.type and what else you give lerobot-rollout")]
+    joints, recorded = None, None
+    if meta is not None:
+        names = {**files.rename_map, **_for_dataset(meta, rename_map)}
+        joints = action_names(meta)
+        recorded = {names.get(key, key): recorded_shape(meta, key) for key in meta.camera_keys}
     return [
-        *rename_findings(files, rename_map),
-        *camera_findings(files, robot.cameras, rename_map, "the robot"),
-        *robot_joint_findings(files, robot.joints, None if meta is None else action_names(meta)),
+        *camera_findings(files, robot.cameras, rename_map, "the robot", recorded),
+        *robot_joint_findings(files, robot.joints, joints),
     ]
 
 
@@ -142,18 +162,29 @@ def _in_action(
     from rabc.policy_check.findings import failed
 
     found: list[Finding] = []
+    kind = str((files.config or {}).get("type"))
+    if kind not in _KINDS:
+        return [skipped("actions", f"of a policy of type {kind}; only those of {', '.join(_KINDS)} are")]
     try:
         if meta is None:
             seconds = acting.made_up_seconds(loaded, files)
         else:
             table = acting.dataset_table(meta)
-            answers = acting.query(loaded, meta, table, rename_map)
+            answers = acting.query(loaded, meta, table, _for_dataset(meta, rename_map))
             found += acting.action_findings(answers, table, acting.action_names(meta))
             seconds = answers.seconds
     # LeRobot's own words for a picture, a state or an input that does not fit.
-    except (RuntimeError, ValueError, KeyError, IndexError, TypeError) as error:
+    except (
+        RuntimeError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+    ) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         return [failed("actions", f"the policy cannot act on frames as it gets them: {reason}")]
     ticks = int((files.config or {}).get("n_action_steps") or 1)
-    rate = fps if fps is not None else None if meta is None else float(meta.fps)
-    return [*found, acting.rate_finding(files, seconds, ticks, rate, device)]
+    recorded = None if meta is None else float(meta.fps)
+    return [*found, acting.rate_finding(seconds, ticks, fps, recorded, device)]

@@ -48,11 +48,14 @@ class PolicyFiles:
 
     @property
     def cameras(self) -> dict[str, tuple[int, int]]:
-        """Cameras that the policy reads: key -> height and width, pixels."""
+        """Cameras that the policy reads: key -> height and width, pixels.
+
+        Without LeRobot's `empty_camera_<i>`, which a policy with more cameras than the robot fills itself.
+        """
         return {
             key: (int(feature["shape"][1]), int(feature["shape"][2]))
             for key, feature in self.features("input_features").items()
-            if feature.get("type") == "VISUAL"
+            if feature.get("type") == "VISUAL" and "empty_camera" not in key
         }
 
     @property

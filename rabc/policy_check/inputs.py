@@ -5,16 +5,23 @@ from typing import Any
 
 from rabc.policy_check.files import PolicyFiles
 from rabc.policy_check.findings import Finding, all_or, skipped
-from rabc.policy_check.joints import SO101, order_problem
+from rabc.policy_check.joints import SO101, joint_names, order_problem
 
 Size = tuple[int, int]
 # Policies that bring pictures of any size to their own.
-_RESIZING = ("resize_imgs_with_padding", "image_resolution", "resize_shape", "image_size")
-_REWRITTEN = "lerobot-rollout replaces the folder's rename map by its own --rename_map"
+_RESIZING = (
+    "resize_imgs_with_padding", "image_resolution", "resize_shape", "image_size", "image_resize_shape"
+)  # fmt: skip
+# Share by which width / height may differ from the recorded one: a camera's rounding to whole pixels.
+_ASPECT = 0.02
 
 
 def camera_findings(
-    files: PolicyFiles, there: Mapping[str, Size | None], rename_map: Mapping[str, str], whose: str
+    files: PolicyFiles,
+    there: Mapping[str, Size | None],
+    rename_map: Mapping[str, str],
+    whose: str,
+    recorded: Mapping[str, Size] | None = None,
 ) -> Iterator[Finding]:
     """Are all cameras there that the policy reads, in the size it was trained on?
 
@@ -23,6 +30,7 @@ def camera_findings(
         there: camera key -> height and width, pixels; None: not known before the camera is connected.
         rename_map: applied to the keys in `there`.
         whose: `the dataset` or `the robot`.
+        recorded: the policy's camera key -> height and width in the dataset, pixels; None: no dataset.
     """
     if not files.cameras:
         return
@@ -34,9 +42,11 @@ def camera_findings(
             problems.append(
                 f"{key}: the policy reads it, {whose} has {', '.join(known) or 'none'}; rename the camera "
                 f'or give --rename_map=\'{{"observation.images.<its name>": "{key}"}}\''
+                + _folders_map(files, rename_map)
             )
         else:
             problems += _size_problem(files, key, size, known[key], whose)
+            problems += _aspect_problem(files, key, (recorded or {}).get(key), known[key], whose)
     words = ", ".join(f"{key.rpartition('.')[2]} {_shown(size)}" for key, size in files.cameras.items())
     yield from all_or(check, problems, words)
     unknown = [key for key in files.cameras if key in known and known[key] is None]
@@ -91,28 +101,39 @@ def robot_joint_findings(
     check = "joints of the robot"
     action: dict[str, Any] = files.features("output_features").get("action") or {"shape": [0]}
     size = int(action["shape"][0])
-    # Some policies bring the names themselves, and LeRobot goes by them.
-    own = (files.config or {}).get("action_feature_names")
+    # LeRobot gives the robot's first joint the first number, whatever names the policy brings.
+    trained = joint_names((files.config or {}).get("action_feature_names")) or dataset_joints
     problems: list[str] = []
     if size != len(robot_joints):
         problems.append(
             f"the policy has {size} joints, the robot {len(robot_joints)}: {', '.join(robot_joints)}"
         )
-    elif dataset_joints and not own:
-        problem = order_problem(dataset_joints, robot_joints, "the robot")
+    elif trained:
+        problem = order_problem(trained, robot_joints, "the robot")
         problems += [problem] if problem else []
     yield from all_or(check, problems, ", ".join(robot_joints))
-    if not problems and not dataset_joints:
+    if not problems and not trained:
         yield skipped(check, "their order: the folder has no names of joints; give --dataset.path")
 
 
-def rename_findings(files: PolicyFiles, rename_map: Mapping[str, str]) -> Iterator[Finding]:
-    """A rename map inside the folder does nothing on the robot."""
-    if files.rename_map and dict(files.rename_map) != dict(rename_map):
-        yield from all_or(
-            "cameras of the robot",
-            [f"rename map {files.rename_map} of the folder: {_REWRITTEN}; give it as --rename_map"],
-            "",
+def _folders_map(files: PolicyFiles, rename_map: Mapping[str, str]) -> str:
+    """What to know about a rename map inside the folder, which does nothing on the robot."""
+    if not files.rename_map or dict(files.rename_map) == dict(rename_map):
+        return ""
+    return f" (lerobot-rollout replaces the one of the folder, {dict(files.rename_map)}, by its own)"
+
+
+def _aspect_problem(
+    files: PolicyFiles, key: str, recorded: Size | None, seen: Size | None, whose: str
+) -> Iterator[str]:
+    """Pictures that are resized may have another size, but not another shape."""
+    if files.resizes_to is None or recorded is None or seen is None:
+        return
+    ratio = (seen[1] / seen[0]) / (recorded[1] / recorded[0])
+    if abs(ratio - 1) > _ASPECT:
+        yield (
+            f"{key}: {whose} has {_shown(seen)}, it was recorded with {_shown(recorded)}: the resize would "
+            "distort what the policy knows; give the camera the recorded ratio of width and height"
         )
 
 

@@ -16,6 +16,10 @@ _TURN = 2 * math.pi
 _GRIPPER_SLACK = 5.0
 # Readings in -100...100 stop exactly at the ends.
 _AT_THE_END = 99.9
+# What is within fits degrees and -100...100 alike.
+_EITHER = 101.0
+# A gripper that hardly moves is a closed one, whatever its unit.
+_STILL = 0.5
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def unit_problems(ranges: Ranges, degrees: bool | None) -> list[str]:
             f"no arm joint goes beyond {arm.max():.2f}: radians; LeRobot's arms speak degrees: convert and "
             "train again"
         )
-    elif len(arm) and degrees is False and arm.max() > 101:
+    elif len(arm) and degrees is False and arm.max() > _EITHER:
         name = [name for name, is_gripper in zip(ranges.names, gripper, strict=True) if not is_gripper]
         problems.append(
             f"{name[int(arm.argmax())]} goes to {arm.max():.1f}: degrees; the robot is set to -100...100: "
@@ -81,14 +85,14 @@ def unit_problems(ranges: Ranges, degrees: bool | None) -> list[str]:
         low, high, name = ranges.low[place], ranges.high[place], ranges.names[place]
         if low < -_GRIPPER_SLACK or high > 100 + _GRIPPER_SLACK:
             problems.append(f"{name} goes from {low:.1f} to {high:.1f}: not in 0...100; calibrate it again")
-        elif high <= _TURN / 2:
+        elif high <= _TURN / 2 and high - low > _STILL and (high <= 1 or not len(arm) or arm.max() <= _TURN):
             problems.append(f"{name} never goes beyond {high:.2f}: not in 0...100; radians or a share?")
     return problems
 
 
-def unit_words(ranges: Ranges) -> str:
-    """The unit the arm joints are in, as far as their numbers say."""
-    reach = max(
+def arm_reach(ranges: Ranges) -> float:
+    """The largest value of an arm joint, either way."""
+    return max(
         (
             max(abs(low), abs(high))
             for name, low, high in zip(ranges.names, ranges.low, ranges.high, strict=True)
@@ -96,7 +100,18 @@ def unit_words(ranges: Ranges) -> str:
         ),
         default=0.0,
     )
-    return "degrees" if reach > 101 else f"within {reach:.0f}, which fits degrees and -100...100 alike"
+
+
+def fits_either_unit(ranges: Ranges) -> bool:
+    """Whether the arm joints may be in degrees as well as in -100...100."""
+    return arm_reach(ranges) <= _EITHER
+
+
+def unit_words(ranges: Ranges) -> str:
+    """The unit the arm joints are in, as far as their numbers say."""
+    if not fits_either_unit(ranges):
+        return "degrees"
+    return f"within {arm_reach(ranges):.0f}, which fits degrees and -100...100 alike"
 
 
 def permutation(cost: NDArray[np.float64]) -> list[int] | None:

@@ -12,7 +12,6 @@ from rabc.policy_check.joints import joint_names
 class Robot:
     """A robot as `lerobot-rollout` would build it from the same arguments."""
 
-    type: str
     joints: list[str]
     """Of its actions, in their order, without `.pos`."""
     cameras: dict[str, tuple[int, int] | None]
@@ -58,7 +57,6 @@ def read_robot(arguments: Sequence[str]) -> Robot:
     observed: dict[str, Any] = dict(robot.observation_features)
     moved = [name for name in robot.action_features if name.endswith((".pos", ".vel"))]
     return Robot(
-        str(config.type),
         joint_names(moved),
         {f"observation.images.{k}": _size(v) for k, v in observed.items() if isinstance(v, tuple)},
         getattr(config, "use_degrees", None),

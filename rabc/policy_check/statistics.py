@@ -14,6 +14,7 @@ from rabc.policy_check.findings import Finding, all_or, skipped
 from rabc.policy_check.joints import (
     Ranges,
     exchange_words,
+    fits_either_unit,
     joint_names,
     permutation,
     unit_problems,
@@ -108,6 +109,14 @@ def unit_findings(
             problems += [f"{key} in {name}: {problem}" for problem in unit_problems(ranges, degrees)]
     if ranges is None:
         yield skipped("units", f"no statistics of {len(names)} joints, as {whose} has them")
+        return
+    if not problems and degrees is not None and fits_either_unit(ranges):
+        spoken = "degrees" if degrees else "-100...100"
+        yield skipped(
+            "units",
+            f"arm joints {unit_words(ranges)}; the robot is set to {spoken}: make sure that "
+            "--robot.use_degrees is what it was when the dataset was recorded",
+        )
         return
     yield from all_or("units", problems, f"arm joints {unit_words(ranges)}; joints of {whose}")
 

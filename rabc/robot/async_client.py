@@ -41,7 +41,11 @@ def play(arguments: Sequence[str], duration: float) -> int:
 
     import rabc.robot.follower  # noqa: F401  # pyright: ignore[reportUnusedImport]  (registers the simulated arm)
 
-    config: RobotClientConfig = draccus.parse(config_class=RobotClientConfig, args=list(arguments))
+    try:
+        config: RobotClientConfig = draccus.parse(config_class=RobotClientConfig, args=list(arguments))
+    except draccus.ParsingError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise InputError(f"{' '.join(arguments)}: LeRobot's client cannot read it ({reason})") from error
     check(config)
     client = _client(config)
     try:

@@ -42,7 +42,8 @@ def test_both_rounds_and_nothing_twice(tmp_path: Path, simulated: Path) -> None:
         assert words in printed
     (recorded,) = loop.glob("*/recorded")
     outcomes = read_outcomes(recorded / "outcomes.csv")
-    assert [outcome.ticks for outcome in outcomes] == [SMALL["rollouts"]["max_ticks"]] * EPISODES
+    assert len(outcomes) == EPISODES
+    assert all(0 < outcome.ticks <= SMALL["rollouts"]["max_ticks"] for outcome in outcomes)
     demonstrations = json.loads((simulated / "meta" / "info.json").read_text())
     joined = json.loads((recorded.with_name("dataset") / "meta" / "info.json").read_text())
     assert joined["total_episodes"] == demonstrations["total_episodes"] + EPISODES

@@ -71,12 +71,12 @@ def test_a_good_folder_passes(
     assert failures(findings) == {}
     assert [finding for finding in findings if finding.status == "not checked"] == []
     assert {finding.check for finding in findings} == {
-        "files", "weights", "configuration", "statistics", "cameras of the dataset", "joints of the dataset",
-        "units", "statistics of the dataset", "cameras of the robot", "joints of the robot", "LeRobot",
-        "action range", "largest step", "action order", "control rate",
+        "files", "dataset", "weights", "configuration", "statistics", "cameras of the dataset",
+        "joints of the dataset", "units", "statistics of the dataset", "cameras of the robot",
+        "joints of the robot", "LeRobot", "action range", "largest step", "action order", "control rate",
     }  # fmt: skip
     report("folder", findings)
-    assert "15 checks passed" in capsys.readouterr().out
+    assert "16 checks passed" in capsys.readouterr().out
 
 
 def change_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -249,6 +249,12 @@ def test_a_robot_that_the_policy_does_not_fit(
     found = failures(check_folder(str(folders("act")), str(dataset), robot, rename_map))
     assert set(found) == {check}
     assert words in found[check]
+
+
+def test_another_control_rate_than_the_dataset_s(folders: Callable[[str], Path], dataset: Path) -> None:
+    found = failures(check_folder(str(folders("act")), str(dataset), ROBOT, fps=30))
+    assert set(found) == {"control rate"}
+    assert "3 times as fast; give --fps=10" in found["control rate"]
 
 
 def test_a_renamed_camera_of_the_robot(folders: Callable[[str], Path], dataset: Path) -> None:

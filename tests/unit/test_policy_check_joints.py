@@ -75,6 +75,12 @@ def test_units(seen: Ranges, degrees: bool | None, words: str | None) -> None:
     assert (problems == []) if words is None else any(words in problem for problem in problems)
 
 
+def test_a_closed_gripper_is_no_share() -> None:
+    assert unit_problems(ranges(gripper=(1.0, 1.2)), None) == []
+    assert unit_problems(ranges(gripper=(0.5, 2.5)), None) == []
+    assert "not in 0...100" in str(unit_problems(ranges(gripper=(0.0, 1.0)), None))
+
+
 def test_units_in_words() -> None:
     assert unit_words(DEGREES) == "degrees"
     assert unit_words(ranges(0.8)) == "within 96, which fits degrees and -100...100 alike"
