@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rabc import weights
 from rabc.config import Config, WeightsConfig
 from rabc.errors import VerdictRefused
+from rabc.lock import alone
 
 if TYPE_CHECKING:
     from rabc.scoring.store import ScoreStore
@@ -89,5 +90,7 @@ def write_progress(config: Config, store: "ScoreStore", static: "ScoreStore") ->
     calibrated = progress_file.calibrate(
         store.read(), settings.calibration, settings.epsilon, settings.length_bias, static.read()
     )
-    progress_file.write_progress(path, calibrated, store, settings.calibration, settings.length_bias)
+    # Trainings side by side share it.
+    with alone(store.folder / ".progress.lock", f"progress {path}"):
+        progress_file.write_progress(path, calibrated, store, settings.calibration, settings.length_bias)
     return path

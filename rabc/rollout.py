@@ -174,8 +174,8 @@ def _simulator(image_size: int, task: Task) -> Simulator:
     return Simulator(image_size=image_size, task=task)
 
 
-# As many as the arms of a comparison, which take turns.
-@functools.lru_cache(maxsize=8)
+# More than a comparison has arms, which take turns.
+@functools.lru_cache(maxsize=32)
 def _policy(policy_folder: Path) -> ChunkPolicy:
     import torch
 

@@ -72,6 +72,19 @@ def always_valid_interval(first: Outcomes, second: Outcomes, level: float = 0.05
     return low, high
 
 
+def running_interval(first: Outcomes, second: Outcomes, level: float, every: int) -> tuple[float, float]:
+    """What the intervals of all looks so far leave, a look after each `every` start states and the last.
+
+    All of them hold together with probability 1 - `level`, so what one has excluded stays excluded. Of two
+    arms that changed in between nothing may be left; then the last look's interval.
+    """
+    count = first.shape[1]
+    looks = [*range(every, count, every), count]
+    ends = [always_valid_interval(first[:, :look], second[:, :look], level) for look in looks]
+    low, high = max(low for low, _ in ends), min(high for _, high in ends)
+    return (low, high) if low <= high else ends[-1]
+
+
 def _last_refuted(
     values: NDArray[np.float64],
     counts: NDArray[np.int64],

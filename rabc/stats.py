@@ -108,6 +108,7 @@ def paired_difference(first: Outcomes, second: Outcomes, seed: int = 0) -> Estim
     """
     difference = outcome_differences(first, second)
     draws = _resampled_means(difference, seed)
+    # NaN ends where every start state shows the same difference.
     return _percentiles(float(difference.mean()), draws, first.size)
 
 
@@ -146,7 +147,8 @@ def _resampled_means(values: NDArray[np.float64], seed: int) -> NDArray[np.float
 def _percentiles(value: float, draws: NDArray[np.float64], count: int, undefined: int = 0) -> Estimate:
     """Percentile interval of `draws`, beyond either end of which `undefined` more are taken to lie."""
     tail = int((len(draws) + undefined) * (1 - CONFIDENCE) / 2) - undefined
-    if tail < 0:
+    # That all resamples agree says that there are few of them, not that it is sure.
+    if tail < 0 or np.ptp(draws) == 0:
         return Estimate(value, float("nan"), float("nan"), float("nan"), count)
     ordered = np.sort(draws)
     return Estimate(value, float(ordered[tail]), float(ordered[-1 - tail]), float(draws.std(ddof=1)), count)
@@ -164,6 +166,27 @@ def mcnemar(only_first: int, only_second: int) -> float:
     """
     discordant = only_first + only_second
     return float(binomtest(only_first, discordant).pvalue) if discordant else 1.0
+
+
+def sign_flips(first: Outcomes, second: Outcomes) -> float:
+    """Exact two-sided p-value: `first` and `second`, (S, N), succeed equally often; start states as units.
+
+    d_j is the difference of their successes on start state j, over all S training seeds. If the arms do not
+    differ, each d_j might as well have the other sign, whatever the seeds share on a start state (Fisher's
+    randomization test of pairs, 1935). The p-value is the share of all sign patterns whose sum is at least as
+    far from 0. With one training seed it is McNemar's.
+    """
+    differences = outcome_differences(first, second).sum(axis=0).round().astype(np.int64)
+    sizes, reach = np.abs(differences), int(np.abs(differences).sum())
+    # chance[k]: of the sum k - (sum of the sizes so far), state after state.
+    chance = np.ones(1)
+    for size in sizes[sizes > 0]:
+        wider = np.zeros(len(chance) + 2 * size)
+        wider[: len(chance)] += chance / 2
+        wider[2 * size :] += chance / 2
+        chance = wider
+    sums = np.arange(-reach, reach + 1)
+    return min(1.0, float(chance[np.abs(sums) >= abs(int(differences.sum()))].sum()))
 
 
 def probability_better(successes: int, trials: int, other_successes: int, other_trials: int) -> float:

@@ -16,7 +16,9 @@ def main(argv: Sequence[str]) -> None:
     """Parses `argv` and runs the experiments."""
     command = cli.parse(argv, __doc__, sections=(), extra=[EXPERIMENTS, cli.DRY_RUN])
     from rabc.comparison.publish import publish
+    from rabc.processes import unwind_on_sigterm
 
+    unwind_on_sigterm()
     names = command.extra["experiments"]
     publish([] if names is None else names.split(","), command.extra["dry_run"])
 

@@ -21,6 +21,11 @@ ORACLE = "oracle"
 """The arm that bounds what weighting can give."""
 SHUFFLED = "shuffled"
 """The control for the shape of the weights without their meaning."""
+SUCCESS_ONLY = "success-only"
+"""The rival that needs no weights: failed episodes left out."""
+CONTROLS = (BASELINE, ORACLE, SHUFFLED, SUCCESS_ONLY)
+"""Arms that are there to compare with."""
+_TIED = (BASELINE, WEIGHTED, SHUFFLED, ORACLE)
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ def standard_arms(config: Config) -> dict[str, Arm]:
         Arm(WEIGHTED, f"The weights of the configuration: {weights.scheme}.", weights),
         Arm(
             "topreward",
-            "TOPReward's own weights: Eq. 2 and 3 with their constants.",
+            "TOPReward's own weights: Eq. 2 and 3 with their constants, over the policy's chunks.",
             replace(accept, scheme="topreward", horizon="clamped"),
         ),
         Arm(
@@ -55,7 +60,7 @@ def standard_arms(config: Config) -> dict[str, Arm]:
             "weights",
         ),
         Arm(
-            "success-only",
+            SUCCESS_ONLY,
             "Control: plain behavior cloning on the episodes that the scorer takes for successes.",
             replace(accept, scheme="filter", calibration="dataset", drop_below=0.5),
         ),
@@ -65,7 +70,7 @@ def standard_arms(config: Config) -> dict[str, Arm]:
         arms.append(
             Arm(
                 ORACLE,
-                f"Bound: the scheme of `{WEIGHTED}` on the simulator's own progress.",
+                f"What to hope for: the scheme of `{WEIGHTED}` on the simulator's own progress.",
                 source,
                 "simulator",
             )
@@ -85,6 +90,11 @@ def arms_of(config: Config, chosen: str | None) -> list[Arm]:
     """
     known = standard_arms(config)
     for name, changes in config.comparison.arms.items():
+        if name in _TIED:
+            raise InputError(
+                f"comparison.arms.{name}: is a standard arm that others are made from; change `weights`, or "
+                "give yours another name"
+            )
         known[name] = _own_arm(name, changes, config)
     names = list(known) if chosen is None else [name.strip() for name in chosen.split(",")]
     for name in names:

@@ -24,15 +24,26 @@ def write_scalars(result: Mapping[str, Any], folder: Path) -> None:
                 "scorer_auc": arm["scorer_auc"] and arm["scorer_auc"]["value"],
                 "effective_sample_size": arm["summary"]["effective_sample_size"],
                 "mean_final_log_prob": arm["mean_final_log_prob"],
+                "mean_ticks": arm["mean_ticks"],
+                "mean_closest_m": arm["mean_closest_m"],
+                "seeds_spread": arm["seeds_spread"],
+                "share_of_oracle_gain": (result["gains"].get(arm["name"]) or {}).get("value"),
             }
             for name, value in figures.items():
                 if value is not None:
                     writer.add_scalar(f"{name}/{arm['name']}", value, 0)
         for pair in result["pairs"]:
+            figures = {f"difference_{name}": pair["difference"][name] for name in ("value", "low", "high")}
+            figures |= {name: pair[name] for name in ("p", "p_states", "p_adjusted", "posterior", "needed")}
+            figures |= {f"always_valid_{name}": end for name, end in (pair["always_valid"] or {}).items()}
+            for name, value in figures.items():
+                if value is not None:
+                    writer.add_scalar(f"{name}/{pair['arm']}", value, 0)
+        for pair in result["contrasts"]:
             for name in ("value", "low", "high"):
-                writer.add_scalar(f"difference_{name}/{pair['arm']}", pair["difference"][name], 0)
-            for name in ("p", "p_adjusted", "posterior"):
-                writer.add_scalar(f"{name}/{pair['arm']}", pair[name], 0)
+                if pair["difference"][name] is not None:
+                    tag = f"difference_{name}/{pair['arm']}-{pair['baseline']}"
+                    writer.add_scalar(tag, pair["difference"][name], 0)
         for arm, values in (result["sequential"] or {"e_values": {}})["e_values"].items():
             for played, value in enumerate(values, start=1):
                 writer.add_scalar(f"e_value/{arm}", value, played)

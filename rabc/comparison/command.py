@@ -9,6 +9,7 @@ from typing import Any
 from rabc.comparison.arms import Arm
 from rabc.comparison.plan import PlannedRun, comparison_folder, planned_run, prepare
 from rabc.config import Config
+from rabc.errors import InputError
 from rabc.stages import duration, write_json
 from rabc.stats import Proportion
 from rabc.terminal import table
@@ -35,6 +36,7 @@ def compare(config: Config, arms: Sequence[Arm], training_seeds: int, sequential
 
     quiet_libraries()
     no_library_bars()
+    check_rollouts(config)
     jobs = jobs_at_once(config)
     runs = planned(config, arms, training_seeds, jobs)
     folder = comparison_folder(config)
@@ -48,6 +50,18 @@ def compare(config: Config, arms: Sequence[Arm], training_seeds: int, sequential
     write_scalars(result, folder / "tensorboard")
     _print(result, write_page(result, folder))
     return result
+
+
+def check_rollouts(config: Config) -> None:
+    """Raise InputError now for what would else fail when all trainings are done."""
+    from rabc.pipeline import check_beforehand
+
+    if not config.demonstrations.simulate:
+        raise InputError(
+            "demonstrations.simulate false: policies are compared in simulation; record rollouts on the arm "
+            "and give them to --recorded"
+        )
+    check_beforehand(config)
 
 
 def planned(config: Config, arms: Sequence[Arm], training_seeds: int, jobs: int) -> list[PlannedRun]:
@@ -88,12 +102,10 @@ def _print(result: dict[str, Any], page: Path) -> None:
         pair = pairs.get(arm["name"])
         if pair is None:
             row += ["", "", ""]
+        elif pair["always_valid"]:
+            row += [_points({**pair["difference"], **pair["always_valid"]}), "", ""]
         else:
-            row += [
-                _points(pair["difference"]),
-                f"{pair['p']:.2g}",
-                f"{pair['p_adjusted']:.2g}",
-            ]
+            row += [_points(pair["difference"]), f"{pair['p']:.2g}", f"{pair['p_adjusted']:.2g}"]
         rows.append(row)
     print("\n" + table(rows, ["arm", result["task_done"], "points more", "p (McNemar)", "p (Holm)"]))
     print(f"\n{result['answer']}\n\nresults: {page.parent}/comparison.json\nreport:  {page}")

@@ -36,6 +36,7 @@ def write_page(result: Mapping[str, Any], folder: Path) -> Path:
 def render(result: Mapping[str, Any]) -> str:
     """The page as text."""
     pair_headers, pairs = page_texts.pair_table(result)
+    contrast_headers, contrasts = page_texts.contrast_table(result)
     rates = charts.success_rates(result)
     found = {arm["name"]: arm for arm in result["arms"]}
     sequential = result["sequential"]
@@ -47,6 +48,8 @@ def render(result: Mapping[str, Any]) -> str:
         reference=next(rate.value for rate in rates if rate.name == result["baseline"]),
         pair_headers=pair_headers,
         pairs=pairs,
+        contrast_headers=contrast_headers,
+        contrasts=contrasts,
         curves=curve_charts.learning_curves(result),
         bars={name: charts.weight_bars(arm["summary"]) for name, arm in found.items()},
         weights={name: page_texts.weights_text(arm["weights"]) for name, arm in found.items()},

@@ -12,7 +12,16 @@ PAIR_HEADERS = (
     "95 % interval",
     "succeeded alone",
     "p, McNemar",
+    "p, start states",
     "p, Holm",
+    "P(better)",
+    "pairs needed",
+)
+SEQUENTIAL_HEADERS = (
+    "arm",
+    "points more",
+    "always-valid interval",
+    "succeeded alone",
     "P(better)",
     "pairs needed",
 )
@@ -21,6 +30,8 @@ ORACLE_HEADER = "share of the oracle's gain"
 
 def pair_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Headers, and a row for each arm but the baseline; the oracle's share only where there is an oracle."""
+    if result["sequential"]:
+        return [*SEQUENTIAL_HEADERS], [_sequential_row(pair) for pair in result["pairs"]]
     headers = [*PAIR_HEADERS]
     rows = [_pair_row(pair) for pair in result["pairs"]]
     if result["gains"]:
@@ -28,6 +39,14 @@ def pair_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         for pair, row in zip(result["pairs"], rows, strict=True):
             row.append(_share(result["gains"].get(pair["arm"])))
     return headers, rows
+
+
+def contrast_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Headers, and a row for each arm against a control."""
+    rows = [_pair_row(pair) for pair in result["contrasts"]]
+    for row, pair in zip(rows, result["contrasts"], strict=True):
+        row[0] = f"{pair['arm']} - {pair['baseline']}"
+    return [*PAIR_HEADERS], rows
 
 
 def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -122,7 +141,21 @@ def _pair_row(pair: Mapping[str, Any]) -> list[str]:
         "" if None in limits else " to ".join(points(limit) for limit in limits),
         f"{pair['only_arm']} against {pair['only_baseline']}",
         p_value(pair["p"]),
+        p_value(pair["p_states"]),
         p_value(pair["p_adjusted"]),
+        probability(pair["posterior"]),
+        "" if needed is None else f"{needed:,}",
+    ]
+
+
+def _sequential_row(pair: Mapping[str, Any]) -> list[str]:
+    """Only what holds however often one looks, and what is no proof."""
+    ends, needed = pair["always_valid"], pair["needed"]
+    return [
+        pair["arm"],
+        points(pair["difference"]["value"]),
+        f"{points(ends['low'])} to {points(ends['high'])}",
+        f"{pair['only_arm']} against {pair['only_baseline']}",
         probability(pair["posterior"]),
         "" if needed is None else f"{needed:,}",
     ]

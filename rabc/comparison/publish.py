@@ -1,6 +1,8 @@
 """Runs the published experiments and writes them into `docs/results.md`."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ from rabc.comparison.command import compare, describe
 from rabc.comparison.experiments import EXPERIMENTS, Experiment
 from rabc.comparison.recipes import measure_recipes, recipes_part
 from rabc.comparison.results_page import experiment_part, sweep_part
-from rabc.errors import InputError
+from rabc.config import Config
+from rabc.errors import CheckFailed, InputError
 from rabc.marked_page import replace_marked
 from rabc.stages import write_json
 
@@ -21,6 +24,7 @@ RAW = Path("docs/results")
 RECIPES = "recipes"
 """Name of the table that needs no training, and the configuration that it is made for."""
 RECIPES_CONFIG = "so101_pick.yaml"
+TRAIN_SCORER = Path(__file__).resolve().parents[2] / "scripts" / "train_scorer.py"
 SWEEP = ("clean_20", "pick", "clean_80", "clean_100")
 """Experiments of the table over the share of clean demonstrations."""
 
@@ -47,8 +51,8 @@ def publish(names: Sequence[str], dry_run: bool) -> None:
             write_json(
                 RAW / f"{RECIPES}.json", measure_recipes(parse(["--config", RECIPES_CONFIG], "").config)
             )
-    if not dry_run:
-        write_page()
+        if not dry_run:
+            write_page()  # now, so that what is finished stands whatever comes later
 
 
 def run_experiment(experiment: Experiment, dry_run: bool) -> None:
@@ -57,10 +61,26 @@ def run_experiment(experiment: Experiment, dry_run: bool) -> None:
     arms = arms_of(config, experiment.arms)
     print(f"\n{experiment.name}: {experiment.title}")
     if dry_run:
+        if _lacks_scorer(config):
+            print(f"scorer {config.scorer.model}: to be trained first, about 40 minutes")
         print(describe(config, arms, experiment.seeds))
         return
+    if _lacks_scorer(config):
+        _train_scorer(config)
     result = compare(config, arms, experiment.seeds, sequential=False)
     write_json(RAW / f"{experiment.name}.json", result)
+
+
+def _lacks_scorer(config: Config) -> bool:
+    """Whether the scorer is one of ours for a task that the tracked one does not know, and not made yet."""
+    return config.scorer.model.startswith("outputs/") and not Path(config.scorer.model).is_dir()
+
+
+def _train_scorer(config: Config) -> None:
+    words = ["--demonstrations.task", config.demonstrations.task, "--output", config.scorer.model]
+    done = subprocess.run([sys.executable, str(TRAIN_SCORER), *words], check=False)
+    if done.returncode:
+        raise CheckFailed(f"scorer {config.scorer.model}: its training failed; the same command goes on")
 
 
 def write_page() -> None:

@@ -72,8 +72,8 @@ def compare_recorded(
 ) -> dict[str, Any]:
     """Scores the datasets as `scripts/score.py` does, compares them and writes `recorded.json`.
 
-    Returns its content. For a dataset without labels it also writes `labels/<name>.csv`, a list to fill in.
-    What has been scored before is not scored again.
+    Returns its content. For a dataset without labels it also writes `labels/<name>-<content>.csv`, a list to
+    fill in. What has been scored before is not scored again.
 
     Args:
         config: scorer and device.
@@ -107,7 +107,9 @@ def compare_recorded(
         **figures,
         "datasets": described,
     }
-    to_label = {one.name: folder / "labels" / f"{one.name}.csv" for one in rollouts if one.judged == "none"}
+    # The content in its name keeps the list of another dataset from being taken for this one's.
+    lists = {one.name: folder / "labels" / f"{one.name}-{one.content[:8]}.csv" for one in recordings}
+    to_label = {one.name: lists[one.name] for one in rollouts if one.judged == "none"}
     result["notes"] = notes(result, to_label)
     result["answer"] = answer(result)
     for recording in recordings:

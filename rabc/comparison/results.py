@@ -20,18 +20,21 @@
                     {step, loss}, rollouts [{seed, success, ticks, closest_m, final_log_prob}], videos
                     {start state: file}
     pairs           of every arm but the baseline: arm, baseline, paired, both, only_arm, only_baseline,
-                    neither, difference {value, low, high}, p (exact McNemar), p_adjusted (Holm), posterior
+                    neither, difference {value, low, high}, p (exact McNemar, each pair for itself), p_states
+                    (exact, start states as units), p_adjusted (Holm's, of p_states), posterior
                     (P(arm > baseline), Beta(1, 1) priors), needed (paired rollouts for 80 % power),
                     always_valid {low, high} of the difference where a sequential test was asked for, all
                     arms together, else null
+    contrasts       the same of every arm that is no control against success-only, and of weighted against
+                    shuffled; p_adjusted is Holm's over these; empty after a sequential test
     gains           arm -> its gain over the baseline as a share of the oracle's {value, low, high}; null
                     where the oracle gains less than 10 points
     sequential      level, stopped_after (start states), e_values {arm: [...]}; null where all were played
-    answer          the result in a sentence
+    answer          the result in a sentence or two
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,17 +42,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rabc import progress, stats
-from rabc.comparison.arms import BASELINE, ORACLE, SHUFFLED, Arm, differences
+from rabc.comparison.arms import (
+    BASELINE,
+    CONTROLS,
+    ORACLE,
+    SHUFFLED,
+    SUCCESS_ONLY,
+    WEIGHTED,
+    Arm,
+    differences,
+)
 from rabc.comparison.plan import PlannedRun
 from rabc.config import Config
 from rabc.evaluation import ScoredRollout
-from rabc.sequential_test import always_valid_interval
+from rabc.sequential_test import running_interval
 from rabc.sim.scene import DONE
 from rabc.stages import Result
 
 FORMAT = 1
 LEVEL = 0.05
 FILE = "comparison.json"
+BLOCK = 10
+"""Start states between two looks of the sequential test."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +114,7 @@ def summarise(
         "arms": [_arm(arm, by_arm[arm.name], outcomes[arm.name]) for arm in arms],
         "runs": [_run(run) for run in runs],
         "pairs": pairs,
+        "contrasts": [] if sequential else contrasts_of(outcomes),
         "gains": shares_of_oracle(outcomes),
         "sequential": sequential,
     }
@@ -107,30 +122,50 @@ def summarise(
 
 
 def answer(result: dict[str, Any]) -> str:
-    """The result in a sentence: the best arm that is no control, against the baseline."""
-    real = [pair for pair in result["pairs"] if pair["arm"] not in (ORACLE, SHUFFLED)]
+    """The result in a sentence: the best arm that is no control, against the baseline; then the controls."""
+    real = [pair for pair in result["pairs"] if pair["arm"] not in CONTROLS]
     if not real:
         return "Only controls were compared."
     best = max(real, key=lambda pair: pair["difference"]["value"])
+    said = _verdict(best, len(result["training_seeds"]), len(result["pairs"]))
+    contrasts = result["contrasts"]
+    beside = [
+        f"{_points(pair)} over `{pair['baseline']}` {_certainty(pair, len(contrasts))}"
+        for pair in contrasts
+        if pair["arm"] == best["arm"]
+    ]
+    return f"{said}. Beside the controls: {'; '.join(beside)}." if beside else f"{said}."
+
+
+def _verdict(best: dict[str, Any], seeds: int, arms: int) -> str:
+    name, baseline = f"`{best['arm']}`", best["baseline"]
+    facts = f"{_points(best)} over {baseline} {_certainty(best, arms)}"
     # Where looking decided when to stop, only what holds at every look may be said.
     interval = best["always_valid"] or best["difference"]
+    proven = bool(best["always_valid"]) or best["p_adjusted"] < LEVEL
+    if interval["low"] is None or not proven or interval["low"] <= 0 <= interval["high"]:
+        return f"No arm is shown to differ from {baseline}; the best, {name}: {facts}"
+    better = interval["low"] > 0
+    if seeds == 1:  # what another training seed would give, one cannot tell
+        often = "more" if better else "less"
+        return f"With this one training seed {name} succeeds {often} often than {baseline}: {facts}"
+    return f"{name} helps: {facts}" if better else f"{name}, the best arm, hurts: {facts}"
+
+
+def _points(pair: dict[str, Any]) -> str:
+    return f"{100 * pair['difference']['value']:+.0f} points"
+
+
+def _certainty(pair: dict[str, Any], count: int) -> str:
+    """Interval and p-value of a pair, one of `count`."""
+    interval = pair["always_valid"] or pair["difference"]
     if interval["low"] is None:
-        return "One rollout of one training says nothing."
-    value, low, high = (100 * end for end in (best["difference"]["value"], interval["low"], interval["high"]))
-    if best["always_valid"]:
-        proven, facts = True, f"always-valid interval {low:+.0f} to {high:+.0f}"
-    else:
-        proven = best["p_adjusted"] < LEVEL
-        facts = (
-            f"95 % interval {low:+.0f} to {high:+.0f}, McNemar p = {best['p']:.2g}, "
-            f"{best['p_adjusted']:.2g} corrected for {len(result['pairs'])} arms"
-        )
-    facts = f"{value:+.0f} points over {best['baseline']} ({facts})"
-    if proven and low > 0:
-        return f"`{best['arm']}` helps: {facts}."
-    if proven and high < 0:
-        return f"Every arm hurts; least `{best['arm']}`: {facts}."
-    return f"No arm is shown to differ from {best['baseline']}; the best, `{best['arm']}`: {facts}."
+        return "(no interval: all start states ended alike)"
+    ends = f"{100 * interval['low']:+.0f} to {100 * interval['high']:+.0f}"
+    if pair["always_valid"]:
+        return f"(always-valid interval {ends})"
+    corrected = f", {pair['p_adjusted']:.2g} corrected for {count}" if count > 1 else ""
+    return f"(95 % interval {ends}, p = {pair['p_states']:.2g}{corrected})"
 
 
 def _arm(arm: Arm, runs: Sequence[PlayedRun], outcomes: NDArray[np.bool_]) -> dict[str, Any]:
@@ -140,6 +175,8 @@ def _arm(arm: Arm, runs: Sequence[PlayedRun], outcomes: NDArray[np.bool_]) -> di
     weights = runs[0].results["weights"]
     summary = ("frames", "drawn", "effective_sample_size", "share_zero", "share_saturated")
     auc = stats.bootstrap(lambda some: progress.roc_auc(final[some], success[some]), len(success))
+    if auc.low == auc.high:  # told apart without an error: the resamples cannot say how sure that is
+        auc = replace(auc, low=float("nan"), high=float("nan"))
     return {
         "name": arm.name,
         "about": arm.about,
@@ -190,32 +227,44 @@ def learning_curve(tensorboard: Path) -> dict[str, list[float]]:
 
 def pairs_of(outcomes: dict[str, NDArray[np.bool_]], level: float | None = None) -> list[dict[str, Any]]:
     """`pairs`; outcomes: arm -> (S, N), S training seeds on N start states; level: of a sequential test."""
-    plain, others = outcomes[BASELINE], len(outcomes) - 1
-    pairs: list[dict[str, Any]] = []
-    for name, own in outcomes.items():
-        if name == BASELINE:
-            continue
-        low, high = (None, None) if level is None else always_valid_interval(own, plain, level / others)
-        only_arm, only_baseline = int((own & ~plain).sum()), int((plain & ~own).sum())
-        pairs.append(
-            {
-                "arm": name,
-                "baseline": BASELINE,
-                "paired": own.size,
-                "both": int((own & plain).sum()),
-                "only_arm": only_arm,
-                "only_baseline": only_baseline,
-                "neither": int((~own & ~plain).sum()),
-                "difference": _estimate(stats.paired_difference(own, plain)),
-                "p": stats.mcnemar(only_arm, only_baseline),
-                "posterior": stats.probability_better(int(own.sum()), own.size, int(plain.sum()), plain.size),
-                "always_valid": None if level is None else {"low": low, "high": high},
-                "needed": stats.paired_rollouts_needed(only_arm, only_baseline, own.size),
-            }
-        )
-    for pair, adjusted in zip(pairs, stats.holm([pair["p"] for pair in pairs]), strict=True):
-        pair["p_adjusted"] = adjusted
-    return pairs
+    others = [name for name in outcomes if name != BASELINE]
+    each = None if level is None else level / len(others)
+    return _adjusted([_pair(outcomes, name, BASELINE, each) for name in others])
+
+
+def contrasts_of(outcomes: dict[str, NDArray[np.bool_]]) -> list[dict[str, Any]]:
+    """`contrasts`; outcomes: arm -> (S, N)."""
+    real = [name for name in outcomes if name not in CONTROLS]
+    asked = [(name, SUCCESS_ONLY) for name in real] + [(name, SHUFFLED) for name in real if name == WEIGHTED]
+    return _adjusted([_pair(outcomes, name, other) for name, other in asked if other in outcomes])
+
+
+def _pair(
+    outcomes: dict[str, NDArray[np.bool_]], name: str, baseline: str, level: float | None = None
+) -> dict[str, Any]:
+    own, other = outcomes[name], outcomes[baseline]
+    only_arm, only_baseline = int((own & ~other).sum()), int((other & ~own).sum())
+    low, high = (None, None) if level is None else running_interval(own, other, level, BLOCK)
+    return {
+        "arm": name,
+        "baseline": baseline,
+        "paired": own.size,
+        "both": int((own & other).sum()),
+        "only_arm": only_arm,
+        "only_baseline": only_baseline,
+        "neither": int((~own & ~other).sum()),
+        "difference": _estimate(stats.paired_difference(own, other)),
+        "p": stats.mcnemar(only_arm, only_baseline),
+        "p_states": stats.sign_flips(own, other),
+        "posterior": stats.probability_better(int(own.sum()), own.size, int(other.sum()), other.size),
+        "always_valid": None if level is None else {"low": low, "high": high},
+        "needed": stats.paired_rollouts_needed(only_arm, only_baseline, own.size),
+    }
+
+
+def _adjusted(pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    adjusted = stats.holm([pair["p_states"] for pair in pairs])
+    return [{**pair, "p_adjusted": p} for pair, p in zip(pairs, adjusted, strict=True)]
 
 
 def shares_of_oracle(outcomes: dict[str, NDArray[np.bool_]]) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rabc.comparison.arms import BASELINE
+from rabc.comparison.arms import BASELINE, ORACLE
 from rabc.marked_page import markdown_table
 from rabc.stats import Proportion
 
 Found = Mapping[str, Any]
 """Content of a `comparison.json`."""
+_P_VALUES, _P_HEADERS = ("p", "p_states", "p_adjusted"), ("p (McNemar)", "p (states)", "p (Holm)")
 
 
 def experiment_part(result: Found) -> str:
@@ -24,7 +25,7 @@ def experiment_part(result: Found) -> str:
         if result["gains"]:
             rows[-1].append(_share(result["gains"].get(arm["name"]), arm["name"]))
     headers = [
-        "arm", result["task_done"], "by training seed", "points more", "p (McNemar)", "p (Holm)", "P(better)",
+        "arm", result["task_done"], "by training seed", "points more", *_P_HEADERS, "P(better)"
     ]  # fmt: skip
     if result["gains"]:
         headers.append("of the oracle's gain")
@@ -34,7 +35,8 @@ def experiment_part(result: Found) -> str:
         [
             result["answer"],
             markdown_table(headers, rows),
-            f"{runs} trainings ({hours:.1f} hours, one thread each), {states['count']} start states "
+            *_contrasts(result["contrasts"]),
+            f"{runs} trainings ({hours:.1f} hours of training in all), {states['count']} start states "
             f"from seed {states['first']}; {result['dataset']['episodes']} demonstrations "
             f"({', '.join(f'{count} {kind}' for kind, count in result['dataset']['kinds'].items())}).",
         ]
@@ -42,14 +44,14 @@ def experiment_part(result: Found) -> str:
 
 
 def sweep_part(results: Sequence[tuple[str, Found]]) -> str:
-    """One row for each (label, comparison): the arms that all of them have."""
+    """One row for each (label, comparison): the arms that all of them have, with intervals."""
     arms = [arm["name"] for arm in results[0][1]["arms"]]
     shared = [name for name in arms if all(name in _rates(found) for _, found in results)]
     rows: list[list[str]] = []
     for label, found in results:
         pairs = {pair["arm"]: pair for pair in found["pairs"]}
         rates = _rates(found)
-        row = [label, *(f"{100 * rates[name]:.0f} %" for name in shared)]
+        row = [label, *(str(rates[name]) for name in shared)]
         rows.append(row + [_points(pairs[name]) for name in shared if name != BASELINE])
     headers = ["", *(f"`{name}`" for name in shared)]
     return markdown_table(
@@ -57,22 +59,41 @@ def sweep_part(results: Sequence[tuple[str, Found]]) -> str:
     )
 
 
-def _rates(result: Found) -> dict[str, float]:
-    return {arm["name"]: arm["success"]["successes"] / arm["success"]["trials"] for arm in result["arms"]}
+def _rates(result: Found) -> dict[str, Proportion]:
+    return {arm["name"]: Proportion(**arm["success"]) for arm in result["arms"]}
+
+
+def _contrasts(contrasts: Sequence[Found]) -> list[str]:
+    """A table of arms against controls; none where there are none."""
+    if not contrasts:
+        return []
+    rows = [
+        [f"`{pair['arm']}` - `{pair['baseline']}`", _points(pair), *(f"{pair[p]:.2g}" for p in _P_VALUES)]
+        for pair in contrasts
+    ]
+    return [markdown_table(["beyond the controls", "points more", *_P_HEADERS], rows)]
 
 
 def _pair(pair: Found | None) -> list[str]:
     if pair is None:
-        return [""] * 4
-    return [_points(pair), f"{pair['p']:.2g}", f"{pair['p_adjusted']:.2g}", f"{pair['posterior']:.3f}"]
+        return [""] * 5
+    return [_points(pair), *(f"{pair[p]:.2g}" for p in _P_VALUES), f"{pair['posterior']:.3f}"]
 
 
 def _points(pair: Found) -> str:
-    value, low, high = (100 * pair["difference"][end] for end in ("value", "low", "high"))
-    return f"{value:+.1f} ({low:+.0f} to {high:+.0f})"
+    difference = pair["difference"]
+    value = f"{100 * difference['value']:+.1f}"
+    if difference["low"] is None:
+        return f"{value} (no interval)"
+    return f"{value} ({100 * difference['low']:+.0f} to {100 * difference['high']:+.0f})"
 
 
 def _share(gain: Found | None, arm: str) -> str:
-    if gain is None or gain["low"] is None:
-        return "" if arm in (BASELINE, "oracle") else "not defined"
-    return f"{100 * gain['value']:.0f} % ({100 * gain['low']:.0f} to {100 * gain['high']:.0f} %)"
+    if arm in (BASELINE, ORACLE):
+        return ""
+    if gain is None:
+        return "not computed"
+    value = f"{100 * gain['value']:.0f} %"
+    if gain["low"] is None:
+        return f"{value} (no interval)"
+    return f"{value} ({100 * gain['low']:.0f} to {100 * gain['high']:.0f} %)"

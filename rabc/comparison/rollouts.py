@@ -1,16 +1,16 @@
 """Plays the trained policies of a comparison on the same start states, in turns."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rabc import pipeline, stages
-from rabc.comparison.arms import BASELINE
+from rabc.comparison.arms import BASELINE, CONTROLS
 from rabc.comparison.plan import PlannedRun
-from rabc.comparison.results import PlayedRun
+from rabc.comparison.results import BLOCK, PlayedRun
 from rabc.config import Config
 from rabc.dataset_source import open_dataset
 from rabc.decoding import recorded_shape
@@ -21,9 +21,6 @@ from rabc.sim import seeds
 from rabc.stage_work import load_scorer
 from rabc.stages import Result
 
-BLOCK = 10
-"""Start states between two looks of the sequential test."""
-
 
 def play_all(
     config: Config, runs: Sequence[PlannedRun], sequential: bool, level: float
@@ -33,7 +30,8 @@ def play_all(
     Args:
         config: of the comparison; `rollouts` says which start states.
         runs: trained, of every arm with every training seed.
-        sequential: stop as soon as the test has decided about every arm.
+        sequential: stop as soon as the test has decided about every arm that is no control: of these some
+            should never be told from the baseline.
         level: of the sequential test, for all arms together.
 
     Returns:
@@ -71,7 +69,7 @@ def play_all(
         played += len(block)
         if sequential:
             e_values = _evidence(runs, finished, wanted[:played])
-            if all(stops_after(np.array(values), level_each) for values in e_values.values()):
+            if decided(e_values, level_each):
                 break
     shown = [
         PlayedRun(run, found, tuple(own[seed] for seed in wanted[:played]), entrant.folder)
@@ -81,6 +79,12 @@ def play_all(
         return shown, None
     stopped = played if played < len(wanted) else None
     return shown, {"level": level, "stopped_after": stopped, "e_values": e_values}
+
+
+def decided(e_values: Mapping[str, Sequence[float]], level_each: float) -> bool:
+    """Whether the test has told every arm from the baseline; controls count where there is nothing else."""
+    real = [name for name in e_values if name not in CONTROLS] or list(e_values)
+    return all(stops_after(np.array(e_values[name]), level_each) for name in real)
 
 
 def _evidence(
@@ -107,9 +111,7 @@ def _folder(run: PlannedRun, results: dict[str, Result]) -> Path:
     facts = {
         "policy": results["training"]["content"],
         "scorer": pipeline.scorer_content(config),
-        "camera": config.scorer.cameras[0],
-        "num_prefixes": config.scorer.num_prefixes,
-        "fps": config.scorer.fps,
+        "scorer_settings": asdict(config.scorer),
         "max_ticks": config.rollouts.max_ticks,
         "task": config.demonstrations.task,
     }

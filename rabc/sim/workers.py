@@ -4,7 +4,8 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from itertools import islice
 
 
 def in_processes[Job, Result](
@@ -21,10 +22,16 @@ def in_processes[Job, Result](
     context = multiprocessing.get_context("spawn")
     size = min(processes, len(pending))
     with ProcessPoolExecutor(size, mp_context=context, initializer=_end_with_parent) as pool:
-        futures = [pool.submit(function, job) for job in pending]
+        # Only so many at a time that no process waits: results are large, and each is let go once used.
+        waiting = iter(pending)
+        running = {pool.submit(function, job) for job in islice(waiting, 2 * size)}
         try:
-            for future in as_completed(futures):
-                yield future.result()
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for job in islice(waiting, len(done)):
+                    running.add(pool.submit(function, job))
+                while done:
+                    yield done.pop().result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -93,12 +94,59 @@ def test_a_killed_comparison_repeats_no_finished_run(tmp_path: Path, simulated: 
     finish(start(tmp_path, simulated, *asked, "1"))
     first = result(tmp_path)
     assert model.stat().st_mtime_ns == made
-    output = finish(start(tmp_path, simulated, *asked, "2"))
+    # A rollout that was played again would not have this score.
+    marked = next((tmp_path / "outputs" / "small-plain-s1").glob("rollouts-*/rollouts.jsonl"))
+    (line,) = marked.read_text().splitlines()
+    marked.write_text(json.dumps({**json.loads(line), "final_log_prob": -77.0}) + "\n")
+    process = start(tmp_path, simulated, *asked, "6")
+    deadline = time.monotonic() + 900
+    while len(kept(tmp_path)) < 8 and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)  # in the middle of the rollouts
+    process.wait()
+    before_kill = kept(tmp_path)
+    assert 8 <= len(before_kill) < 24
+    output = finish(start(tmp_path, simulated, *asked, "6"))
     assert "trainings: all 4 are finished" in output
+    assert before_kill <= kept(tmp_path)
     again = result(tmp_path)
-    for before, after in zip(first["runs"], again["runs"], strict=True):
-        assert after["rollouts"][:1] == before["rollouts"]
-        assert len(after["rollouts"]) == 2
+    for run in again["runs"]:
+        assert len(run["rollouts"]) == 6
+    scores = {run["run"]: run["rollouts"][0]["final_log_prob"] for run in again["runs"]}
+    expected = {run["run"]: run["rollouts"][0]["final_log_prob"] for run in first["runs"]}
+    assert scores == {**expected, "small-plain-s1": -77.0}
+
+
+def kept(folder: Path) -> set[str]:
+    """The finished rollouts of all runs, a line each."""
+    files = folder.glob("outputs/*/rollouts-*/rollouts.jsonl")
+    return {f"{file.parent.parent.name} {line}" for file in files for line in file.read_text().splitlines()}
+
+
+def test_the_sequential_test_ends_the_rollouts(tmp_path: Path, simulated: Path) -> None:
+    """Policies of six steps never succeed: nothing is decided, all rollouts are played, the page says so."""
+    asked = ("--arms", "plain,shuffled", "--seeds", "1", "--rollouts", "12", "--stop", "sequential")
+    output = finish(start(tmp_path, simulated, *asked))
+    found = result(tmp_path)
+    assert found["sequential"]["stopped_after"] is None
+    assert [len(values) for values in found["sequential"]["e_values"].values()] == [12]
+    assert found["pairs"][0]["always_valid"]["low"] < 0 < found["pairs"][0]["always_valid"]["high"]
+    assert (
+        "All start states were played"
+        in (tmp_path / "outputs" / "small-comparison" / "index.html").read_text()
+    )
+    assert "Only controls were compared" in output
+
+
+def test_what_cannot_be_played_is_refused_before_anything_is_trained(tmp_path: Path, simulated: Path) -> None:
+    for asked, words in (
+        (("--rollouts.first_seed", "999990", "--rollouts", "20"), "first_seed"),
+        (("--demonstrations.simulate", "false"), "--recorded"),
+    ):
+        output = finish(start(tmp_path, simulated, *asked), 2)
+        assert words in output
+    assert not list(tmp_path.glob("outputs/*/training-*"))
 
 
 def test_ctrl_c_leaves_checkpoints(tmp_path: Path, simulated: Path) -> None:
@@ -112,4 +160,15 @@ def test_ctrl_c_leaves_checkpoints(tmp_path: Path, simulated: Path) -> None:
     os.kill(process.pid, signal.SIGINT)
     output = finish(process, 130)
     assert "0 of 2 trainings are finished; the same command goes on" in output
-    assert list((tmp_path / "outputs" / "small-plain-s0").glob("training-*/checkpoints/*.ckpt"))
+    (left,) = (tmp_path / "outputs" / "small-plain-s0").glob("training-*/checkpoints")
+    step = max(int(path.stem.removeprefix("step=")) for path in left.glob("step=*.ckpt"))
+    # Started again it goes on there.
+    process = start(tmp_path, simulated, *asked)
+    deadline = time.monotonic() + 900
+    while not (shown := re.search(rb"(\d+)/3000", log.read_bytes())) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.2)
+    os.kill(process.pid, signal.SIGINT)
+    finish(process, 130)
+    assert shown
+    assert int(shown[1]) >= step > 0

@@ -90,6 +90,9 @@ def test_page_reads_without_scripts(chromium: Browser, report: Path) -> None:
 def test_page_says_what_the_results_say(result: dict[str, Any], report: Path) -> None:
     text = visible(report.read_text())
     assert result["answer"].replace("`", "") in text
+    assert "Against the controls" in text
+    for pair in result["contrasts"]:
+        assert f"{pair['arm']} - {pair['baseline']}" in text
     for pair in result["pairs"]:
         assert f"{pair['only_arm']} against {pair['only_baseline']}" in text
     for run in result["runs"]:

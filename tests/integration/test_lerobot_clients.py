@@ -47,10 +47,10 @@ def trained(kind: str) -> Path:
     return folder
 
 
-def run(*command: object, timeout: int = 3600) -> str:
+def run(*command: object, timeout: int = 3600, cwd: Path = ROOT) -> str:
     done = subprocess.run(
         [str(word) for word in command],
-        cwd=ROOT, capture_output=True, text=True, timeout=timeout, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        cwd=cwd, capture_output=True, text=True, timeout=timeout, env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout + done.stderr
@@ -118,6 +118,14 @@ def test_lerobot_rollout_that_records(kind: str, tmp_path: Path) -> None:
     assert meta.fps == 10
     assert meta.camera_keys == ["observation.images.front", "observation.images.wrist"]
     assert read_label_file(file, COUNT) == {i: outcome.success for i, outcome in enumerate(played)}
+    # What LeRobot recorded goes straight into the comparison of recordings.
+    run(
+        sys.executable, ROOT / "scripts" / "compare.py", "--config", "so101_pick.yaml",
+        "--scorer.model", ROOT / "checkpoints" / "so101-scorer",
+        "--recorded", f"one={root}", "--recorded", f"other={root}", "--labels", f"one={file}", cwd=tmp_path,
+    )  # fmt: skip
+    found = json.loads((tmp_path / "outputs/one-other-recorded/recorded.json").read_text())
+    assert found["datasets"][0]["success"]["value"] == np.mean([outcome.success for outcome in played])
 
 
 def test_lerobot_rollout_one_process_per_episode(tmp_path: Path) -> None:

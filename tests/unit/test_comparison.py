@@ -12,7 +12,8 @@ from rabc import cli
 from rabc.comparison.arms import BASELINE, arms_of, standard_arms
 from rabc.comparison.experiments import EXPERIMENTS
 from rabc.comparison.plan import planned_run, shuffled_file
-from rabc.comparison.results import answer, pairs_of, shares_of_oracle
+from rabc.comparison.results import answer, contrasts_of, pairs_of, shares_of_oracle
+from rabc.comparison.rollouts import decided
 from rabc.config import ComparisonConfig, Config, WeightsConfig
 from rabc.config_checks import validate
 from rabc.errors import InputError
@@ -64,6 +65,7 @@ def test_own_arms_come_from_the_configuration() -> None:
         ({"a": {"shceme": "awr"}}, None, "comparison.arms.a.shceme 'awr': unknown key; did you mean scheme?"),
         ({"a": {"beta": "x"}}, None, "comparison.arms.a.beta 'x': wrong type; give a number"),
         ({"a": "awr"}, None, "comparison.arms.a 'awr': not a mapping; give keys of `weights`"),
+        ({"weighted": {"scheme": "awr"}}, None, "comparison.arms.weighted: is a standard arm"),
         ({"a": {"scheme": "static"}}, None, "comparison.arms.a: weights.scheme 'static': takes the weights"),
     ],
 )  # fmt: skip
@@ -139,19 +141,71 @@ def test_shares_of_the_oracle_s_gain() -> None:
         (0.20, 0.10, 0.30, 0.001, "`weighted` helps: +20 points over plain (95 % interval +10 to +30"),
         (0.20, -0.01, 0.30, 0.001, "No arm is shown to differ from plain"),
         (0.20, 0.10, 0.30, 0.2, "No arm is shown to differ from plain"),
-        (-0.20, -0.30, -0.10, 0.001, "Every arm hurts"),
+        (0.20, None, None, 0.001, "No arm is shown to differ from plain"),
+        (-0.20, -0.30, -0.10, 0.001, "`weighted`, the best arm, hurts: -20 points"),
     ],
 )
 def test_the_answer_needs_the_interval_and_the_p_value(
-    value: float, low: float, high: float, p: float, begins: str
+    value: float, low: float | None, high: float | None, p: float, begins: str
 ) -> None:
-    facts = {"baseline": "plain", "p": p, "p_adjusted": p, "always_valid": None}
+    facts = {"baseline": "plain", "p": 0.0, "p_states": p, "p_adjusted": p, "always_valid": None}
     pair = {**facts, "arm": "weighted", "difference": {"value": value, "low": low, "high": high}}
     # Controls are nobody's choice, however good they are.
     oracle = {**pair, "arm": "oracle", "difference": {"value": 0.9, "low": 0.8, "high": 1.0}}
-    shuffled = {**oracle, "arm": "shuffled"}
-    assert answer({"pairs": [oracle, shuffled, pair]}).startswith(begins)
-    assert answer({"pairs": [oracle, shuffled]}) == "Only controls were compared."
+    controls = [oracle, {**oracle, "arm": "shuffled"}, {**oracle, "arm": "success-only"}]
+    whole = {"pairs": [*controls, pair], "contrasts": [], "training_seeds": [0, 1]}
+    assert answer(whole).startswith(begins)
+    assert answer({**whole, "pairs": controls}) == "Only controls were compared."
+    # Of one training seed nobody knows whether the next would do the same.
+    assert "helps" not in answer({**whole, "training_seeds": [0]})
+    if low == 0.10 and p < 0.05:
+        assert answer({**whole, "training_seeds": [0]}).startswith(
+            "With this one training seed `weighted` succeeds more often than plain: +20 points"
+        )
+
+
+def test_the_answer_says_what_weighting_adds_beyond_the_controls() -> None:
+    some = outcomes(
+        plain="0000000000 0000000001", weighted="1111111110 1111111101", success_only="1111111100 1111100000",
+        shuffled="0000000001 0000000011", oracle="1111111111 1111111111",
+    )  # fmt: skip
+    contrasts = contrasts_of(some)
+    assert [(pair["arm"], pair["baseline"]) for pair in contrasts] == [
+        ("weighted", "success-only"), ("weighted", "shuffled")
+    ]  # fmt: skip
+    assert contrasts[0]["difference"]["value"] == pytest.approx(5 / 20)
+    result = {"pairs": pairs_of(some), "contrasts": contrasts, "training_seeds": [0, 1]}
+    said = answer(result)
+    assert said.startswith("`weighted` helps: ")
+    assert "Beside the controls: +25 points over `success-only` (95 % interval" in said
+    assert "; +75 points over `shuffled` (95 % interval" in said
+
+
+def test_start_states_whose_seeds_agree_count_once() -> None:
+    """Three seeds that always agree are no more evidence than one."""
+    one = outcomes(plain="0000000011", weighted="1111110011")
+    three = {name: np.repeat(own, 3, axis=0) for name, own in one.items()}
+    single, triple = pairs_of(one)[0], pairs_of(three)[0]
+    assert triple["p_states"] == pytest.approx(single["p_states"]) == pytest.approx(single["p"])
+    assert triple["p"] < 0.01 < triple["p_states"]
+    assert triple["p_adjusted"] == triple["p_states"]
+
+
+def test_all_alike_has_no_interval() -> None:
+    pair = pairs_of(outcomes(plain="000", weighted="111"))[0]
+    assert (pair["difference"]["low"], pair["difference"]["high"]) == (None, None)
+    said = answer({"pairs": [pair], "contrasts": [], "training_seeds": [0]})
+    assert said.startswith(
+        "No arm is shown to differ from plain; the best: `weighted`, +100 points (no interval"
+    )
+
+
+def test_rollouts_stop_when_the_test_has_decided_about_what_is_no_control() -> None:
+    sure, unsure = [1.0, 300.0, 20.0], [1.0, 0.5, 0.2]
+    assert decided({"weighted": sure, "shuffled": unsure}, 0.01)
+    assert not decided({"weighted": unsure, "shuffled": sure}, 0.01)
+    assert not decided({"shuffled": unsure}, 0.01)
+    assert not decided({"weighted": sure, "own": unsure}, 0.01)
 
 
 def test_after_a_sequential_stop_only_what_holds_at_every_look_is_said() -> None:
@@ -160,8 +214,9 @@ def test_after_a_sequential_stop_only_what_holds_at_every_look_is_said() -> None
     # Wider than the interval for a number of rollouts that was fixed beforehand.
     assert pair["always_valid"]["low"] < pair["difference"]["low"]
     assert pair["always_valid"]["high"] > pair["difference"]["high"]
-    assert "always-valid interval" in answer({"pairs": [pair]})
-    assert "p =" not in answer({"pairs": [pair]})
+    said = answer({"pairs": [pair], "contrasts": [], "training_seeds": [0, 1]})
+    assert "always-valid interval" in said
+    assert "p =" not in said
 
 
 def test_every_experiment_is_a_sound_configuration() -> None:

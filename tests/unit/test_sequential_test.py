@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import betaln
 
-from rabc.sequential_test import PRIOR, always_valid_interval, evidence, stops_after
+from rabc.sequential_test import PRIOR, always_valid_interval, evidence, running_interval, stops_after
 from rabc.stats import mcnemar
 
 LEVEL = 0.05
@@ -113,3 +113,18 @@ def test_the_interval_covers_the_difference_at_every_look():
             intervals = [always_valid_interval(first[:, :n], second[:, :n]) for n in range(10, 121, 10)]
         missed += any(not low <= 0.2 <= high for low, high in intervals)
     assert missed / 100 <= LEVEL
+
+
+def test_what_a_look_has_excluded_stays_excluded() -> None:
+    rng = np.random.default_rng(3)
+    first, second = rng.random((2, 1, 95)) < np.array([[[0.8]], [[0.4]]])
+    looks = [*range(10, 95, 10), 95]
+    ends = [always_valid_interval(first[:, :look], second[:, :look], 0.05) for look in looks]
+    low, high = running_interval(first, second, 0.05, 10)
+    assert (low, high) == (max(low for low, _ in ends), min(high for _, high in ends))
+    assert low < 0.4 < high
+    # Where the arms changed places nothing is left of all looks; then the last one speaks.
+    half = np.ones((1, 100), bool)
+    turned = half.copy()
+    turned[:, 50:] = False
+    assert running_interval(turned, ~turned, 0.05, 10) == always_valid_interval(turned, ~turned, 0.05)

@@ -21,6 +21,7 @@ from rabc.stats import (
     probability_better,
     proportion,
     rollouts_needed,
+    sign_flips,
 )
 
 
@@ -195,3 +196,45 @@ def test_the_paired_interval_covers_the_difference_that_other_start_states_would
 def test_outcomes_that_are_not_paired_are_refused():
     with pytest.raises(ValueError, match=r"\(3, 40\) and \(3, 41\)"):
         paired_difference(np.zeros((3, 40), bool), np.zeros((3, 41), bool))
+
+
+def test_sign_flips_are_counted() -> None:
+    """Against all sign patterns, one by one."""
+    rng = np.random.default_rng(0)
+    for seeds in (1, 2, 3):
+        for _ in range(20):
+            first, second = rng.random((2, seeds, 8)) < rng.uniform(0.2, 0.8, (2, 1, 1))
+            differences = first.sum(axis=0).astype(int) - second.sum(axis=0).astype(int)
+            sums = [int(np.dot(signs, differences)) for signs in itertools.product((-1, 1), repeat=8)]
+            expected = np.mean([abs(one) >= abs(differences.sum()) for one in sums])
+            assert sign_flips(first, second) == pytest.approx(expected)
+
+
+def test_with_one_training_seed_sign_flips_are_mcnemar() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        first, second = rng.random((2, 1, 200)) < rng.uniform(0.2, 0.8, (2, 1, 1))
+        exact = mcnemar(int((first & ~second).sum()), int((second & ~first).sum()))
+        assert sign_flips(first, second) == pytest.approx(exact, rel=1e-9)
+
+
+def test_sign_flips_alarm_as_often_as_they_say_where_seeds_share_start_states() -> None:
+    """Equal arms whose three policies agree on many start states; McNemar's p-value of all pairs does not."""
+    rng = np.random.default_rng(2)
+    alarms = {"sign flips": 0, "mcnemar": 0}
+    for _ in range(1000):
+        easy = rng.random((2, 1, 60)) < 0.5
+        own = rng.random((2, 3, 60)) < 0.1
+        first, second = easy ^ own
+        alarms["sign flips"] += sign_flips(first, second) <= 0.05
+        only = int((first & ~second).sum()), int((second & ~first).sum())
+        alarms["mcnemar"] += mcnemar(*only) <= 0.05
+    assert alarms["sign flips"] <= 70
+    assert alarms["mcnemar"] > 150
+
+
+def test_where_all_start_states_end_alike_there_is_no_interval() -> None:
+    everything, nothing = np.ones((1, 3), bool), np.zeros((1, 3), bool)
+    found = paired_difference(everything, nothing)
+    assert found.value == 1
+    assert np.isnan([found.low, found.high]).all()
