@@ -102,14 +102,15 @@ def paired_difference(first: Outcomes, second: Outcomes, seed: int = 0) -> Estim
     independently of each other (Owen 2007, "The pigeonhole bootstrap"). It is too wide, by up to a factor
     1.7, where neither start states nor seeds matter. Resampling S seeds finds (S - 1) / S of what they vary:
     with two or three it is too narrow where seeds differ much. With one, only start states are resampled, and
-    the interval speaks of that pair of trained policies.
+    the interval speaks of that pair of trained policies. Its ends are NaN where all start states are alike.
 
     seed: of the resampling.
     """
     difference = outcome_differences(first, second)
     draws = _resampled_means(difference, seed)
-    # NaN ends where every start state shows the same difference.
-    return _percentiles(float(difference.mean()), draws, first.size)
+    # That all start states show the same difference says that there are few of them, not that it is sure.
+    sure = np.ptp(difference.sum(axis=0)) == 0
+    return _percentiles(float(difference.mean()), draws, first.size, len(draws) if sure else 0)
 
 
 def gain_ratio(arm: Outcomes, plain: Outcomes, oracle: Outcomes, seed: int = 0) -> Estimate:
@@ -147,8 +148,7 @@ def _resampled_means(values: NDArray[np.float64], seed: int) -> NDArray[np.float
 def _percentiles(value: float, draws: NDArray[np.float64], count: int, undefined: int = 0) -> Estimate:
     """Percentile interval of `draws`, beyond either end of which `undefined` more are taken to lie."""
     tail = int((len(draws) + undefined) * (1 - CONFIDENCE) / 2) - undefined
-    # That all resamples agree says that there are few of them, not that it is sure.
-    if tail < 0 or np.ptp(draws) == 0:
+    if tail < 0:
         return Estimate(value, float("nan"), float("nan"), float("nan"), count)
     ordered = np.sort(draws)
     return Estimate(value, float(ordered[tail]), float(ordered[-1 - tail]), float(draws.std(ddof=1)), count)

@@ -123,9 +123,11 @@ def test_pairs_count_what_only_one_arm_solves() -> None:
     assert (first["both"], first["only_arm"], first["only_baseline"], first["neither"]) == (3, 3, 1, 1)
     assert first["difference"]["value"] == pytest.approx(0.25)
     assert first["p"] == pytest.approx(0.625)  # 2 * (1 + 4) / 16
-    # Of two arms the smaller p-value is doubled.
     assert found[1]["p"] == pytest.approx(0.125)
-    assert (first["p_adjusted"], found[1]["p_adjusted"]) == (pytest.approx(0.625), pytest.approx(0.25))
+    # The start states' differences are -1, 0, 1 and 2: of 8 patterns of signs 6 sum to 2 or more either way.
+    assert (first["p_states"], found[1]["p_states"]) == (pytest.approx(0.75), pytest.approx(0.25))
+    # Of two arms the smaller p-value is doubled.
+    assert (first["p_adjusted"], found[1]["p_adjusted"]) == (pytest.approx(0.75), pytest.approx(0.5))
 
 
 def test_shares_of_the_oracle_s_gain() -> None:
@@ -195,9 +197,8 @@ def test_all_alike_has_no_interval() -> None:
     pair = pairs_of(outcomes(plain="000", weighted="111"))[0]
     assert (pair["difference"]["low"], pair["difference"]["high"]) == (None, None)
     said = answer({"pairs": [pair], "contrasts": [], "training_seeds": [0]})
-    assert said.startswith(
-        "No arm is shown to differ from plain; the best: `weighted`, +100 points (no interval"
-    )
+    begins = "No arm is shown to differ from plain; the best, `weighted`: +100 points over plain (no interval"
+    assert said.startswith(begins)
 
 
 def test_rollouts_stop_when_the_test_has_decided_about_what_is_no_control() -> None:
@@ -209,7 +210,7 @@ def test_rollouts_stop_when_the_test_has_decided_about_what_is_no_control() -> N
 
 
 def test_after_a_sequential_stop_only_what_holds_at_every_look_is_said() -> None:
-    better = outcomes(plain="0" * 40, weighted="1" * 20 + "0" * 20)
+    better = outcomes(plain="0" * 40, weighted="10" * 20)
     pair = pairs_of(better, level=0.05)[0]
     # Wider than the interval for a number of rollouts that was fixed beforehand.
     assert pair["always_valid"]["low"] < pair["difference"]["low"]
