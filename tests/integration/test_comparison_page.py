@@ -19,7 +19,7 @@ from tests.integration.made_comparison import FIRST, make
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    made = make(tmp_path_factory.mktemp("made"), start_states=60, sequential=True)
+    made = make(tmp_path_factory.mktemp("made"), start_states=60)
     return json.loads(json.dumps(made))  # as it is read from comparison.json
 
 
@@ -54,6 +54,22 @@ def test_page_in_a_browser(chromium: Browser, report: Path, width: int, dark: bo
     assert facts["broken"] == facts["unplayable"] == facts["posterless"] == 0
     assert facts["images"] == 6 * (media.DOWN + media.UP)
     assert facts["videos"] == 7 * 2
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_page_of_a_sequential_test_in_a_browser(chromium: Browser, tmp_path: Path, width: int) -> None:
+    """Its tables say only what holds however often one looks."""
+    found = make(tmp_path / "made", seeds=2, start_states=30, videos=0, sequential=True)
+    page = write_page(json.loads(json.dumps(found)), tmp_path / "report")
+    seen = chromium.open(page, width)
+    assert seen.complaints == []
+    assert seen.facts["scroll_width"] == seen.facts["width"]
+    assert seen.facts["beyond"] == []
+    text = visible(page.read_text())
+    assert "Sequential test" in text
+    assert "always-valid interval" in text
+    assert "p, McNemar" not in text
+    assert "Against the controls" not in text
 
 
 def test_the_browser_sees_what_is_wrong(chromium: Browser, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ how many start states, 20 if not given.
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -119,10 +120,11 @@ def test_lerobot_rollout_that_records(kind: str, tmp_path: Path) -> None:
     assert meta.camera_keys == ["observation.images.front", "observation.images.wrist"]
     assert read_label_file(file, COUNT) == {i: outcome.success for i, outcome in enumerate(played)}
     # What LeRobot recorded goes straight into the comparison of recordings.
+    other = shutil.copytree(root, tmp_path / "other")
     run(
         sys.executable, ROOT / "scripts" / "compare.py", "--config", "so101_pick.yaml",
         "--scorer.model", ROOT / "checkpoints" / "so101-scorer",
-        "--recorded", f"one={root}", "--recorded", f"other={root}", "--labels", f"one={file}", cwd=tmp_path,
+        "--recorded", f"one={root}", "--recorded", f"other={other}", "--labels", f"one={file}", cwd=tmp_path,
     )  # fmt: skip
     found = json.loads((tmp_path / "outputs/one-other-recorded/recorded.json").read_text())
     assert found["datasets"][0]["success"]["value"] == np.mean([outcome.success for outcome in played])
