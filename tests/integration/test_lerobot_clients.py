@@ -7,7 +7,6 @@ how many start states, 20 if not given.
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -119,15 +118,31 @@ def test_lerobot_rollout_that_records(kind: str, tmp_path: Path) -> None:
     assert meta.fps == 10
     assert meta.camera_keys == ["observation.images.front", "observation.images.wrist"]
     assert read_label_file(file, COUNT) == {i: outcome.success for i, outcome in enumerate(played)}
-    # What LeRobot recorded goes straight into the comparison of recordings.
-    other = shutil.copytree(root, tmp_path / "other")
+    compare_halves(root, [outcome.success for outcome in played], tmp_path)
+
+
+def compare_halves(root: Path, success: Sequence[bool], folder: Path) -> None:
+    """What LeRobot recorded goes straight into the comparison of recordings, one half against the other."""
+    from lerobot.datasets import LeRobotDataset
+    from lerobot.datasets.dataset_tools import split_dataset
+
+    middle = len(success) // 2
+    halves = {"one": list(range(middle)), "other": list(range(middle, len(success)))}
+    split_dataset(LeRobotDataset("local/rollout_sim", root=root), halves, output_dir=folder / "halves")
+    words: list[object] = []
+    for name, episodes in halves.items():
+        labels = folder / f"{name}.csv"
+        rows = [f"{place},{int(success[episode])}" for place, episode in enumerate(episodes)]
+        labels.write_text("\n".join(["episode_index,success", *rows]) + "\n")
+        words += ["--recorded", f"{name}={folder / 'halves' / name}", "--labels", f"{name}={labels}"]
     run(
         sys.executable, ROOT / "scripts" / "compare.py", "--config", "so101_pick.yaml",
-        "--scorer.model", ROOT / "checkpoints" / "so101-scorer",
-        "--recorded", f"one={root}", "--recorded", f"other={other}", "--labels", f"one={file}", cwd=tmp_path,
+        "--scorer.model", ROOT / "checkpoints" / "so101-scorer", *words, cwd=folder,
     )  # fmt: skip
-    found = json.loads((tmp_path / "outputs/one-other-recorded/recorded.json").read_text())
-    assert found["datasets"][0]["success"]["value"] == np.mean([outcome.success for outcome in played])
+    found = json.loads((folder / "outputs/one-other-recorded/recorded.json").read_text())
+    for dataset, episodes in zip(found["datasets"], halves.values(), strict=True):
+        assert dataset["success"]["value"] == np.mean([success[episode] for episode in episodes])
+        assert len(dataset["rollouts"]) == len(episodes)
 
 
 def test_lerobot_rollout_one_process_per_episode(tmp_path: Path) -> None:
