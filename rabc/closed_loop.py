@@ -202,15 +202,20 @@ def _report(config: Config, rounds: list[dict[str, Any]], folder: Path) -> dict[
     found: dict[str, Any] = {
         "first_round": rounds[0]["rollouts"]["success"],
         "second_round": rounds[1]["rollouts"]["success"],
-        "gain": {"value": gain.value, "low": gain.low, "high": gain.high, "p": p},
+        "gain": {"value": gain.value, "low": _finite(gain.low), "high": _finite(gain.high), "p": p},
     }
     print()
     for name in ("first_round", "second_round"):
         print(f"{name.replace('_', ' ')}:  {stats.Proportion(**found[name])}")
-    value, low, high = (100 * figure for figure in (gain.value, gain.low, gain.high))
-    print(
-        f"gain: {value:+.0f} points (95 % interval {low:+.0f} to {high:+.0f}, McNemar p = {p:.2g}; one "
-        "training seed)"
-    )
+    interval = (
+        "no interval: all start states ended alike" if found["gain"]["low"] is None
+        else f"95 % interval {100 * gain.low:+.0f} to {100 * gain.high:+.0f}, McNemar p = {p:.2g}"
+    )  # fmt: skip
+    print(f"gain: {100 * gain.value:+.0f} points ({interval}; one training seed)")
     write_json(folder / "loop.json", found)
     return found
+
+
+def _finite(value: float) -> float | None:
+    """For JSON, which knows no NaN."""
+    return value if np.isfinite(value) else None
