@@ -163,7 +163,9 @@ def test_ctrl_c_leaves_checkpoints(tmp_path: Path, simulated: Path) -> None:
     (left,) = (tmp_path / "outputs" / "small-plain-s0").glob("training-*/checkpoints")
     step = max(int(path.stem.removeprefix("step=")) for path in left.glob("step=*.ckpt"))
     # Started again it goes on there.
+    log.unlink()
     process = start(tmp_path, simulated, *asked)
+    wait_for(log, process)
     deadline = time.monotonic() + 900
     while not (shown := re.search(rb"(\d+)/3000", log.read_bytes())) and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()[0]
