@@ -107,10 +107,11 @@ def paired_difference(first: Outcomes, second: Outcomes, seed: int = 0) -> Estim
     seed: of the resampling.
     """
     difference = outcome_differences(first, second)
-    draws = _resampled_means(difference, seed)
-    # That all start states show the same difference says that there are few of them, not that it is sure.
-    sure = np.ptp(difference.sum(axis=0)) == 0
-    return _percentiles(float(difference.mean()), draws, first.size, len(draws) if sure else 0)
+    value = float(difference.mean())
+    if np.ptp(difference) == 0:
+        # All resamples would be alike, which says that start states are few, not that the figure is sure.
+        return Estimate(value, float("nan"), float("nan"), float("nan"), first.size)
+    return _percentiles(value, _resampled_means(difference, seed), first.size)
 
 
 def gain_ratio(arm: Outcomes, plain: Outcomes, oracle: Outcomes, seed: int = 0) -> Estimate:

@@ -9,11 +9,9 @@ from rabc.errors import InputError
 from rabc.frame_columns import column, read_table, write_table
 
 FILE_NAME = "weights.parquet"
-_REMEDY = "give a parquet with columns index and weight for every frame of this dataset"
-
-
 DATASET = "rabc.dataset"
 """Metadata: fingerprint of the dataset that the weights were made for."""
+_REMEDY = "give a parquet with columns index and weight for every frame of this dataset"
 
 
 def write_weights(path: Path, weights: NDArray[np.float64], facts: dict[str, str]) -> None:

@@ -101,13 +101,15 @@ def _print(result: dict[str, Any], page: Path) -> None:
         row = [arm["name"], str(Proportion(**arm["success"]))]
         pair = pairs.get(arm["name"])
         if pair is None:
-            row += ["", "", ""]
+            row += [""] * 4
         elif pair["always_valid"]:
-            row += [_points({**pair["difference"], **pair["always_valid"]}), "", ""]
+            row += [_points({**pair["difference"], **pair["always_valid"]}), "", "", ""]
         else:
-            row += [_points(pair["difference"]), f"{pair['p']:.2g}", f"{pair['p_adjusted']:.2g}"]
+            p_values = (f"{pair[name]:.2g}" for name in ("p", "p_states", "p_adjusted"))
+            row += [_points(pair["difference"]), *p_values]
         rows.append(row)
-    print("\n" + table(rows, ["arm", result["task_done"], "points more", "p (McNemar)", "p (Holm)"]))
+    headers = ["arm", result["task_done"], "points more", "p (McNemar)", "p (states)", "p (Holm)"]
+    print("\n" + table(rows, headers))
     print(f"\n{result['answer']}\n\nresults: {page.parent}/comparison.json\nreport:  {page}")
 
 

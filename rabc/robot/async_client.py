@@ -6,6 +6,7 @@ whatever comes over the network, which runs any code the other side sends.
 """
 
 import contextlib
+import io
 import ipaddress
 import json
 import threading
@@ -37,14 +38,17 @@ def play(arguments: Sequence[str], duration: float) -> int:
         CheckFailed: the server sent no action at all.
     """
     import draccus
+    import lerobot.async_inference.robot_client  # noqa: F401  # pyright: ignore[reportUnusedImport]  (registers LeRobot's own)
     from lerobot.async_inference.configs import RobotClientConfig
 
     import rabc.robot.follower  # noqa: F401  # pyright: ignore[reportUnusedImport]  (registers the simulated arm)
 
+    words = io.StringIO()
     try:
-        config: RobotClientConfig = draccus.parse(config_class=RobotClientConfig, args=list(arguments))
-    except draccus.ParsingError as error:
-        reason = str(error).strip().splitlines()[-1]
+        with contextlib.redirect_stderr(words):
+            config: RobotClientConfig = draccus.parse(config_class=RobotClientConfig, args=list(arguments))
+    except (draccus.ParsingError, SystemExit) as error:  # argparse prints why and exits
+        reason = (words.getvalue().strip() or str(error).strip()).splitlines()[-1]
         raise InputError(f"{' '.join(arguments)}: LeRobot's client cannot read it ({reason})") from error
     check(config)
     client = _client(config)

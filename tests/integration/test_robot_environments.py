@@ -182,6 +182,27 @@ def test_the_async_client_takes_this_machine(address: str, tmp_path: Path) -> No
     async_client.check(SimpleNamespace(**given))  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("--server_address=192.168.0.7:8080", "ssh -L"),  # a real arm's arguments are read so far
+        ("--robot.colour=red", "LeRobot's client cannot read it"),
+    ],
+)
+def test_the_async_client_knows_lerobots_own_robots(more: str, said: str, tmp_path: Path) -> None:
+    """In a process of its own, in which nothing else has imported them."""
+    (tmp_path / "config.json").write_text('{"type": "act"}')
+    command = [
+        sys.executable, "scripts/async_client.py", "--robot.type=so101_follower", "--robot.port=/dev/null",
+        "--robot.cameras={front: {type: opencv, index_or_path: 0, fps: 30, width: 640, height: 480}}",
+        "--policy_type=act", f"--pretrained_name_or_path={tmp_path}", "--actions_per_chunk=10", more,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=CONFIGS.parents[1])
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_async_client_help_is_quick_and_bad_time_is_told() -> None:
     command = [sys.executable, "scripts/async_client.py"]
     shown = subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60)

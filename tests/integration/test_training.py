@@ -169,6 +169,15 @@ def test_tensorboard_has_every_step(finished: Path) -> None:
     assert [event.step for event in events.Scalars("loss")] == [0, 1, 2, 3]
 
 
+def step_by_hand(policy: Any, loss: torch.Tensor, optimizer: Any, clip_norm: float) -> float:
+    """The rest of a step of `lerobot-train` after its forward pass; returns the loss."""
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(policy.parameters(), clip_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+    return float(loss.detach())
+
+
 def test_ten_steps_are_lerobots_ten_steps(recorded_dataset: Path, tmp_path: Path) -> None:
     """Weights 1, frozen layers, no state noise, no randomness: the loop of `lerobot-train` by hand.
 
@@ -208,11 +217,7 @@ def test_ten_steps_are_lerobots_ten_steps(recorded_dataset: Path, tmp_path: Path
             group["lr"] = rate * factor
         batch = torch.utils.data.default_collate([dataset[int(i)] for i in order.indices(step)])
         loss, _ = theirs(parts.preprocessor(batch))
-        losses.append(float(loss.detach()))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(theirs.parameters(), trainer.gradient_clip_norm)
-        optimizer.step()
-        optimizer.zero_grad()
+        losses.append(step_by_hand(theirs, loss, optimizer, trainer.gradient_clip_norm))
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     np.testing.assert_allclose([event.value for event in events.Scalars("loss")], losses, rtol=1e-6)
     found = trained.state_dict()
@@ -259,11 +264,7 @@ def test_ten_steps_of_lerobots_preset_are_lerobots(
                 patched.setattr(torch, "randn", lambda *_, drawn=noise.noise, **__: drawn)
                 patched.setattr(torch, "randint", lambda *_, drawn=noise.timesteps, **__: drawn)
             loss, _ = theirs(parts.preprocessor(batch))
-        losses.append(float(loss.detach()))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(theirs.parameters(), preset.grad_clip_norm)
-        optimizer.step()
-        optimizer.zero_grad()
+        losses.append(step_by_hand(theirs, loss, optimizer, preset.grad_clip_norm))
         if scheduler is not None:
             scheduler.step()
     assert padded > 0
