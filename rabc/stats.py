@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln
 from scipy.stats import binomtest, norm
+from scipy.stats import t as student
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
@@ -101,8 +102,10 @@ def paired_difference(first: Outcomes, second: Outcomes, seed: int = 0) -> Estim
     A figure should hold for other start states and for other training seeds, so both are resampled,
     independently of each other (Owen 2007, "The pigeonhole bootstrap"). It is too wide, by up to a factor
     1.7, where neither start states nor seeds matter. Resampling S seeds finds (S - 1) / S of what they vary:
-    with two or three it is too narrow where seeds differ much. With one, only start states are resampled, and
-    the interval speaks of that pair of trained policies. Its ends are NaN where all start states are alike.
+    with two or three it is too narrow where seeds differ much (where an arm's rate varies by 10 points from
+    seed to seed, three seeds' 95 % interval holds the truth in 87 % of experiments, two seeds' in 79 %;
+    `difference_over_seeds` is the one for that). With one, only start states are resampled, and the interval
+    speaks of that pair of trained policies. Its ends are NaN where all start states are alike.
 
     seed: of the resampling.
     """
@@ -112,6 +115,22 @@ def paired_difference(first: Outcomes, second: Outcomes, seed: int = 0) -> Estim
         # All resamples would be alike, which says that start states are few, not that the figure is sure.
         return Estimate(value, float("nan"), float("nan"), float("nan"), first.size)
     return _percentiles(value, _resampled_means(difference, seed), first.size)
+
+
+def difference_over_seeds(first: Outcomes, second: Outcomes) -> Estimate:
+    """`paired_difference` with Student's interval over training seeds, for trainings yet to come.
+
+    Each training seed gives one difference of success rates on these start states; the interval takes
+    nothing but how these vary from seed to seed (Student 1908), so it holds with two as well, and is wide.
+    Its ends are NaN with one seed, and where all seeds differ by the same.
+    """
+    each = outcome_differences(first, second).mean(axis=1)
+    value, seeds = float(each.mean()), len(each)
+    if seeds < 2 or np.ptp(each) < 1e-12:
+        return Estimate(value, float("nan"), float("nan"), float("nan"), seeds)
+    error = float(each.std(ddof=1)) / math.sqrt(seeds)
+    reach = float(student.isf((1 - CONFIDENCE) / 2, seeds - 1)) * error
+    return Estimate(value, value - reach, value + reach, error, seeds)
 
 
 def gain_ratio(arm: Outcomes, plain: Outcomes, oracle: Outcomes, seed: int = 0) -> Estimate:

@@ -34,6 +34,7 @@ def write_scalars(result: Mapping[str, Any], folder: Path) -> None:
                     writer.add_scalar(f"{name}/{arm['name']}", value, 0)
         for pair in result["pairs"]:
             figures = {f"difference_{name}": pair["difference"][name] for name in ("value", "low", "high")}
+            figures |= {f"over_seeds_{name}": end for name, end in pair["over_seeds"].items()}
             figures |= {name: pair[name] for name in ("p", "p_states", "p_adjusted", "posterior", "needed")}
             figures |= {f"always_valid_{name}": end for name, end in (pair["always_valid"] or {}).items()}
             for name, value in figures.items():

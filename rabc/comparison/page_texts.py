@@ -10,6 +10,7 @@ PAIR_HEADERS = (
     "arm",
     "points more",
     "95 % interval",
+    "over seeds",
     "succeeded alone",
     "p, McNemar",
     "p, start states",
@@ -134,11 +135,11 @@ def area(auc: Mapping[str, Any] | None) -> str:
 
 def _pair_row(pair: Mapping[str, Any]) -> list[str]:
     difference, needed = pair["difference"], pair["needed"]
-    limits = [difference["low"], difference["high"]]
     return [
         pair["arm"],
         points(difference["value"]),
-        "" if None in limits else " to ".join(points(limit) for limit in limits),
+        _ends(difference),
+        _ends(pair["over_seeds"]),
         f"{pair['only_arm']} against {pair['only_baseline']}",
         p_value(pair["p"]),
         p_value(pair["p_states"]),
@@ -154,11 +155,16 @@ def _sequential_row(pair: Mapping[str, Any]) -> list[str]:
     return [
         pair["arm"],
         points(pair["difference"]["value"]),
-        f"{points(ends['low'])} to {points(ends['high'])}",
+        _ends(ends),
         f"{pair['only_arm']} against {pair['only_baseline']}",
         probability(pair["posterior"]),
         "" if needed is None else f"{needed:,}",
     ]
+
+
+def _ends(limits: Mapping[str, Any]) -> str:
+    """Of a difference, in points; empty where there are none."""
+    return "" if limits["low"] is None else f"{points(limits['low'])} to {points(limits['high'])}"
 
 
 def _share(gain: Mapping[str, Any] | None) -> str:

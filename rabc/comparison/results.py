@@ -20,7 +20,8 @@
                     {step, loss}, rollouts [{seed, success, ticks, closest_m, final_log_prob}], videos
                     {start state: file}
     pairs           of every arm but the baseline: arm, baseline, paired, both, only_arm, only_baseline,
-                    neither, difference {value, low, high}, p (exact McNemar, each pair for itself), p_states
+                    neither, difference {value, low, high}, over_seeds (its {low, high} by Student's t over
+                    training seeds; null with one), p (exact McNemar, each pair for itself), p_states
                     (exact, start states as units), p_adjusted (Holm's, of p_states), posterior
                     (P(arm > baseline), Beta(1, 1) priors), needed (paired rollouts for 80 % power),
                     always_valid {low, high} of the difference where a sequential test was asked for, all
@@ -146,9 +147,15 @@ def _verdict(best: dict[str, Any], seeds: int, arms: int) -> str:
     if interval["low"] is None or not proven or interval["low"] <= 0 <= interval["high"]:
         return f"No arm is shown to differ from {baseline}; the best, {name}: {facts}"
     better = interval["low"] > 0
-    if seeds == 1:  # what another training seed would give, one cannot tell
-        often = "more" if better else "less"
-        return f"With this one training seed {name} succeeds {often} often than {baseline}: {facts}"
+    others = best["over_seeds"]
+    if best["always_valid"] or others["low"] is None or others["low"] <= 0 <= others["high"]:
+        # These policies differ; what other trainings would give, so few of them cannot tell.
+        trained = "this one training seed" if seeds == 1 else "these training seeds"
+        said = f"With {trained} {name} succeeds {'more' if better else 'less'} often than {baseline}: {facts}"
+        if best["always_valid"] or others["low"] is None:
+            return said
+        return f"{said}; by how these {seeds} vary, others might not ({_ends(others)})"
+    facts += f", for other training seeds {_ends(others)}"
     return f"{name} helps: {facts}" if better else f"{name}, the best arm, hurts: {facts}"
 
 
@@ -161,11 +168,15 @@ def _certainty(pair: dict[str, Any], count: int) -> str:
     interval = pair["always_valid"] or pair["difference"]
     if interval["low"] is None:
         return "(no interval: all start states ended alike)"
-    ends = f"{100 * interval['low']:+.0f} to {100 * interval['high']:+.0f}"
+    ends = _ends(interval)
     if pair["always_valid"]:
         return f"(always-valid interval {ends})"
     corrected = f", {pair['p_adjusted']:.2g} corrected for {count}" if count > 1 else ""
     return f"(95 % interval {ends}, p = {pair['p_states']:.2g}{corrected})"
+
+
+def _ends(interval: dict[str, Any]) -> str:
+    return f"{100 * interval['low']:+.0f} to {100 * interval['high']:+.0f}"
 
 
 def _arm(arm: Arm, runs: Sequence[PlayedRun], outcomes: NDArray[np.bool_]) -> dict[str, Any]:
@@ -254,6 +265,7 @@ def _pair(
         "only_baseline": only_baseline,
         "neither": int((~own & ~other).sum()),
         "difference": _estimate(stats.paired_difference(own, other)),
+        "over_seeds": _limits(stats.difference_over_seeds(own, other)),
         "p": stats.mcnemar(only_arm, only_baseline),
         "p_states": stats.sign_flips(own, other),
         "posterior": stats.probability_better(int(own.sum()), own.size, int(other.sum()), other.size),
@@ -279,8 +291,9 @@ def shares_of_oracle(outcomes: dict[str, NDArray[np.bool_]]) -> dict[str, Any]:
 def _estimate(estimate: stats.Estimate) -> dict[str, Any] | None:
     if not np.isfinite(estimate.value):
         return None
-    found = {name: getattr(estimate, name) for name in ("value", "low", "high")}
-    return {
-        **{name: float(value) if np.isfinite(value) else None for name, value in found.items()},
-        "count": estimate.count,
-    }
+    return {"value": float(estimate.value), **_limits(estimate), "count": estimate.count}
+
+
+def _limits(estimate: stats.Estimate) -> dict[str, float | None]:
+    ends = {"low": estimate.low, "high": estimate.high}
+    return {name: float(end) if np.isfinite(end) else None for name, end in ends.items()}

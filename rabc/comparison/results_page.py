@@ -9,6 +9,7 @@ from rabc.stats import Proportion
 
 Found = Mapping[str, Any]
 """Content of a `comparison.json`."""
+_DIFFERENCE_HEADERS = ("points more", "over seeds (t)")
 _P_VALUES, _P_HEADERS = ("p", "p_states", "p_adjusted"), ("p (McNemar)", "p (states)", "p (Holm)")
 
 
@@ -25,7 +26,7 @@ def experiment_part(result: Found) -> str:
         if result["gains"]:
             rows[-1].append(_share(result["gains"].get(arm["name"]), arm["name"]))
     headers = [
-        "arm", result["task_done"], "by training seed", "points more", *_P_HEADERS, "P(better)"
+        "arm", result["task_done"], "by training seed", *_DIFFERENCE_HEADERS, *_P_HEADERS, "P(better)"
     ]  # fmt: skip
     if result["gains"]:
         headers.append("of the oracle's gain")
@@ -68,24 +69,36 @@ def _contrasts(contrasts: Sequence[Found]) -> list[str]:
     if not contrasts:
         return []
     rows = [
-        [f"`{pair['arm']}` - `{pair['baseline']}`", _points(pair), *(f"{pair[p]:.2g}" for p in _P_VALUES)]
+        [f"`{pair['arm']}` - `{pair['baseline']}`", *_difference(pair), *_p_values(pair)]
         for pair in contrasts
     ]
-    return [markdown_table(["beyond the controls", "points more", *_P_HEADERS], rows)]
+    return [markdown_table(["beyond the controls", *_DIFFERENCE_HEADERS, *_P_HEADERS], rows)]
 
 
 def _pair(pair: Found | None) -> list[str]:
     if pair is None:
-        return [""] * 5
-    return [_points(pair), *(f"{pair[p]:.2g}" for p in _P_VALUES), f"{pair['posterior']:.3f}"]
+        return [""] * 6
+    return [*_difference(pair), *_p_values(pair), f"{pair['posterior']:.3f}"]
+
+
+def _difference(pair: Found) -> list[str]:
+    """Points more with their interval, and the interval over training seeds."""
+    return [_points(pair), _ends(pair["over_seeds"])]
+
+
+def _p_values(pair: Found) -> list[str]:
+    return [f"{pair[p]:.2g}" for p in _P_VALUES]
 
 
 def _points(pair: Found) -> str:
     difference = pair["difference"]
-    value = f"{100 * difference['value']:+.1f}"
-    if difference["low"] is None:
-        return f"{value} (no interval)"
-    return f"{value} ({100 * difference['low']:+.0f} to {100 * difference['high']:+.0f})"
+    return f"{100 * difference['value']:+.1f} ({_ends(difference)})"
+
+
+def _ends(interval: Found) -> str:
+    if interval["low"] is None:
+        return "no interval"
+    return f"{100 * interval['low']:+.0f} to {100 * interval['high']:+.0f}"
 
 
 def _share(gain: Found | None, arm: str) -> str:

@@ -151,19 +151,44 @@ def test_the_answer_needs_the_interval_and_the_p_value(
     value: float, low: float | None, high: float | None, p: float, begins: str
 ) -> None:
     facts = {"baseline": "plain", "p": 0.0, "p_states": p, "p_adjusted": p, "always_valid": None}
-    pair = {**facts, "arm": "weighted", "difference": {"value": value, "low": low, "high": high}}
+    difference = {"value": value, "low": low, "high": high}
+    pair = {**facts, "arm": "weighted", "difference": difference, "over_seeds": {"low": low, "high": high}}
     # Controls are nobody's choice, however good they are.
     oracle = {**pair, "arm": "oracle", "difference": {"value": 0.9, "low": 0.8, "high": 1.0}}
     controls = [oracle, {**oracle, "arm": "shuffled"}, {**oracle, "arm": "success-only"}]
     whole = {"pairs": [*controls, pair], "contrasts": [], "training_seeds": [0, 1]}
     assert answer(whole).startswith(begins)
     assert answer({**whole, "pairs": controls}) == "Only controls were compared."
-    # Of one training seed nobody knows whether the next would do the same.
-    assert "helps" not in answer({**whole, "training_seeds": [0]})
-    if low == 0.10 and p < 0.05:
-        assert answer({**whole, "training_seeds": [0]}).startswith(
-            "With this one training seed `weighted` succeeds more often than plain: +20 points"
-        )
+
+
+@pytest.mark.parametrize(
+    ("over_seeds", "always_valid", "seeds", "begins", "ends"),
+    [
+        ((0.05, 0.35), None, 2, "`weighted` helps: +20 points", ", for other training seeds +5 to +35."),
+        (
+            (-0.05, 0.45), None, 2, "With these training seeds `weighted` succeeds more often than plain: +",
+            "; by how these 2 vary, others might not (-5 to +45).",
+        ),
+        ((None, None), None, 1, "With this one training seed `weighted` succeeds more often than", ")."),
+        ((0.05, 0.35), (0.10, 0.30), 2, "With these training seeds `weighted` succeeds more often", ")."),
+    ],
+)  # fmt: skip
+def test_the_answer_speaks_of_other_trainings_only_where_seeds_agree(
+    over_seeds: tuple[float, float],
+    always_valid: tuple[float, float] | None,
+    seeds: int,
+    begins: str,
+    ends: str,
+) -> None:
+    pair = {
+        "arm": "weighted", "baseline": "plain", "p_states": 0.001, "p_adjusted": 0.001,
+        "difference": {"value": 0.2, "low": 0.1, "high": 0.3},
+        "over_seeds": dict(zip(("low", "high"), over_seeds, strict=True)),
+        "always_valid": always_valid and dict(zip(("low", "high"), always_valid, strict=True)),
+    }  # fmt: skip
+    said = answer({"pairs": [pair], "contrasts": [], "training_seeds": [*range(seeds)]})
+    assert said.startswith(begins)
+    assert said.endswith(ends)
 
 
 def test_the_answer_says_what_weighting_adds_beyond_the_controls() -> None:

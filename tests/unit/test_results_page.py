@@ -36,7 +36,8 @@ def test_an_experiment_s_table_says_what_was_found(result: dict[str, Any]) -> No
     pair = next(pair for pair in result["pairs"] if pair["arm"] == "weighted")
     cells = table["`weighted`"]
     assert cells[2].startswith(f"{100 * pair['difference']['value']:+.1f} (")
-    assert cells[3:6] == [f"{pair[name]:.2g}" for name in ("p", "p_states", "p_adjusted")]
+    assert cells[3] == f"{100 * pair['over_seeds']['low']:+.0f} to {100 * pair['over_seeds']['high']:+.0f}"
+    assert cells[4:7] == [f"{pair[name]:.2g}" for name in ("p", "p_states", "p_adjusted")]
     assert cells[-1].endswith("%)")
     assert table["`weighted` - `success-only`"][0].startswith(
         f"{100 * result['contrasts'][0]['difference']['value']:+.1f} ("

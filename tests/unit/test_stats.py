@@ -13,6 +13,7 @@ from scipy.stats import beta, norm
 
 from rabc.stats import (
     Estimate,
+    difference_over_seeds,
     gain_ratio,
     holm,
     mcnemar,
@@ -191,6 +192,35 @@ def test_the_paired_interval_covers_the_difference_that_other_start_states_would
         first = generator.random((1, 50)) < rate + gain
         covered += _covers(paired_difference(first, second), 0.1)
     assert covered / 100 == pytest.approx(0.95, abs=0.045)
+
+
+def test_the_interval_over_seeds_is_student_s() -> None:
+    first, second = (np.array([[mark == "1" for mark in row] for row in rows]) for rows in (
+        ("1111100000", "1111111000", "1111110000"), ("1100000000", "1000000000", "1110000000")
+    ))  # fmt: skip
+    found = difference_over_seeds(first, second)
+    # Differences 0.3, 0.6, 0.3; Student's quantile with 2 degrees of freedom is 4.302653.
+    assert (found.value, found.standard_error) == (pytest.approx(0.4), pytest.approx(0.1))
+    assert (found.low, found.high) == (pytest.approx(0.4 - 0.4302653), pytest.approx(0.4 + 0.4302653))
+    assert math.isnan(difference_over_seeds(first[:1], second[:1]).low)
+    assert math.isnan(difference_over_seeds(np.ones((3, 4), bool), np.zeros((3, 4), bool)).low)
+
+
+@pytest.mark.parametrize(("seeds", "resampled"), [(2, 0.79), (3, 0.87)])
+def test_where_seeds_differ_the_interval_over_seeds_still_covers(seeds: int, resampled: float) -> None:
+    """Rates that vary by 10 points from training to training, of 0.6 and 0.4 in the mean."""
+    rng = np.random.default_rng(0)
+    covered = {"resampled": 0, "over seeds": 0}
+    experiments = 200
+    for _ in range(experiments):
+        hardness = rng.uniform(-0.1, 0.1, 200)
+        first, second = (
+            rng.random((seeds, 200)) < rate + rng.normal(0, 0.1, (seeds, 1)) + hardness for rate in (0.6, 0.4)
+        )
+        covered["resampled"] += _covers(paired_difference(first, second), 0.2)
+        covered["over seeds"] += _covers(difference_over_seeds(first, second), 0.2)
+    assert covered["resampled"] / experiments == pytest.approx(resampled, abs=0.05)
+    assert covered["over seeds"] / experiments == pytest.approx(0.95, abs=0.035)
 
 
 def test_outcomes_that_are_not_paired_are_refused():
