@@ -103,6 +103,14 @@ EXPERIMENTS = (
         for share in (0.2, 0.8, 1.0)
     ),
     Experiment(
+        "flawed_successes", "Every demonstration succeeds, most are flawed", "so101_pick.yaml",
+        "plain,weighted,success-only", seeds=2, rollouts=200, run="so101_pick_flawed_successes",
+        changes={
+            "dataset": {"path": "data/so101_pick_flawed_successes"},
+            "demonstrations": {**dict.fromkeys(("clean", "stall", "retry", "drop", "detour"), 0.2), "give_up": 0.0},
+        },
+    ),
+    Experiment(
         "place", "ACT places the cube", "so101_place.yaml", "plain,weighted",
         seeds=2, rollouts=200,
         changes={"scorer": {"model": "outputs/so101-place-scorer"}, "weights": {"scheme": "awr"}},
