@@ -107,7 +107,9 @@ EXPERIMENTS = (
         "plain,weighted,success-only", seeds=2, rollouts=200, run="so101_pick_flawed_successes",
         changes={
             "dataset": {"path": "data/so101_pick_flawed_successes"},
-            "demonstrations": {**dict.fromkeys(("clean", "stall", "retry", "drop", "detour"), 0.2), "give_up": 0.0},
+            "demonstrations": {
+                "give_up": 0.0, **dict.fromkeys(("clean", "stall", "retry", "drop", "detour"), 0.2)
+            },
         },
     ),
     Experiment(
