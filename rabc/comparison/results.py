@@ -53,6 +53,7 @@ from rabc.comparison.arms import (
     Arm,
     differences,
 )
+from rabc.comparison.page_texts import p_value
 from rabc.comparison.plan import PlannedRun
 from rabc.config import Config
 from rabc.evaluation import ScoredRollout
@@ -131,7 +132,7 @@ def answer(result: dict[str, Any]) -> str:
     said = _verdict(best, len(result["training_seeds"]), len(result["pairs"]))
     contrasts = result["contrasts"]
     beside = [
-        f"{_points(pair)} over `{pair['baseline']}` {_certainty(pair, len(contrasts))}"
+        f"{_points(pair)} over `{pair['baseline']}` {_certainty(pair, len(contrasts))}{_for_others(pair)}"
         for pair in contrasts
         if pair["arm"] == best["arm"]
     ]
@@ -155,8 +156,13 @@ def _verdict(best: dict[str, Any], seeds: int, arms: int) -> str:
         if best["always_valid"] or others["low"] is None:
             return said
         return f"{said}; by how these {seeds} vary, others might not ({_ends(others)})"
-    facts += f", for other training seeds {_ends(others)}"
+    facts += _for_others(best)
     return f"{name} helps: {facts}" if better else f"{name}, the best arm, hurts: {facts}"
+
+
+def _for_others(pair: dict[str, Any]) -> str:
+    over_seeds = pair["over_seeds"]
+    return "" if over_seeds["low"] is None else f", for other training seeds {_ends(over_seeds)}"
 
 
 def _points(pair: dict[str, Any]) -> str:
@@ -171,8 +177,9 @@ def _certainty(pair: dict[str, Any], count: int) -> str:
     ends = _ends(interval)
     if pair["always_valid"]:
         return f"(always-valid interval {ends})"
-    corrected = f", {pair['p_adjusted']:.2g} corrected for {count}" if count > 1 else ""
-    return f"(95 % interval {ends}, p = {pair['p_states']:.2g}{corrected})"
+    corrected = f" corrected for {count}" if count > 1 else ""
+    p = p_value(pair["p_adjusted"])
+    return f"(95 % interval {ends}, p {p if p.startswith('<') else f'= {p}'}{corrected})"
 
 
 def _ends(interval: dict[str, Any]) -> str:

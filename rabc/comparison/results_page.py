@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rabc.comparison.arms import BASELINE, ORACLE
+from rabc.comparison.page_texts import probability
 from rabc.marked_page import markdown_table
 from rabc.stats import Proportion
 
@@ -78,7 +79,7 @@ def _contrasts(contrasts: Sequence[Found]) -> list[str]:
 def _pair(pair: Found | None) -> list[str]:
     if pair is None:
         return [""] * 6
-    return [*_difference(pair), *_p_values(pair), f"{pair['posterior']:.3f}"]
+    return [*_difference(pair), *_p_values(pair), probability(pair["posterior"])]
 
 
 def _difference(pair: Found) -> list[str]:

@@ -205,6 +205,8 @@ def test_the_answer_says_what_weighting_adds_beyond_the_controls() -> None:
     said = answer(result)
     assert said.startswith("`weighted` helps: ")
     assert "Beside the controls: +25 points over `success-only` (95 % interval" in said
+    over_seeds = contrasts[0]["over_seeds"]
+    assert f", for other training seeds {100 * over_seeds['low']:+.0f} to" in said.split("success-only")[1]
     assert "; +75 points over `shuffled` (95 % interval" in said
 
 
@@ -243,6 +245,7 @@ def test_after_a_sequential_stop_only_what_holds_at_every_look_is_said() -> None
     said = answer({"pairs": [pair], "contrasts": [], "training_seeds": [0, 1]})
     assert "always-valid interval" in said
     assert "p =" not in said
+    assert "p <" not in said
 
 
 def test_every_experiment_is_a_sound_configuration() -> None:
