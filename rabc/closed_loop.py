@@ -202,7 +202,7 @@ def _report(config: Config, rounds: list[dict[str, Any]], folder: Path) -> dict[
     found: dict[str, Any] = {
         "first_round": rounds[0]["rollouts"]["success"],
         "second_round": rounds[1]["rollouts"]["success"],
-        "gain": {"value": gain.value, "low": _finite(gain.low), "high": _finite(gain.high), "p": p},
+        "gain": {"value": gain.value, **gain.limits, "p": p},
     }
     print()
     for name in ("first_round", "second_round"):
@@ -214,8 +214,3 @@ def _report(config: Config, rounds: list[dict[str, Any]], folder: Path) -> dict[
     print(f"gain: {100 * gain.value:+.0f} points ({interval}; one training seed)")
     write_json(folder / "loop.json", found)
     return found
-
-
-def _finite(value: float) -> float | None:
-    """For JSON, which knows no NaN."""
-    return value if np.isfinite(value) else None

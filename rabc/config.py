@@ -119,8 +119,9 @@ class WeightsConfig:
 
     scheme: Literal["none", "topreward", "rabc", "awr", "mask", "filter", "static"] = "rabc"
     """none: plain behavior cloning; topreward: TOPReward Eq. 3; rabc: SARM Eq. 8-9; awr: exponential of the
-    standardised progress over a chunk; mask: without the chunks that regress; filter: without the worst
-    episodes or frames; static: the weights of `weights_file`."""
+    standardised progress over a chunk, which lowers as much in clean data as in flawed; mask: without the
+    chunks that advance too little; filter: without the worst episodes or frames; static: the weights of
+    `weights_file`."""
     calibration: Literal["episode", "dataset", "logodds"] = "episode"
     """Scale of progress. episode: min-max per episode (TOPReward Eq. 2); dataset: pooled bounds;
     logodds: sigmoid of log p(True) - log p(False), the same for every dataset."""

@@ -22,7 +22,7 @@ FRAMES_PER_EPISODE = {"pick": 65, "place": 95}  # simulated
 RECORD_S_PER_EPISODE = 1.8  # per process
 SCORE_S_PER_PREFIX = 0.03  # the shipped scorer
 TRAIN_S_PER_SAMPLE = 0.012
-ROLLOUT_S = 1.5  # per process
+ROLLOUT_S = 0.9  # per process
 BYTES_PER_VIDEO_FRAME = 1_200  # simulated, one camera
 CHECKPOINT_BYTES = 150e6
 

@@ -164,7 +164,8 @@ def inputs(config: Config, stage: str, results: Mapping[str, Result]) -> Inputs:
             facts["scores.replaced_by"] = foreign
         elif name == "weights":
             facts["policy.chunk"] = config.policy.chunk
-            facts["scores.replacement"] = None if foreign is None else file_hash(Path(foreign)).hex()
+            file = Path(foreign) if foreign else None
+            facts["scores.replacement"] = file_hash(file).hex() if file and file.is_file() else None
         for section in sections[name]:
             if section == "demonstrations" and not config.demonstrations.simulate:
                 continue

@@ -36,6 +36,8 @@ PRIOR = 4
 NODES = 128
 """The integral is exact for 2 NODES - 1 start states. Beyond, the sum is a finite crowd of gamblers, for whom
 the guarantee holds as well."""
+PRECISION = 1e-9
+"""Of the ends of an interval."""
 LARGEST = 1e300
 """Evidence is not counted beyond it, so that it stays a number that JSON can hold."""
 
@@ -60,55 +62,61 @@ def stops_after(e_values: NDArray[np.float64], level: float = 0.05) -> int | Non
 def always_valid_interval(first: Outcomes, second: Outcomes, level: float = 0.05) -> tuple[float, float]:
     """Interval of the difference of success rates that holds at every look, with probability 1 - `level`.
 
-    All the differences that the gamblers who bet against them do not refute.
+    All the differences m that the gamblers do not refute when they bet against m in place of 0. So it leaves
+    out 0 exactly where `evidence` has reached 1 / `level`.
     """
-    values, counts = np.unique(outcome_differences(first, second).mean(axis=0), return_counts=True)
-    stakes, shares = _gamblers()
-    # Half of the gamblers bet that the true difference is above m, half that it is below. What the former
-    # hold falls with m and what the latter hold rises, so that each gives one end.
-    above = stakes > 0
-    low = _last_refuted(values, counts, stakes[above], shares[above], level)
-    high = -_last_refuted(-values, counts, -stakes[~above], shares[~above], level)
-    return low, high
+    return _interval(outcome_differences(first, second).mean(axis=0), level)
 
 
-def running_interval(first: Outcomes, second: Outcomes, level: float, every: int) -> tuple[float, float]:
-    """What the intervals of all looks so far leave, a look after each `every` start states and the last.
+def running_interval(first: Outcomes, second: Outcomes, level: float = 0.05) -> tuple[float, float]:
+    """What the intervals after every start state so far leave.
 
     All of them hold together with probability 1 - `level`, so what one has excluded stays excluded. Of two
     arms that changed in between nothing may be left; then the last look's interval.
     """
-    count = first.shape[1]
-    looks = [*range(every, count, every), count]
-    ends = [always_valid_interval(first[:, :look], second[:, :look], level) for look in looks]
+    differences = outcome_differences(first, second).mean(axis=0)
+    ends = [_interval(differences[:look], level) for look in range(1, len(differences) + 1)]
     low, high = max(low for low, _ in ends), min(high for _, high in ends)
     return (low, high) if low <= high else ends[-1]
 
 
-def _last_refuted(
-    values: NDArray[np.float64],
-    counts: NDArray[np.int64],
-    stakes: NDArray[np.float64],
-    shares: NDArray[np.float64],
-    level: float,
+def _interval(differences: NDArray[np.float64], level: float) -> tuple[float, float]:
+    """All m between -1 and 1 against which less than 1 / `level` is held; differences: (N,)."""
+    values, counts = np.unique(differences, return_counts=True)
+    # Against the mean of what was seen nobody has won, and away from it, to either side, wealth is convex in
+    # m: one crossing on each side.
+    mean = float(differences.mean())
+    low, high = (_last_kept(values, counts, mean, edge, level) for edge in (-1.0, 1.0))
+    return low, high
+
+
+def _last_kept(
+    values: NDArray[np.float64], counts: NDArray[np.int64], kept: float, edge: float, level: float
 ) -> float:
-    """Largest m that gamblers on larger differences refute; -1 where there is none.
+    """Between `kept`, which is not refuted, and `edge` the m beyond which all is; `edge` where nothing is."""
+    refuted = edge
+    while abs(refuted - kept) > PRECISION:
+        middle = (refuted + kept) / 2
+        if _wealth_against(middle, values, counts) >= 1 / level:
+            refuted = middle
+        else:
+            kept = middle
+    return refuted
+
+
+def _wealth_against(m: float, values: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
+    """What the gamblers hold on average who bet on differences above m, or below it.
 
     Args:
+        m: in (-1, 1). At 0 it is `evidence`.
         values: differences that were seen, (U,).
         counts: how often, (U,).
-        stakes: (G,) in (0, 1), of the most that can be staked on d_j > m without debt.
-        shares: of the money, (G,).
     """
-    refuted, open_ = -1.0, 1.0
-    while open_ - refuted > 1e-4:
-        mean = (refuted + open_) / 2
-        wealth = np.log1p(np.outer(stakes, (values - mean) / (1 + mean))) @ counts
-        if shares @ np.exp(np.minimum(wealth, math.log(LARGEST))) >= 1 / level:
-            refuted = mean
-        else:
-            open_ = mean
-    return refuted
+    stakes, shares = _gamblers()
+    # Of the most that can be staked on d > m, or d < m, without debt.
+    most = np.where(stakes > 0, 1 + m, 1 - m)
+    wealth = np.log1p(np.outer(stakes / most, values - m)) @ counts
+    return float(shares @ np.exp(np.minimum(wealth, math.log(LARGEST))))
 
 
 @cache

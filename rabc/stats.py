@@ -63,6 +63,12 @@ class Estimate:
     count: int
     """Episodes it rests on."""
 
+    @property
+    def limits(self) -> dict[str, float | None]:
+        """`low` and `high` for JSON, which knows no NaN: None where the interval is not defined."""
+        ends = {"low": self.low, "high": self.high}
+        return {name: float(end) if np.isfinite(end) else None for name, end in ends.items()}
+
     def __str__(self) -> str:
         if not np.isfinite(self.value):
             return "not defined"
@@ -189,12 +195,13 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def sign_flips(first: Outcomes, second: Outcomes) -> float:
-    """Exact two-sided p-value: `first` and `second`, (S, N), succeed equally often; start states as units.
+    """Two-sided p-value: `first` and `second`, (S, N), succeed equally often; start states as units.
 
     d_j is the difference of their successes on start state j, over all S training seeds. If the arms do not
     differ, each d_j might as well have the other sign, whatever the seeds share on a start state (Fisher's
     randomization test of pairs, 1935). The p-value is the share of all sign patterns whose sum is at least as
-    far from 0. With one training seed it is McNemar's.
+    far from 0. With one training seed it is McNemar's, and exact. With more it is exact where the arms could
+    change places on every start state, and for equal rates alone where start states are many.
     """
     differences = outcome_differences(first, second).sum(axis=0).round().astype(np.int64)
     sizes, reach = np.abs(differences), int(np.abs(differences).sum())
@@ -239,18 +246,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def rollouts_needed(rate: float, other: float, power: float = 0.8, level: float = 0.05) -> int | None:
-    """Rollouts per arm with which a two-sided test of two independent success rates finds their difference.
+    """Rollouts per arm with which Fisher's exact test finds the difference of two success rates.
 
-    Fleiss, Levin & Paik 2003, "Statistical Methods for Rates and Proportions", eq. 4.14, without continuity
-    correction. None where the rates are equal: no number suffices. For arms on the same start states
-    `paired_rollouts_needed` is the one that fits.
+    Fleiss, Levin & Paik 2003, "Statistical Methods for Rates and Proportions", eq. 4.14 and its continuity
+    correction, eq. 4.15, which makes it that of the exact test. None where the rates are equal: no number
+    suffices. For arms on the same start states `paired_rollouts_needed` is the one that fits.
     """
     if rate == other:
         return None
     centre = (rate + other) / 2
     same = math.sqrt(2 * centre * (1 - centre))
     apart = math.sqrt(rate * (1 - rate) + other * (1 - other))
-    return _needed(same, apart, rate - other, power, level)
+    count = _needed(same, apart, rate - other, power, level)
+    return math.ceil(count / 4 * (1 + math.sqrt(1 + 4 / (count * abs(rate - other)))) ** 2)
 
 
 def paired_rollouts_needed(
@@ -267,10 +275,10 @@ def paired_rollouts_needed(
     difference = (only_first - only_second) / trials
     # Where every trial is discordant in one direction the root is of 0, up to rounding.
     apart = math.sqrt(max(0.0, discordant - difference**2))
-    return _needed(math.sqrt(discordant), apart, difference, power, level)
+    return math.ceil(_needed(math.sqrt(discordant), apart, difference, power, level))
 
 
-def _needed(same: float, apart: float, difference: float, power: float, level: float) -> int:
+def _needed(same: float, apart: float, difference: float, power: float, level: float) -> float:
     """Trials for a difference, from one trial's standard deviation if there is none and if there is."""
     reach = float(norm.isf(level / 2)) * same + float(norm.isf(1 - power)) * apart
-    return math.ceil((reach / difference) ** 2)
+    return (reach / difference) ** 2

@@ -126,7 +126,9 @@ def awr(deltas: NDArray[np.float64], beta: float, weight_max: float, epsilon: fl
     """Advantage-weighted regression (AWR, arXiv 1910.00177): min(exp(z / beta), weight_max), (N,).
 
     z = (delta - mean) / max(std, epsilon) over all frames: the delta is the advantage over the average chunk.
-    The authors' code standardises it so, with beta 1 and weight_max 20. Equal deltas give equal weights.
+    The authors' code standardises it so, with beta 1 and weight_max 20. Equal deltas give equal weights. It
+    judges by the dataset's own average: where all demonstrations are clean it lowers their slower moments,
+    which costs more than it gains (docs/results.md).
     """
     if beta <= 0 or weight_max <= 0:
         raise ValueError(f"beta {beta}, weight_max {weight_max}: must be positive")

@@ -43,8 +43,10 @@ def main(argv: Sequence[str]) -> None:
 
     config, given = command.config, command.extra
     if given["recorded"] or given["labels"]:
-        if given["dry_run"]:
-            raise InputError("--dry_run true: says what trainings cost; leave it out with --recorded")
+        for argument in (SEEDS, ROLLOUTS, ARMS, STOP, cli.DRY_RUN):
+            if given[argument.name] != argument.default:
+                option = f"--{argument.name} {given[argument.name]}"
+                raise InputError(f"{option}: is about trainings; leave it out with --recorded")
         return _recorded(
             config, named_files("recorded", given["recorded"]), named_files("labels", given["labels"])
         )

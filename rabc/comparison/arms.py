@@ -104,6 +104,13 @@ def arms_of(config: Config, chosen: str | None) -> list[Arm]:
             raise InputError(f"--arms {name}: no such arm; {remedy}")
         if names.count(name) > 1:
             raise InputError(f"--arms {name}: given twice; name it once")
+    if config.weights.scheme == "none":
+        for name in (WEIGHTED, SHUFFLED):
+            if name in names:
+                raise InputError(
+                    f"weights.scheme none: the arm {name} would be {BASELINE} again; give --weights.scheme, "
+                    f"or --arms without {name}"
+                )
     others = [name for name in names if name != BASELINE]
     if not others:
         raise InputError(f"--arms {chosen}: nothing to compare {BASELINE} with; name another arm")

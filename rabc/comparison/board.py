@@ -32,19 +32,16 @@ def write_scalars(result: Mapping[str, Any], folder: Path) -> None:
             for name, value in figures.items():
                 if value is not None:
                     writer.add_scalar(f"{name}/{arm['name']}", value, 0)
-        for pair in result["pairs"]:
+        for pair in [*result["pairs"], *result["contrasts"]]:
+            baseline = pair["baseline"]
+            label = pair["arm"] if baseline == result["baseline"] else f"{pair['arm']}-{baseline}"
             figures = {f"difference_{name}": pair["difference"][name] for name in ("value", "low", "high")}
             figures |= {f"over_seeds_{name}": end for name, end in pair["over_seeds"].items()}
             figures |= {name: pair[name] for name in ("p", "p_states", "p_adjusted", "posterior", "needed")}
             figures |= {f"always_valid_{name}": end for name, end in (pair["always_valid"] or {}).items()}
             for name, value in figures.items():
                 if value is not None:
-                    writer.add_scalar(f"{name}/{pair['arm']}", value, 0)
-        for pair in result["contrasts"]:
-            for name in ("value", "low", "high"):
-                if pair["difference"][name] is not None:
-                    tag = f"difference_{name}/{pair['arm']}-{pair['baseline']}"
-                    writer.add_scalar(tag, pair["difference"][name], 0)
+                    writer.add_scalar(f"{name}/{label}", value, 0)
         for arm, values in (result["sequential"] or {"e_values": {}})["e_values"].items():
             for played, value in enumerate(values, start=1):
                 writer.add_scalar(f"e_value/{arm}", value, played)

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rabc.comparison.arms import Arm
+from rabc.comparison.arms import WEIGHTED, Arm, standard_arms
+from rabc.comparison.page_texts import P_HEADERS, ends, points
 from rabc.comparison.plan import PlannedRun, comparison_folder, planned_run, prepare
 from rabc.config import Config
 from rabc.errors import InputError
@@ -81,7 +82,14 @@ def describe(config: Config, arms: Sequence[Arm], training_seeds: int) -> str:
 
     jobs = jobs_at_once(config)
     runs = planned(config, arms, training_seeds, jobs)
-    trained = {run.config.run: "training" in pipeline.finished(run.config) for run in runs}
+    # The file of shuffled weights is only as new as the weights that it was made from.
+    weights = planned_run(config, standard_arms(config)[WEIGHTED], config.seed, 0).config
+    weighted = "weights" in pipeline.finished(weights)
+    trained = {
+        run.config.run: (weighted or run.arm.made_from != "weights")
+        and "training" in pipeline.finished(run.config)
+        for run in runs
+    }
     rows = [[run.arm.name, str(run.seed), "done" if trained[run.config.run] else "to do"] for run in runs]
     left = list(trained.values()).count(False)
     samples = left * config.trainer.max_steps * config.trainer.samples_per_step
@@ -108,13 +116,11 @@ def _print(result: dict[str, Any], page: Path) -> None:
             p_values = (f"{pair[name]:.2g}" for name in ("p", "p_states", "p_adjusted"))
             row += [_points(pair["difference"]), *p_values]
         rows.append(row)
-    headers = ["arm", result["task_done"], "points more", "p (McNemar)", "p (states)", "p (Holm)"]
+    headers = ["arm", result["task_done"], "points more", *P_HEADERS]
     print("\n" + table(rows, headers))
     print(f"\n{result['answer']}\n\nresults: {page.parent}/comparison.json\nreport:  {page}")
 
 
 def _points(difference: dict[str, Any]) -> str:
-    text = f"{100 * difference['value']:+.0f}"
-    if difference["low"] is None:
-        return text
-    return f"{text} ({100 * difference['low']:+.0f} to {100 * difference['high']:+.0f})"
+    limits = ends(difference, 0)
+    return points(difference["value"], 0) + (f" ({limits})" if limits else "")

@@ -59,6 +59,19 @@ def with_clean(share: float) -> Changes:
     }
 
 
+_CANDIDATES: Changes = {
+    "rollouts": {"first_seed": SELECTION_START_STATES},
+    "comparison": {
+        "arms": {
+            "awr-0.2": {"scheme": "awr", "calibration": "dataset", "beta": 0.2},
+            "rabc-0.2": {"scheme": "rabc", "calibration": "dataset", "kappa": 0.2},
+            "sampler": {"scheme": "awr", "calibration": "dataset", "beta": 0.2, "apply": "sampler"},
+            "mask-0.2": {"scheme": "mask", "calibration": "dataset", "min_delta": 0.2},
+        }
+    },
+}
+"""Of the selection: start states and schemes."""
+
 EXPERIMENTS = (
     Experiment(
         "selection",
@@ -69,17 +82,18 @@ EXPERIMENTS = (
         rollouts=60,
         run="so101_pick_selection",
         first_seed=SELECTION_SEED,
-        changes={
-            "rollouts": {"first_seed": SELECTION_START_STATES},
-            "comparison": {
-                "arms": {
-                    "awr-0.2": {"scheme": "awr", "calibration": "dataset", "beta": 0.2},
-                    "rabc-0.2": {"scheme": "rabc", "calibration": "dataset", "kappa": 0.2},
-                    "sampler": {"scheme": "awr", "calibration": "dataset", "beta": 0.2, "apply": "sampler"},
-                    "mask-0.2": {"scheme": "mask", "calibration": "dataset", "min_delta": 0.2},
-                }
-            },
-        },
+        changes=_CANDIDATES,
+    ),
+    Experiment(
+        "selection_clean",
+        "The same schemes on clean demonstrations",
+        "so101_pick.yaml",
+        "plain,awr-0.2,mask-0.2,rabc-0.2",
+        seeds=1,
+        rollouts=60,
+        run="so101_pick_selection_clean",
+        first_seed=SELECTION_SEED,
+        changes={**_CANDIDATES, **with_clean(1.0)},
     ),
     Experiment(
         "pick", "ACT lifts the cube", "so101_pick.yaml", None, seeds=3, rollouts=200,

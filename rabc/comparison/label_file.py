@@ -51,9 +51,10 @@ def write_label_template(path: Path, episodes: int, seed: int) -> None:
     """Writes a file to fill in, with the episodes in a random order.
 
     However far somebody gets from the top, what is labelled is a random sample of the episodes. A file
-    that holds labels already is left as it is. Raises InputError where it cannot be read or written.
+    that is there already is somebody's work and left as it is. Raises InputError where it cannot be read.
     """
-    if path.exists() and read_label_file(path, episodes):
+    if path.exists():
+        read_label_file(path, episodes)
         return
     order = np.random.default_rng(seed).permutation(episodes)
     with whole_file(path) as partial:

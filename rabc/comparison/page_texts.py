@@ -6,15 +6,16 @@ from typing import Any
 
 from rabc.html_page import number
 
+P_HEADERS = ("p (McNemar)", "p (states)", "p (Holm)")
+"""Of `p`, `p_states` and `p_adjusted`."""
+OVER_SEEDS_HEADER = "over seeds (t)"
 PAIR_HEADERS = (
     "arm",
     "points more",
     "95 % interval",
-    "over seeds",
+    OVER_SEEDS_HEADER,
     "succeeded alone",
-    "p, McNemar",
-    "p, start states",
-    "p, Holm",
+    *P_HEADERS,
     "P(better)",
     "pairs needed",
 )
@@ -120,9 +121,16 @@ def interval(low: float | None, high: float | None, scale: float = 1.0, digits: 
     return f"{number(scale * low, digits)} to {number(scale * high, digits)}"
 
 
-def points(share: float) -> str:
+def points(share: float, digits: int = 1) -> str:
     """A difference of shares in points, with its sign."""
-    return f"{round(100 * share, 1) + 0.0:+.1f}"
+    return f"{round(100 * share, digits) + 0.0:+.{digits}f}"
+
+
+def ends(limits: Mapping[str, Any], digits: int = 1) -> str:
+    """`low to high` of a difference, in points; empty where there is no interval."""
+    if limits["low"] is None:
+        return ""
+    return f"{points(limits['low'], digits)} to {points(limits['high'], digits)}"
 
 
 def area(auc: Mapping[str, Any] | None) -> str:
@@ -138,8 +146,8 @@ def _pair_row(pair: Mapping[str, Any]) -> list[str]:
     return [
         pair["arm"],
         points(difference["value"]),
-        _ends(difference),
-        _ends(pair["over_seeds"]),
+        ends(difference),
+        ends(pair["over_seeds"]),
         f"{pair['only_arm']} against {pair['only_baseline']}",
         p_value(pair["p"]),
         p_value(pair["p_states"]),
@@ -151,20 +159,15 @@ def _pair_row(pair: Mapping[str, Any]) -> list[str]:
 
 def _sequential_row(pair: Mapping[str, Any]) -> list[str]:
     """Only what holds however often one looks, and what is no proof."""
-    ends, needed = pair["always_valid"], pair["needed"]
+    needed = pair["needed"]
     return [
         pair["arm"],
         points(pair["difference"]["value"]),
-        _ends(ends),
+        ends(pair["always_valid"]),
         f"{pair['only_arm']} against {pair['only_baseline']}",
         probability(pair["posterior"]),
         "" if needed is None else f"{needed:,}",
     ]
-
-
-def _ends(limits: Mapping[str, Any]) -> str:
-    """Of a difference, in points; empty where there are none."""
-    return "" if limits["low"] is None else f"{points(limits['low'])} to {points(limits['high'])}"
 
 
 def _share(gain: Mapping[str, Any] | None) -> str:

@@ -11,7 +11,7 @@ from rabc.cli import parse
 from rabc.comparison.arms import arms_of
 from rabc.comparison.command import compare, describe
 from rabc.comparison.experiments import EXPERIMENTS, Experiment
-from rabc.comparison.recipes import measure_recipes, recipes_part
+from rabc.comparison.recipes import OVER_DATASET, measure_recipes, recipes_part, shares_part
 from rabc.comparison.results_page import experiment_part, sweep_part
 from rabc.config import Config
 from rabc.errors import CheckFailed, InputError
@@ -22,7 +22,8 @@ PAGE = Path("docs/results.md")
 RAW = Path("docs/results")
 """Folder of the raw results, `<experiment>.json`."""
 RECIPES = "recipes"
-"""Name of the table that needs no training, and the configuration that it is made for."""
+RECIPES_SWEEP = "recipes_sweep"
+"""Tables that need no training: of the demonstrations of RECIPES_CONFIG, and of those of SWEEP."""
 RECIPES_CONFIG = "so101_pick.yaml"
 TRAIN_SCORER = Path(__file__).resolve().parents[2] / "scripts" / "train_scorer.py"
 SWEEP = ("clean_20", "pick", "clean_80", "clean_100")
@@ -32,25 +33,25 @@ SWEEP = ("clean_20", "pick", "clean_80", "clean_100")
 def publish(names: Sequence[str], dry_run: bool) -> None:
     """Run the experiments with these names (none: all) and write what is there into the page.
 
-    `recipes` is one, too: it weights without training.
+    `recipes` and `recipes_sweep` are such, too: they weight without training.
 
     Finished trainings and rollouts are used again. Raises InputError for a name that is no experiment.
     """
+    names = [name.strip() for name in names]
     known = {experiment.name: experiment for experiment in EXPERIMENTS}
+    untrained = {RECIPES: _recipes, RECIPES_SWEEP: _recipes_sweep}
     for name in names:
-        if name not in (RECIPES, *known):
+        if name not in (*untrained, *known):
             raise InputError(
-                f"--experiments {name}: no such experiment; give some of {', '.join((RECIPES, *known))}"
+                f"--experiments {name}: no such experiment; give some of {', '.join((*untrained, *known))}"
             )
-    for name in names or (RECIPES, *known):
-        if name != RECIPES:
+    for name in names or (*untrained, *known):
+        if name in known:
             run_experiment(known[name], dry_run)
         elif dry_run:
-            print(f"\n{RECIPES}: weights by every recipe, without training; about a minute")
+            print(f"\n{name}: weights by every recipe, without training; a few minutes")
         else:
-            write_json(
-                RAW / f"{RECIPES}.json", measure_recipes(parse(["--config", RECIPES_CONFIG], "").config)
-            )
+            write_json(RAW / f"{name}.json", untrained[name]())
         if not dry_run:
             write_page()  # now, so that what is finished stands whatever comes later
 
@@ -69,6 +70,19 @@ def run_experiment(experiment: Experiment, dry_run: bool) -> None:
         _train_scorer(config)
     result = compare(config, arms, experiment.seeds, sequential=False)
     write_json(RAW / f"{experiment.name}.json", result)
+
+
+def _recipes() -> dict[str, Any]:
+    return measure_recipes(parse(["--config", RECIPES_CONFIG], "").config)
+
+
+def _recipes_sweep() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in SWEEP:
+        experiment = next(one for one in EXPERIMENTS if one.name == name)
+        config = experiment.configured(parse(["--config", experiment.config], "").config)
+        found[f"{100 * config.demonstrations.clean:.0f} % clean"] = measure_recipes(config, [OVER_DATASET])
+    return found
 
 
 def _lacks_scorer(config: Config) -> bool:
@@ -92,6 +106,9 @@ def write_page() -> None:
     recipes = read_kept(RECIPES)
     if recipes is not None:
         replace_marked(PAGE, RECIPES, recipes_part(recipes), "page")
+    shares = read_kept(RECIPES_SWEEP)
+    if shares is not None:
+        replace_marked(PAGE, RECIPES_SWEEP, shares_part(shares), "page")
     sweep = [(_share(found), found) for found in (kept[name] for name in SWEEP) if found is not None]
     if len(sweep) > 1:
         replace_marked(PAGE, "sweep", sweep_part(sweep), "page")

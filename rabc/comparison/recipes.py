@@ -4,7 +4,7 @@ A recipe is a scheme with its parameters, on progress of some calibration, with 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,11 @@ SCHEMES: tuple[dict[str, Any], ...] = (
     {"scheme": "filter", "drop": "frames", "drop_share": 0.4},
     {"scheme": "filter", "drop": "episodes", "drop_below": 0.5},
 )
+OVER_DATASET: dict[str, Any] = {"calibration": "dataset"}
 PROGRESS: tuple[dict[str, Any], ...] = (
     {"calibration": "episode"},
     {"calibration": "episode", "horizon": "clamped"},
-    {"calibration": "dataset"},
+    OVER_DATASET,
     {"calibration": "dataset", "horizon": "clamped"},
     {"calibration": "dataset", "length_bias": "subtract"},
     {"calibration": "logodds"},
@@ -53,8 +54,10 @@ def treatment(values: NDArray[np.float64], flawed: NDArray[np.bool_]) -> Treatme
     return Treatment(float(values[flawed].sum() / values.sum()), size)
 
 
-def measure_recipes(config: Config) -> dict[str, Any]:
+def measure_recipes(config: Config, sources: Sequence[Mapping[str, Any]] = PROGRESS) -> dict[str, Any]:
     """Score the demonstrations of `config` where that is not done, and weight them by every recipe.
+
+    sources: kinds of progress, each the keys of `weights` that it sets.
 
     Returns the share of flawed frames and a list of recipes, each the keys of `weights` that it sets with
     its `Treatment`. Raises InputError for a dataset that was not simulated.
@@ -64,8 +67,10 @@ def measure_recipes(config: Config) -> dict[str, Any]:
     from rabc.sim.flaws import flawed_frames
     from rabc.sim.recorder import read_ground_truth
 
-    subtract = replace(config.weights, length_bias="subtract")  # which asks for all that any of them needs
-    results = pipeline.run(replace(config, run=f"{config.run}-recipes", weights=subtract), last="scores")
+    # Subtracting asks for all scores that any of them needs.
+    subtract = "subtract" if any("length_bias" in source for source in sources) else "none"
+    weights = replace(config.weights, length_bias=subtract)
+    results = pipeline.run(replace(config, run=f"{config.run}-recipes", weights=weights), last="scores")
     root = Path(results["demonstrations"]["root"])
     truth = read_ground_truth(root)
     if not truth:
@@ -74,7 +79,7 @@ def measure_recipes(config: Config) -> dict[str, Any]:
     episodes = np.repeat(np.arange(len(truth)), [len(episode.progress) for episode in truth])
     dataset, recipes = results["demonstrations"]["content"], list[dict[str, Any]]()
     for scheme in SCHEMES:
-        for source in PROGRESS:
+        for source in sources:
             tried = replace(config, weights=WeightsConfig(**scheme, **source, accept_poor_scorer=True))
             made = frame_weights(tried, results["scores"], episodes, dataset)
             found = treatment(made.values, flawed)
@@ -90,16 +95,31 @@ def measure_recipes(config: Config) -> dict[str, Any]:
 
 def recipes_part(found: Mapping[str, Any]) -> str:
     """One row for each scheme, one column for each kind of progress."""
-    cells = {
-        json.dumps(recipe["weights"]): f"{100 * recipe['on_flawed']:.0f} / {100 * recipe['sample_size']:.0f}"
-        for recipe in found["recipes"]
-    }
+    cells = _cells(found)
     rows = [
         [_words(scheme), *(cells[json.dumps({**scheme, **source})] for source in PROGRESS)]
         for scheme in SCHEMES
     ]
     table = markdown_table(["", *(_words(source) for source in PROGRESS)], rows)
     return f"{100 * found['flawed']:.0f} % of the {found['frames']} frames are flawed.\n\n{table}"
+
+
+def shares_part(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """One row for each scheme, on progress over the dataset, one column for each name -> recipes."""
+    cells = {name: _cells(one) for name, one in found.items()}
+    rows = [
+        [_words(scheme), *(own[json.dumps({**scheme, **OVER_DATASET})] for own in cells.values())]
+        for scheme in SCHEMES
+    ]
+    flawed = ["flawed frames", *(f"{100 * one['flawed']:.0f}" for one in found.values())]
+    return markdown_table(["", *found], [flawed, *rows])
+
+
+def _cells(found: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        json.dumps(recipe["weights"]): f"{100 * recipe['on_flawed']:.0f} / {100 * recipe['sample_size']:.0f}"
+        for recipe in found["recipes"]
+    }
 
 
 def _words(settings: Mapping[str, Any]) -> str:

@@ -75,6 +75,8 @@ def open_recordings(
 
 
 def _check_names(datasets: Mapping[str, Path], labels: Mapping[str, Path]) -> None:
+    if not datasets:
+        raise InputError("--labels: of no dataset; give --recorded NAME=FOLDER for two or more, too")
     if len(datasets) < 2:
         given = " ".join(f"{name}={path}" for name, path in datasets.items())
         raise InputError(f"--recorded {given}: is one dataset; give two or more, e.g. bc=... weighted=...")

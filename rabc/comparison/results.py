@@ -25,12 +25,14 @@
                     (exact, start states as units), p_adjusted (Holm's, of p_states), posterior
                     (P(arm > baseline), Beta(1, 1) priors), needed (paired rollouts for 80 % power),
                     always_valid {low, high} of the difference where a sequential test was asked for, all
-                    arms together, else null
+                    arms together, else null; where it was, p, p_states, p_adjusted and the other
+                    intervals are null: they are for a number of rollouts that was fixed beforehand
     contrasts       the same of every arm that is no control against success-only, and of weighted against
                     shuffled; p_adjusted is Holm's over these; empty after a sequential test
     gains           arm -> its gain over the baseline as a share of the oracle's {value, low, high}; null
-                    where the oracle gains less than 10 points
-    sequential      level, stopped_after (start states), e_values {arm: [...]}; null where all were played
+                    where the oracle gains less than 10 points; empty after a sequential test
+    sequential      level, stopped_after (start states; null where all were played), e_values
+                    {arm: [...]}; null where none was asked for
     answer          the result in a sentence or two
 """
 
@@ -53,7 +55,7 @@ from rabc.comparison.arms import (
     Arm,
     differences,
 )
-from rabc.comparison.page_texts import p_value
+from rabc.comparison.page_texts import ends, p_value, points
 from rabc.comparison.plan import PlannedRun
 from rabc.config import Config
 from rabc.evaluation import ScoredRollout
@@ -64,8 +66,6 @@ from rabc.stages import Result
 FORMAT = 1
 LEVEL = 0.05
 FILE = "comparison.json"
-BLOCK = 10
-"""Start states between two looks of the sequential test."""
 
 
 @dataclass(frozen=True)
@@ -117,73 +117,83 @@ def summarise(
         "runs": [_run(run) for run in runs],
         "pairs": pairs,
         "contrasts": [] if sequential else contrasts_of(outcomes),
-        "gains": shares_of_oracle(outcomes),
+        "gains": {} if sequential else shares_of_oracle(outcomes),
         "sequential": sequential,
     }
     return {**result, "answer": answer(result)}
 
 
 def answer(result: dict[str, Any]) -> str:
-    """The result in a sentence: the best arm that is no control, against the baseline; then the controls."""
+    """The result in a few sentences: the best arm that is no control, against the baseline and the controls.
+
+    Where the best is not shown to differ, what is shown of the other arms.
+    """
     real = [pair for pair in result["pairs"] if pair["arm"] not in CONTROLS]
     if not real:
         return "Only controls were compared."
     best = max(real, key=lambda pair: pair["difference"]["value"])
-    said = _verdict(best, len(result["training_seeds"]), len(result["pairs"]))
+    seeds, arms = len(result["training_seeds"]), len(result["pairs"])
+    said = [_verdict(best, seeds, arms, ", the best arm," if len(real) > 1 else "")]
+    if not _differs(best):
+        said += [_verdict(pair, seeds, arms) for pair in real if _differs(pair)]
     contrasts = result["contrasts"]
     beside = [
-        f"{_points(pair)} over `{pair['baseline']}` {_certainty(pair, len(contrasts))}{_for_others(pair)}"
+        f"{_points(pair)} over `{pair['baseline']}` {_certainty(pair, len(contrasts))}"
+        f"{_for_others(pair, len(contrasts))}"
         for pair in contrasts
         if pair["arm"] == best["arm"]
     ]
-    return f"{said}. Beside the controls: {'; '.join(beside)}." if beside else f"{said}."
+    return " ".join([*said, *([f"Beside the controls: {'; '.join(beside)}."] if beside else [])])
 
 
-def _verdict(best: dict[str, Any], seeds: int, arms: int) -> str:
-    name, baseline = f"`{best['arm']}`", best["baseline"]
-    facts = f"{_points(best)} over {baseline} {_certainty(best, arms)}"
+def _differs(pair: dict[str, Any]) -> bool:
+    """Whether the trained policies of an arm are shown to succeed more or less often than the baseline's."""
     # Where looking decided when to stop, only what holds at every look may be said.
-    interval = best["always_valid"] or best["difference"]
-    proven = bool(best["always_valid"]) or best["p_adjusted"] < LEVEL
-    if interval["low"] is None or not proven or interval["low"] <= 0 <= interval["high"]:
-        return f"No arm is shown to differ from {baseline}; the best, {name}: {facts}"
-    better = interval["low"] > 0
-    others = best["over_seeds"]
-    if best["always_valid"] or others["low"] is None or others["low"] <= 0 <= others["high"]:
+    interval = pair["always_valid"] or pair["difference"]
+    proven = bool(pair["always_valid"]) or pair["p_adjusted"] < LEVEL
+    return proven and (interval["low"] is None or not interval["low"] <= 0 <= interval["high"])
+
+
+def _verdict(pair: dict[str, Any], seeds: int, arms: int, which: str = "") -> str:
+    name, baseline = f"`{pair['arm']}`{which}", pair["baseline"]
+    facts = f"{_points(pair)} over {baseline} {_certainty(pair, arms)}"
+    if not _differs(pair):
+        return f"{name} is not shown to differ from {baseline}: {facts}."
+    better = pair["difference"]["value"] > 0
+    others = pair["over_seeds"]
+    if others["low"] is None or others["low"] <= 0 <= others["high"]:
         # These policies differ; what other trainings would give, so few of them cannot tell.
         trained = "this one training seed" if seeds == 1 else "these training seeds"
         said = f"With {trained} {name} succeeds {'more' if better else 'less'} often than {baseline}: {facts}"
-        if best["always_valid"] or others["low"] is None:
-            return said
-        return f"{said}; by how these {seeds} vary, others might not ({_ends(others)})"
-    facts += _for_others(best)
-    return f"{name} helps: {facts}" if better else f"{name}, the best arm, hurts: {facts}"
+        if others["low"] is None:
+            return f"{said}."
+        return f"{said}; by how these {seeds} vary, others might not ({ends(others, 0)})."
+    return f"{name} {'helps' if better else 'hurts'}: {facts}{_for_others(pair, arms)}."
 
 
-def _for_others(pair: dict[str, Any]) -> str:
+def _for_others(pair: dict[str, Any], count: int) -> str:
+    """Interval over training seeds of a pair, one of `count`."""
     over_seeds = pair["over_seeds"]
-    return "" if over_seeds["low"] is None else f", for other training seeds {_ends(over_seeds)}"
+    if over_seeds["low"] is None:
+        return ""
+    return f", for other training seeds {ends(over_seeds, 0)}{' uncorrected' if count > 1 else ''}"
 
 
 def _points(pair: dict[str, Any]) -> str:
-    return f"{100 * pair['difference']['value']:+.0f} points"
+    return f"{points(pair['difference']['value'], 0)} points"
 
 
 def _certainty(pair: dict[str, Any], count: int) -> str:
     """Interval and p-value of a pair, one of `count`."""
-    interval = pair["always_valid"] or pair["difference"]
-    if interval["low"] is None:
-        return "(no interval: all start states ended alike)"
-    ends = _ends(interval)
     if pair["always_valid"]:
-        return f"(always-valid interval {ends})"
+        return f"(always-valid interval {ends(pair['always_valid'], 0)})"
+    limits = ends(pair["difference"], 0)
     corrected = f" corrected for {count}" if count > 1 else ""
     p = p_value(pair["p_adjusted"])
-    return f"(95 % interval {ends}, p {p if p.startswith('<') else f'= {p}'}{corrected})"
-
-
-def _ends(interval: dict[str, Any]) -> str:
-    return f"{100 * interval['low']:+.0f} to {100 * interval['high']:+.0f}"
+    interval = (
+        f"95 % interval {limits}" if limits else "no interval: the same difference on every start state"
+    )
+    return f"({interval}, p {p if p.startswith('<') else f'= {p}'}{corrected})"
 
 
 def _arm(arm: Arm, runs: Sequence[PlayedRun], outcomes: NDArray[np.bool_]) -> dict[str, Any]:
@@ -239,15 +249,17 @@ def learning_curve(tensorboard: Path) -> dict[str, list[float]]:
     if "loss" not in tags["scalars"]:
         return {"step": [], "loss": []}
     # A resumed training writes the steps since its checkpoint again.
-    points = {event.step: round(event.value, 6) for event in events.Scalars("loss")}
-    return {"step": sorted(points), "loss": [points[step] for step in sorted(points)]}
+    losses = {event.step: round(event.value, 6) for event in events.Scalars("loss")}
+    return {"step": sorted(losses), "loss": [losses[step] for step in sorted(losses)]}
 
 
 def pairs_of(outcomes: dict[str, NDArray[np.bool_]], level: float | None = None) -> list[dict[str, Any]]:
     """`pairs`; outcomes: arm -> (S, N), S training seeds on N start states; level: of a sequential test."""
     others = [name for name in outcomes if name != BASELINE]
-    each = None if level is None else level / len(others)
-    return _adjusted([_pair(outcomes, name, BASELINE, each) for name in others])
+    pairs = _adjusted([_pair(outcomes, name, BASELINE) for name in others])
+    if level is None:
+        return pairs
+    return [_looked_at(pair, outcomes, level / len(others)) for pair in pairs]
 
 
 def contrasts_of(outcomes: dict[str, NDArray[np.bool_]]) -> list[dict[str, Any]]:
@@ -257,12 +269,9 @@ def contrasts_of(outcomes: dict[str, NDArray[np.bool_]]) -> list[dict[str, Any]]
     return _adjusted([_pair(outcomes, name, other) for name, other in asked if other in outcomes])
 
 
-def _pair(
-    outcomes: dict[str, NDArray[np.bool_]], name: str, baseline: str, level: float | None = None
-) -> dict[str, Any]:
+def _pair(outcomes: dict[str, NDArray[np.bool_]], name: str, baseline: str) -> dict[str, Any]:
     own, other = outcomes[name], outcomes[baseline]
     only_arm, only_baseline = int((own & ~other).sum()), int((other & ~own).sum())
-    low, high = (None, None) if level is None else running_interval(own, other, level, BLOCK)
     return {
         "arm": name,
         "baseline": baseline,
@@ -272,12 +281,25 @@ def _pair(
         "only_baseline": only_baseline,
         "neither": int((~own & ~other).sum()),
         "difference": _estimate(stats.paired_difference(own, other)),
-        "over_seeds": _limits(stats.difference_over_seeds(own, other)),
+        "over_seeds": stats.difference_over_seeds(own, other).limits,
         "p": stats.mcnemar(only_arm, only_baseline),
         "p_states": stats.sign_flips(own, other),
         "posterior": stats.probability_better(int(own.sum()), own.size, int(other.sum()), other.size),
-        "always_valid": None if level is None else {"low": low, "high": high},
+        "always_valid": None,
         "needed": stats.paired_rollouts_needed(only_arm, only_baseline, own.size),
+    }
+
+
+def _looked_at(pair: dict[str, Any], outcomes: dict[str, NDArray[np.bool_]], level: float) -> dict[str, Any]:
+    """`pair` where looking decides when to stop, without what needs a number of rollouts fixed beforehand."""
+    low, high = running_interval(outcomes[pair["arm"]], outcomes[pair["baseline"]], level)
+    nothing = {"low": None, "high": None}
+    return {
+        **pair,
+        **dict.fromkeys(("p", "p_states", "p_adjusted")),
+        "difference": {**pair["difference"], **nothing},
+        "over_seeds": nothing,
+        "always_valid": {"low": low, "high": high},
     }
 
 
@@ -298,9 +320,4 @@ def shares_of_oracle(outcomes: dict[str, NDArray[np.bool_]]) -> dict[str, Any]:
 def _estimate(estimate: stats.Estimate) -> dict[str, Any] | None:
     if not np.isfinite(estimate.value):
         return None
-    return {"value": float(estimate.value), **_limits(estimate), "count": estimate.count}
-
-
-def _limits(estimate: stats.Estimate) -> dict[str, float | None]:
-    ends = {"low": estimate.low, "high": estimate.high}
-    return {name: float(end) if np.isfinite(end) else None for name, end in ends.items()}
+    return {"value": float(estimate.value), **estimate.limits, "count": estimate.count}

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rabc.comparison.arms import BASELINE, ORACLE
-from rabc.comparison.page_texts import probability
+from rabc.comparison.page_texts import OVER_SEEDS_HEADER, P_HEADERS, ends, points, probability
 from rabc.marked_page import markdown_table
 from rabc.stats import Proportion
 
 Found = Mapping[str, Any]
 """Content of a `comparison.json`."""
-_DIFFERENCE_HEADERS = ("points more", "over seeds (t)")
-_P_VALUES, _P_HEADERS = ("p", "p_states", "p_adjusted"), ("p (McNemar)", "p (states)", "p (Holm)")
+_NONE = "no interval"
+_DIFFERENCE_HEADERS = ("points more", OVER_SEEDS_HEADER)
 
 
 def experiment_part(result: Found) -> str:
@@ -27,7 +27,7 @@ def experiment_part(result: Found) -> str:
         if result["gains"]:
             rows[-1].append(_share(result["gains"].get(arm["name"]), arm["name"]))
     headers = [
-        "arm", result["task_done"], "by training seed", *_DIFFERENCE_HEADERS, *_P_HEADERS, "P(better)"
+        "arm", result["task_done"], "by training seed", *_DIFFERENCE_HEADERS, *P_HEADERS, "P(better)"
     ]  # fmt: skip
     if result["gains"]:
         headers.append("of the oracle's gain")
@@ -73,7 +73,7 @@ def _contrasts(contrasts: Sequence[Found]) -> list[str]:
         [f"`{pair['arm']}` - `{pair['baseline']}`", *_difference(pair), *_p_values(pair)]
         for pair in contrasts
     ]
-    return [markdown_table(["beyond the controls", *_DIFFERENCE_HEADERS, *_P_HEADERS], rows)]
+    return [markdown_table(["beyond the controls", *_DIFFERENCE_HEADERS, *P_HEADERS], rows)]
 
 
 def _pair(pair: Found | None) -> list[str]:
@@ -84,22 +84,16 @@ def _pair(pair: Found | None) -> list[str]:
 
 def _difference(pair: Found) -> list[str]:
     """Points more with their interval, and the interval over training seeds."""
-    return [_points(pair), _ends(pair["over_seeds"])]
+    return [_points(pair), ends(pair["over_seeds"], 0) or _NONE]
 
 
 def _p_values(pair: Found) -> list[str]:
-    return [f"{pair[p]:.2g}" for p in _P_VALUES]
+    return [f"{pair[p]:.2g}" for p in ("p", "p_states", "p_adjusted")]
 
 
 def _points(pair: Found) -> str:
     difference = pair["difference"]
-    return f"{100 * difference['value']:+.1f} ({_ends(difference)})"
-
-
-def _ends(interval: Found) -> str:
-    if interval["low"] is None:
-        return "no interval"
-    return f"{100 * interval['low']:+.0f} to {100 * interval['high']:+.0f}"
+    return f"{points(difference['value'])} ({ends(difference, 0) or _NONE})"
 
 
 def _share(gain: Found | None, arm: str) -> str:

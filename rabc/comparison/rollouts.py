@@ -1,16 +1,17 @@
 """Plays the trained policies of a comparison on the same start states, in turns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rabc import pipeline, stages
 from rabc.comparison.arms import BASELINE, CONTROLS
 from rabc.comparison.plan import PlannedRun
-from rabc.comparison.results import BLOCK, PlayedRun
+from rabc.comparison.results import PlayedRun
 from rabc.config import Config
 from rabc.dataset_source import open_dataset
 from rabc.decoding import recorded_shape
@@ -20,6 +21,9 @@ from rabc.sequential_test import evidence, stops_after
 from rabc.sim import seeds
 from rabc.stage_work import load_scorer
 from rabc.stages import Result
+
+BLOCK = 10
+"""Start states that are played at a time before rollouts may stop."""
 
 
 def play_all(
@@ -56,29 +60,57 @@ def play_all(
         for seed in dict.fromkeys(run.seed for run in runs)
     ]
     finished: list[dict[int, ScoredRollout]] = [{} for _ in runs]
-    e_values: dict[str, list[float]] = {}
-    level_each = level / (len({run.arm.name for run in runs}) - 1)
-    blocks = [wanted[start : start + BLOCK] for start in range(0, len(wanted), BLOCK)]
-    played = 0
-    for block in blocks if sequential else [wanted]:
+
+    def play_block(block: Sequence[int]) -> None:
         for place, group in enumerate(groups):
             filmed = config if place == 0 else replace(config, rollouts=replace(config.rollouts, videos=0))
             some = play(filmed, [entrants[one] for one in group], block, image_size, scorer)
             for one, found in zip(group, some, strict=True):
                 finished[one] = found
-        played += len(block)
-        if sequential:
-            e_values = _evidence(runs, finished, wanted[:played])
-            if decided(e_values, level_each):
-                break
+
+    test = None
+    if sequential:
+        played, test = play_until_decided(
+            wanted, play_block, lambda seen: _outcomes(runs, finished, seen), level
+        )
+    else:
+        play_block(played := wanted)
     shown = [
-        PlayedRun(run, found, tuple(own[seed] for seed in wanted[:played]), entrant.folder)
+        PlayedRun(run, found, tuple(own[seed] for seed in played), entrant.folder)
         for run, found, own, entrant in zip(runs, results, finished, entrants, strict=True)
     ]
-    if not sequential:
-        return shown, None
-    stopped = played if played < len(wanted) else None
-    return shown, {"level": level, "stopped_after": stopped, "e_values": e_values}
+    return shown, test
+
+
+def play_until_decided(
+    wanted: Sequence[int],
+    play_block: Callable[[Sequence[int]], None],
+    outcomes_of: Callable[[Sequence[int]], dict[str, NDArray[np.bool_]]],
+    level: float,
+) -> tuple[Sequence[int], dict[str, Any]]:
+    """Play start states, some at a time, until the sequential test has decided or none is left.
+
+    Args:
+        wanted: seeds of the start states, in their order.
+        play_block: plays these for all arms and training seeds.
+        outcomes_of: (S, N) success of every arm with S training seeds on these, all of which were played.
+        level: of the test, for all arms together.
+
+    Returns:
+        the start states that were played, and `sequential` as in `rabc.comparison.results`.
+    """
+    e_values: dict[str, list[float]] = {}
+    played: Sequence[int] = ()
+    for start in range(0, len(wanted), BLOCK):
+        play_block(wanted[start : start + BLOCK])
+        played = wanted[: start + BLOCK]
+        outcomes = outcomes_of(played)
+        plain = outcomes.pop(BASELINE)
+        e_values = {name: evidence(own, plain).tolist() for name, own in outcomes.items()}
+        if decided(e_values, level / len(e_values)):
+            break
+    stopped = len(played) if len(played) < len(wanted) else None
+    return played, {"level": level, "stopped_after": stopped, "e_values": e_values}
 
 
 def decided(e_values: Mapping[str, Sequence[float]], level_each: float) -> bool:
@@ -87,11 +119,11 @@ def decided(e_values: Mapping[str, Sequence[float]], level_each: float) -> bool:
     return all(stops_after(np.array(e_values[name]), level_each) for name in real)
 
 
-def _evidence(
+def _outcomes(
     runs: Sequence[PlannedRun], finished: Sequence[dict[int, ScoredRollout]], seen: Sequence[int]
-) -> dict[str, list[float]]:
-    """The e-values of every arm against the baseline after each of the start states `seen`."""
-    outcomes = {
+) -> dict[str, NDArray[np.bool_]]:
+    """(S, N) success of every arm with S training seeds on the N start states `seen`."""
+    return {
         name: np.array(
             [
                 [own[seed].success for seed in seen]
@@ -101,8 +133,6 @@ def _evidence(
         )
         for name in dict.fromkeys(run.arm.name for run in runs)
     }
-    plain = outcomes.pop(BASELINE)
-    return {name: evidence(own, plain).tolist() for name, own in outcomes.items()}
 
 
 def _folder(run: PlannedRun, results: dict[str, Result]) -> Path:

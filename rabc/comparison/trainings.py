@@ -54,14 +54,15 @@ def train_all(runs: Sequence[PlannedRun], jobs: int) -> None:
 
     steps = runs[0].config.trainer.max_steps
     waiting = [run for run in runs if "training" not in pipeline.finished(run.config)]
-    finished = len(runs) - len(waiting)
+    finished = before = len(runs) - len(waiting)
     if not waiting:
         print(f"trainings: all {len(runs)} are finished")
         return
     total, running = len(runs) * steps, list[_Running]()
+    resumed: dict[Path, int] = {}
     received: list[int] = []
     asked = False
-    before = {
+    handlers = {
         number: signal.signal(number, lambda found, _: received.append(found))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
@@ -81,7 +82,11 @@ def train_all(runs: Sequence[PlannedRun], jobs: int) -> None:
                 if received and not asked:
                     asked = True
                     _stop(running)
-                bar.n = finished * steps + sum(_steps_done(one.log) for one in running)
+                logged = {one.log: steps_logged(one.log) for one in running}
+                resumed.update({log: first for log, (first, _) in logged.items()})
+                # Steps of earlier calls count as done, and not for the speed of this one.
+                bar.initial = before * steps + sum(resumed.values())
+                bar.n = finished * steps + sum(last for _, last in logged.values())
                 names = ", ".join(f"{one.run.arm.name} s{one.run.seed}" for one in running)
                 bar.set_postfix_str(f"{finished} of {len(runs)} finished, training {names}")
     finally:
@@ -89,7 +94,7 @@ def train_all(runs: Sequence[PlannedRun], jobs: int) -> None:
             _stop(running)
         for one in running:
             one.process.join()
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
     if received:
         raise Stopped(
@@ -131,11 +136,10 @@ def _stop(running: Sequence[_Running]) -> None:
             os.kill(one.process.pid, signal.SIGTERM)
 
 
-def _steps_done(log: Path) -> int:
-    with log.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 2000))
-        found = _STEPS.findall(file.read())
-    return int(found[-1]) if found else 0
+def steps_logged(log: Path) -> tuple[int, int]:
+    """Training steps that the first and the last line of a run's log count: 0 and 0 before the first."""
+    found = _STEPS.findall(log.read_bytes())
+    return (int(found[0]), int(found[-1])) if found else (0, 0)
 
 
 def _failure(one: _Running) -> str:

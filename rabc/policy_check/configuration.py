@@ -47,7 +47,7 @@ def load_findings(files: PolicyFiles, device: str) -> tuple[list[Finding], Loade
             loaded = lerobot_only.load(files.folder, device)
     except (
         OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError,
-        NotImplementedError, SafetensorError, draccus.ParsingError, SystemExit,
+        SafetensorError, draccus.ParsingError, SystemExit,
     ) as error:  # fmt: skip
         reason = _last_line(str(error)) or type(error).__name__
         return [failed("LeRobot", f"cannot load the folder: {reason}; export the policy again")], None

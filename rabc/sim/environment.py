@@ -5,6 +5,7 @@ cross this boundary as a LeRobot recording has them: five joints in degrees, the
 0-100 (so101-nexus's own conversion).
 """
 
+import atexit
 import os
 from typing import Any
 
@@ -161,6 +162,8 @@ class Simulator:
         if self._renderer is None:
             self._renderer = mujoco.Renderer(self.nexus.model, height=self.image_size, width=self.image_size)
             self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = self.detailed  # pyright: ignore[reportAttributeAccessIssue]
+            # Before EGL's own clean-up at exit, which leaves a renderer nothing to free itself with.
+            atexit.register(self.close)
         if camera == "wrist":
             view: Any = self.nexus._wrist_cam_id
         elif camera == "front":
@@ -184,6 +187,7 @@ class Simulator:
 
     def close(self) -> None:
         """Free the renderer and the environment."""
+        atexit.unregister(self.close)
         if self._renderer is not None:
             close_renderer(self._renderer)
             self._renderer = None

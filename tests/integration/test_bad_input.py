@@ -280,6 +280,21 @@ def test_several_problems_are_reported_at_once(command):
     assert all(word in err for word in ("trainer.max_steps", "weights.scheme", "weights.kapa"))
 
 
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--recorded", "a=x", "--recorded", "b=y", "--arms", "plain"], "--arms plain: is about trainings"),
+        (["--recorded", "a=x", "--recorded", "b=y", "--rollouts", "9"], "--rollouts 9: is about trainings"),
+        (["--recorded", "a=x", "--recorded", "b=y", "--dry_run"], "--dry_run True: is about trainings"),
+        (["--labels", "a=x.csv"], "--labels: of no dataset; give --recorded NAME=FOLDER"),
+        (["--weights.scheme", "none"], "weights.scheme none: the arm weighted would be plain again"),
+        (["--seeds", "0"], "--seeds 0: too few"),
+    ],
+)
+def test_a_comparison_of_nothing(command, argv: list[str], words: str):
+    assert_refused(command("compare.py", *argv), words)
+
+
 def test_the_same_from_outside(tmp_path: Path):
     ended = subprocess.run(
         [sys.executable, REPO / "scripts" / "train.py", *on(Path("no/such/dataset"))],

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -82,6 +83,15 @@ def test_arms_are_trained_played_and_compared(tmp_path: Path, simulated: Path) -
         "</code>", ""
     )
 
+    # What a change of the weights makes stale is said, also of the arm whose weights come from a file.
+    asked = ("--arms", "plain,shuffled", "--seeds", "1", "--rollouts", "2", "--dry_run")
+    assert re.search(r"shuffled +0 +done", finish(start(tmp_path, simulated, *asked)))
+    output = finish(start(tmp_path, simulated, *asked, "--weights.kappa", "0.3"))
+    assert re.search(r"plain +0 +done", output)
+    assert re.search(r"shuffled +0 +to do", output)
+    shutil.rmtree(tmp_path / "outputs" / "small-comparison")
+    assert "1 of 2 trainings to do" in finish(start(tmp_path, simulated, *asked))
+
 
 def test_a_killed_comparison_repeats_no_finished_run(tmp_path: Path, simulated: Path) -> None:
     asked = ("--arms", "plain,oracle", "--seeds", "2", "--comparison.jobs", "1", "--rollouts")
@@ -124,7 +134,7 @@ def kept(folder: Path) -> set[str]:
     return {f"{file.parent.parent.name} {line}" for file in files for line in file.read_text().splitlines()}
 
 
-def test_the_sequential_test_ends_the_rollouts(tmp_path: Path, simulated: Path) -> None:
+def test_where_nothing_is_decided_all_rollouts_are_played(tmp_path: Path, simulated: Path) -> None:
     """Policies of six steps never succeed: nothing is decided, all rollouts are played, the page says so."""
     asked = ("--arms", "plain,shuffled", "--seeds", "1", "--rollouts", "12", "--stop", "sequential")
     output = finish(start(tmp_path, simulated, *asked))

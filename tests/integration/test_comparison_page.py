@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from rabc.comparison import charts, curve_charts, media, page_texts, score_chart
+from rabc.comparison.board import write_scalars
 from rabc.comparison.page import CURVES, PAGE, SUCCESS, render, write_page
 from rabc.errors import InputError
 from tests.integration.browser import Browser, visible
@@ -282,3 +283,26 @@ def test_texts_of_figures() -> None:
     assert page_texts.points(-0.123) == "-12.3"
     assert page_texts.interval(None, 1.0) == ""
     assert page_texts.interval(0.123, 0.456, 100, 0) == "12 to 46"
+
+
+def test_tensorboard_holds_the_same_numbers(result: dict[str, Any], tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    write_scalars(result, tmp_path / "tensorboard")
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+
+    def shown(tag: str) -> float:
+        return events.Scalars(tag)[-1].value
+
+    assert result["contrasts"]
+    for pair in [*result["pairs"], *result["contrasts"]]:
+        controlled = pair["baseline"] != result["baseline"]
+        name = f"{pair['arm']}-{pair['baseline']}" if controlled else pair["arm"]
+        for figure in ("p", "p_states", "p_adjusted", "posterior"):
+            assert shown(f"{figure}/{name}") == pytest.approx(pair[figure], rel=1e-5)
+        assert shown(f"difference_low/{name}") == pytest.approx(pair["difference"]["low"], rel=1e-5)
+        assert shown(f"over_seeds_high/{name}") == pytest.approx(pair["over_seeds"]["high"], rel=1e-5)
+    for arm in result["arms"]:
+        success = arm["success"]
+        assert shown(f"success/{arm['name']}") == pytest.approx(success["successes"] / success["trials"])

@@ -3,24 +3,30 @@
 import json
 import runpy
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from rabc.config import Config, DemonstrationsConfig
 from rabc.errors import InputError
 from rabc.pool import pooled, read_run
+from rabc.sim.scene import Task
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "pool.py"
 
 
-def finish(outputs: Path, run: str, seed: int, first_seed: int, lifted: int, trials: int = 10) -> None:
+def finish(
+    outputs: Path, run: str, seed: int, first_seed: int, lifted: int, trials: int = 10, task: Task = "pick"
+) -> None:
     (outputs / run).mkdir(parents=True)
     rollouts = {
         "episodes": trials,
         "first_seed": first_seed,
         "success": {"successes": lifted, "trials": trials},
     }
-    summary = {"config": {"seed": seed}, "rollouts": rollouts if trials else {"episodes": 0}}
+    config = Config(run=run, seed=seed, demonstrations=DemonstrationsConfig(task=task))
+    summary = {"config": asdict(config), "rollouts": rollouts if trials else {"episodes": 0}}
     (outputs / run / "summary.json").write_text(json.dumps(summary))
 
 
@@ -40,6 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     finish(tmp_path / "outputs", "b", 1, 3_000_010, 3)
     finish(tmp_path / "outputs", "overlapping", 2, 3_000_019, 3)
     finish(tmp_path / "outputs", "none", 0, 0, 0, trials=0)
+    finish(tmp_path / "outputs", "placed", 0, 3_000_040, 9, task="place")
     return tmp_path
 
 
@@ -57,6 +64,7 @@ def test_rates_are_summed(capsys: pytest.CaptureFixture[str]) -> None:
         ("a,a", "run a: named twice"),
         ("a,b,overlapping", "runs b, overlapping: both played 1 of their start states"),
         ("a,none", "run none: has no rollouts"),
+        ("a,placed", "runs a, placed: demonstrations.task is pick and place; pool runs that differ in their"),
         ("a,missing", "run missing: has no outputs/missing/summary.json"),
         ("torn", "outputs/torn/summary.json: is damaged"),
     ],

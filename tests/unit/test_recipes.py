@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rabc.comparison.recipes import PROGRESS, SCHEMES, recipes_part, treatment
+from rabc.comparison.recipes import OVER_DATASET, PROGRESS, SCHEMES, recipes_part, shares_part, treatment
 from rabc.sim.flaws import flawed_frames
 from rabc.sim.recorder import EpisodeTruth
 
@@ -65,3 +65,19 @@ def test_the_table_has_every_recipe() -> None:
     table = recipes_part({"flawed": 0.4, "frames": 100, "recipes": recipes})
     assert table.count("25 / 50") == len(SCHEMES) * len(PROGRESS)
     assert "| rabc κ 0.2 |" in table
+
+
+def test_the_table_of_shares_has_every_scheme() -> None:
+    few, many = (
+        {
+            "flawed": share,
+            "recipes": [
+                {"weights": {**scheme, **OVER_DATASET}, "on_flawed": share, "sample_size": 0.5}
+                for scheme in SCHEMES
+            ],
+        }
+        for share in (0.1, 0.6)
+    )
+    table = shares_part({"90 % clean": few, "40 % clean": many})
+    assert "| flawed frames | 10 | 60 |" in table
+    assert table.count("| 10 / 50 | 60 / 50 |") == len(SCHEMES)

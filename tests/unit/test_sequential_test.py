@@ -100,7 +100,37 @@ def test_the_interval_excludes_zero_where_the_test_stops():
         mirrored = always_valid_interval(second[:, :stop], first[:, :stop])
         assert mirrored == pytest.approx((-high, -low))
         low, high = always_valid_interval(first[:, : stop - 1], second[:, : stop - 1])
-        assert low - 0.001 <= 0 <= high + 0.001
+        assert low <= 0 <= high
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_what_stops_the_test_is_what_its_interval_says(seeds: int):
+    # Also where a look in between decided and the last one would not.
+    generator = np.random.default_rng(1)
+    decided = 0
+    for _ in range(40):
+        first, second = _pairs(generator, (seeds, 60), 0.30, 0.14)
+        stopped = stops_after(evidence(first, second)) is not None
+        low, high = running_interval(first, second)
+        assert stopped == (not low <= 0 <= high)
+        decided += stopped
+    assert 5 < decided < 35
+
+
+def test_the_interval_is_what_no_gambler_refutes():
+    first, second = _pairs(np.random.default_rng(2), (3, 50), 0.3, 0.1)
+    differences = (first * 1.0 - second).mean(axis=0)
+    stakes = np.linspace(-1, 1, 4001)
+    stakes = (stakes[1:] + stakes[:-1]) / 2
+    shares = ((1 - stakes**2) / 4) ** (PRIOR - 1)
+
+    def holds(m: float) -> float:
+        most = np.where(stakes > 0, 1 + m, 1 - m)[:, None]
+        return float(shares @ np.prod(1 + stakes[:, None] / most * (differences - m), axis=1) / shares.sum())
+
+    kept = [m for m in np.linspace(-0.995, 0.995, 399) if holds(m) < 1 / LEVEL]
+    low, high = always_valid_interval(first, second)
+    assert (low, high) == (pytest.approx(kept[0], abs=0.006), pytest.approx(kept[-1], abs=0.006))
 
 
 def test_the_interval_covers_the_difference_at_every_look():
@@ -118,13 +148,13 @@ def test_the_interval_covers_the_difference_at_every_look():
 def test_what_a_look_has_excluded_stays_excluded() -> None:
     rng = np.random.default_rng(3)
     first, second = rng.random((2, 1, 95)) < np.array([[[0.8]], [[0.4]]])
-    looks = [*range(10, 95, 10), 95]
+    looks = range(1, 96)
     ends = [always_valid_interval(first[:, :look], second[:, :look], 0.05) for look in looks]
-    low, high = running_interval(first, second, 0.05, 10)
+    low, high = running_interval(first, second, 0.05)
     assert (low, high) == (max(low for low, _ in ends), min(high for _, high in ends))
     assert low < 0.4 < high
     # Where the arms changed places nothing is left of all looks; then the last one speaks.
     half = np.ones((1, 100), bool)
     turned = half.copy()
     turned[:, 50:] = False
-    assert running_interval(turned, ~turned, 0.05, 10) == always_valid_interval(turned, ~turned, 0.05)
+    assert running_interval(turned, ~turned, 0.05) == always_valid_interval(turned, ~turned, 0.05)

@@ -1,5 +1,7 @@
 """The simulated arm and its demonstrator: units, determinism, outcomes, ground truth."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -209,3 +211,17 @@ def test_minimum_jerk_starts_and_ends_at_rest():
     assert velocity[0] == pytest.approx(0, abs=1e-4)
     assert velocity[-1] == pytest.approx(0, abs=1e-4)
     assert np.all(np.diff(position) > 0)
+
+
+def test_a_simulator_that_nobody_closed_ends_without_a_word() -> None:
+    """A process that plays rollouts keeps one; MuJoCo complains of a renderer that outlives OpenGL."""
+    script = (
+        "import numpy\n"
+        "from rabc.sim.environment import Simulator\n"
+        "numpy.kept = Simulator(image_size=48)\n"  # NumPy was imported before OpenGL and goes after it
+        "numpy.kept.reset(0)\n"
+        "print(numpy.kept.render('front').shape)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "(48, 48, 3)\n"
+    assert done.stderr == ""

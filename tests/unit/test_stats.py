@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
-from scipy.stats import beta, norm
+from scipy.stats import beta, binom, fisher_exact, norm
 
 from rabc.stats import (
     Estimate,
@@ -93,14 +93,27 @@ def test_holm_rejects_what_its_step_down_rule_rejects(p_values: list[float], lev
 
 
 def test_rollouts_needed_equals_published_examples():
-    # R's documentation of power.prop.test: p1 = 0.50, p2 = 0.75, power = 0.90 gives n = 76.7.
-    assert rollouts_needed(0.50, 0.75, power=0.9) == 77
-    assert rollouts_needed(0.75, 0.50, power=0.9) == 77
+    # R's documentation of power.prop.test: p1 = 0.50, p2 = 0.75, power = 0.90 gives n = 76.7; the correction
+    # adds 2 / 0.25 = 8, nearly.
+    assert rollouts_needed(0.50, 0.75, power=0.9) == 85
+    assert rollouts_needed(0.75, 0.50, power=0.9) == 85
     assert rollouts_needed(0.4, 0.4) is None
     # R's MESS::power_mcnemar_test: shares 0.125 and 0.25, power 0.90 gives n of about 248 (Duffy 1984).
     assert paired_rollouts_needed(125, 250, 1000, power=0.9) == 248
     assert paired_rollouts_needed(7, 7, 30) is None
     assert paired_rollouts_needed(30, 0, 30) == 4
+
+
+@pytest.mark.parametrize(("rate", "other"), [(0.5, 0.8), (0.6, 0.9), (0.2, 0.8), (0.4, 0.8), (0.25, 0.35)])
+def test_that_many_rollouts_of_each_find_the_difference_four_times_in_five(rate: float, other: float):
+    needed = rollouts_needed(rate, other)
+    assert needed is not None
+    chances = [binom.pmf(np.arange(needed + 1), needed, share) for share in (rate, other)]
+    found = 0.0
+    for successes, others in np.argwhere(np.outer(*chances) > 1e-9):
+        table = [[successes, needed - successes], [others, needed - others]]
+        found += chances[0][successes] * chances[1][others] * (fisher_exact(table).pvalue <= 0.05)
+    assert 0.78 < found < 0.88  # with few rollouts one more adds much
 
 
 @pytest.mark.parametrize(("only_first", "only_second"), [(30, 15), (22, 10), (12, 4)])
