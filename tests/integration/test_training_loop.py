@@ -65,7 +65,7 @@ def test_the_average_is_the_hand_written_one_and_resumes(
     policy: str, recorded_dataset: Path, tmp_path: Path
 ) -> None:
     """Every step's weights are in the checkpoints of a run that is the same but for the average."""
-    steps, decay = 10, 0.3
+    steps, decay = 6, 0.3
     settings: dict[str, Any] = {"max_steps": steps, "checkpoint_every": 1, "keep_checkpoints": steps}
     train(tiny(policy, **settings), recorded_dataset, WEIGHTS, tmp_path / "plain")
     average: dict[str, torch.Tensor] = {}
