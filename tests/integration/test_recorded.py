@@ -97,7 +97,7 @@ def test_all_labelled(rollouts: dict[str, Path], tmp_path: Path, capsys: pytest.
     assert 0 < pair["difference"]["low"] < 2 / 3 < pair["difference"]["high"] < 1
     assert pair["p"] == pair["p_adjusted"] == pytest.approx(fisher_exact([[5, 1], [1, 5]]).pvalue)
     assert pair["posterior"] > 0.97
-    assert 3 <= pair["needed"] <= 10
+    assert 8 <= pair["needed"] <= 14  # 6 of each are too few: p is 0.08
     assert result["scorer_auc"]["value"] >= 0.95
     out = capsys.readouterr().out
     assert "weighted is not shown to differ from bc: weighted 5/6 = 83 %" in out
