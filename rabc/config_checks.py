@@ -18,8 +18,8 @@ from rabc.data_checks import data_problems
 from rabc.trainer_checks import trainer_problems
 from rabc.weight_checks import weight_problems
 
-TRACKED_SCORER = "checkpoints/so101-scorer"
-"""The one folder under `checkpoints/` that the repository tracks; no run may write there."""
+TRACKED_SCORERS = ("so101-scorer", "so101-place-scorer")
+"""Folders under `checkpoints/` that the repository tracks; no run may write there."""
 
 TYPES_WITH: dict[str, tuple[str, ...]] = {
     "chunk_size": ("act", "smolvla", "pi0", "pi05"),
@@ -185,7 +185,7 @@ def _names(config: Config) -> Iterator[str]:
             f"run {run!r}: not the name of one folder; use letters, digits, '.', '_' and '-', "
             "beginning with a letter or a digit"
         )
-    elif PurePath("checkpoints", run) in (PurePath(TRACKED_SCORER), PurePath(model)):
+    elif run in TRACKED_SCORERS or PurePath("checkpoints", run) == PurePath(model):
         yield f"run {run!r}: checkpoints/{run} holds the scorer; choose another name"
     cameras = config.scorer.cameras
     if len(cameras) > 1 and not all(cameras):

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from rabc.config import Config
-from rabc.config_checks import TRACKED_SCORER
+from rabc.config_checks import TRACKED_SCORERS
 from rabc.dataset_fingerprint import fingerprint
 from rabc.errors import InputError
 from rabc.hub import derived_folder
@@ -92,7 +92,7 @@ def _cached(root: Path, config: Config) -> int:
 def _cost(config: Config, stage: str, dataset: _Dataset | None) -> tuple[float | None, float | None]:
     """Seconds and bytes; None where they are not known."""
     rollouts, prefixes = config.rollouts.episodes, config.scorer.num_prefixes
-    shipped = PurePath(config.scorer.model).name == PurePath(TRACKED_SCORER).name
+    shipped = PurePath(config.scorer.model).name in TRACKED_SCORERS
     if stage == "rollouts":
         played = rollouts * ROLLOUT_S / config.rollouts.processes
         scored = rollouts * (prefixes or 50) * SCORE_S_PER_PREFIX

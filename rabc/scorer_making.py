@@ -138,7 +138,8 @@ simulator's progress, so it is a stand-in for a good scorer, not evidence that a
 
 ## Measured on {measured.episodes} held-out demonstrations
 
-Seeds that nothing else uses. `python scripts/evaluate_scorer.py{option}` prints these figures again.
+Seeds that nothing else uses. `python scripts/evaluate_scorer.py --scorer.model <this folder>{option}`
+prints these figures again.
 
 | | measured | required |
 | --- | --- | --- |

@@ -129,7 +129,6 @@ EXPERIMENTS = (
     Experiment(
         "place", "ACT places the cube", "so101_place.yaml", "plain,weighted",
         seeds=2, rollouts=200,
-        changes={"scorer": {"model": "outputs/so101-place-scorer"}, "weights": {"scheme": "awr"}},
     ),
 )  # fmt: skip
 """In the order in which they are run."""

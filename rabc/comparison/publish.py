@@ -1,8 +1,6 @@
 """Runs the published experiments and writes them into `docs/results.md`."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,7 @@ from rabc.comparison.command import compare, describe
 from rabc.comparison.experiments import EXPERIMENTS, Experiment
 from rabc.comparison.recipes import OVER_DATASET, measure_recipes, recipes_part, shares_part
 from rabc.comparison.results_page import experiment_part, sweep_part
-from rabc.config import Config
-from rabc.errors import CheckFailed, InputError
+from rabc.errors import InputError
 from rabc.marked_page import replace_marked
 from rabc.stages import write_json
 
@@ -25,7 +22,6 @@ RECIPES = "recipes"
 RECIPES_SWEEP = "recipes_sweep"
 """Tables that need no training: of the demonstrations of RECIPES_CONFIG, and of those of SWEEP."""
 RECIPES_CONFIG = "so101_pick.yaml"
-TRAIN_SCORER = Path(__file__).resolve().parents[2] / "scripts" / "train_scorer.py"
 SWEEP = ("clean_20", "pick", "clean_80", "clean_100")
 """Experiments of the table over the share of clean demonstrations."""
 
@@ -62,12 +58,8 @@ def run_experiment(experiment: Experiment, dry_run: bool) -> None:
     arms = arms_of(config, experiment.arms)
     print(f"\n{experiment.name}: {experiment.title}")
     if dry_run:
-        if _lacks_scorer(config):
-            print(f"scorer {config.scorer.model}: to be trained first, about 40 minutes")
         print(describe(config, arms, experiment.seeds))
         return
-    if _lacks_scorer(config):
-        _train_scorer(config)
     result = compare(config, arms, experiment.seeds, sequential=False)
     write_json(RAW / f"{experiment.name}.json", result)
 
@@ -83,18 +75,6 @@ def _recipes_sweep() -> dict[str, Any]:
         config = experiment.configured(parse(["--config", experiment.config], "").config)
         found[f"{100 * config.demonstrations.clean:.0f} % clean"] = measure_recipes(config, [OVER_DATASET])
     return found
-
-
-def _lacks_scorer(config: Config) -> bool:
-    """Whether the scorer is one of ours for a task that the tracked one does not know, and not made yet."""
-    return config.scorer.model.startswith("outputs/") and not Path(config.scorer.model).is_dir()
-
-
-def _train_scorer(config: Config) -> None:
-    words = ["--demonstrations.task", config.demonstrations.task, "--output", config.scorer.model]
-    done = subprocess.run([sys.executable, str(TRAIN_SCORER), *words], check=False)
-    if done.returncode:
-        raise CheckFailed(f"scorer {config.scorer.model}: its training failed; the same command goes on")
 
 
 def write_page() -> None:

@@ -1,4 +1,4 @@
-"""The scorer that ships: it sees drops and stalls, reads the colour, and is not fooled by a still picture."""
+"""The scorers that ship see drops and stalls, read the colour, and are not fooled by a still picture."""
 
 from pathlib import Path
 
@@ -10,17 +10,28 @@ from rabc.scorer_report import MAX_STATIC_RISE, MIN_AUC, MIN_GAP, MIN_VOC, repor
 from rabc.scoring.topreward import TOPReward
 from rabc.sim import seeds
 from rabc.sim.environment import COLORS, Simulator
+from rabc.sim.scene import Task
 from rabc.sim.scorer_data import play
 
-FOLDER = Path(__file__).parents[2] / "checkpoints" / "so101-scorer"
+CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
+FOLDERS: dict[Task, Path] = {
+    "pick": CHECKPOINTS / "so101-scorer",
+    "place": CHECKPOINTS / "so101-place-scorer",
+}
+
+
+@pytest.fixture(scope="module", params=FOLDERS)
+def task(request: pytest.FixtureRequest) -> Task:
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def scorer() -> TOPReward:
-    return TOPReward.from_pretrained(str(FOLDER))
+def scorer(task: Task) -> TOPReward:
+    return TOPReward.from_pretrained(str(FOLDERS[task]))
 
 
-def test_it_falls_where_the_cube_drops_and_is_flat_where_the_arm_stalls(scorer: TOPReward):
+def test_it_falls_where_the_cube_drops_and_is_flat_where_the_arm_stalls():
+    scorer = TOPReward.from_pretrained(str(FOLDERS["pick"]))
     with Simulator() as simulator:
         drop = demonstration(simulator, scorer, "drop", seeds.SCORER_TEST + 700_000)
         stall = demonstration(simulator, scorer, "stall", seeds.SCORER_TEST + 700_000)
@@ -35,8 +46,8 @@ def test_it_falls_where_the_cube_drops_and_is_flat_where_the_arm_stalls(scorer: 
     assert np.ptp(between(stall, "stall", "resume")[1:]) < 0.35
 
 
-def test_it_reads_the_colour_and_the_picture_not_the_clock(scorer: TOPReward):
-    with Simulator(COLORS) as simulator:
+def test_it_reads_the_colour_and_the_picture_not_the_clock(scorer: TOPReward, task: Task):
+    with Simulator(COLORS, task=task) as simulator:
         episodes = [play(simulator, seeds.SCORER_TEST + 600_000 + k, clumsy_share=0.0) for k in range(10)]
     measured = report(scorer, episodes, num_prefixes=8)
     assert measured.static_share <= MAX_STATIC_RISE
@@ -45,13 +56,14 @@ def test_it_reads_the_colour_and_the_picture_not_the_clock(scorer: TOPReward):
 
 
 @pytest.mark.slow
-def test_it_reaches_what_its_card_says(scorer: TOPReward):
-    with Simulator(COLORS) as simulator:
+def test_it_reaches_what_its_card_says(scorer: TOPReward, task: Task):
+    with Simulator(COLORS, task=task) as simulator:
         episodes = [play(simulator, seeds.SCORER_TEST + k) for k in range(60)]
     measured = report(scorer, episodes)
     assert all(holds for *_, holds in measured.checks()), measured
     assert measured.voc_clean >= MIN_VOC
 
 
-def test_the_folder_is_below_ten_megabytes():
-    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 10e6
+@pytest.mark.parametrize("folder", FOLDERS.values(), ids=FOLDERS)
+def test_the_folder_is_below_ten_megabytes(folder: Path):
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 10e6

@@ -115,6 +115,7 @@ def test_numbers_are_finite(item: cli.Argument, value: float) -> None:
         ({"run": "a b"}, ["run 'a b'"]),
         ({"run": "x\n"}, ["run 'x\\n'"]),
         ({"run": "so101-scorer"}, ["run 'so101-scorer'", "holds the scorer"]),
+        ({"run": "so101-place-scorer"}, ["run 'so101-place-scorer'", "holds the scorer"]),
         ({"run": "mine", "scorer.model": "checkpoints/mine/"}, ["run 'mine'", "holds the scorer"]),
         ({"scorer.camera": "observation.images.wrist"}, ["scorer.camera", "give the camera alone: wrist"]),
         ({"demonstrations.clean": 0.5}, [*SHARES, "add up to 1.1"]),
