@@ -72,6 +72,9 @@ _CANDIDATES: Changes = {
 }
 """Of the selection: start states and schemes."""
 
+_MASK: dict[str, Any] = {"arms": {"mask": {"scheme": "mask", "calibration": "dataset", "min_delta": 0.2}}}
+"""The second best of the selection, which does no harm on clean demonstrations there."""
+
 EXPERIMENTS = (
     Experiment(
         "selection",
@@ -108,13 +111,13 @@ EXPERIMENTS = (
             f"clean_{round(100 * share)}",
             f"{100 * share:.0f} % clean demonstrations",
             "so101_pick.yaml",
-            "plain,weighted",
+            arms,
             seeds=2,
             rollouts=200,
             run=f"so101_pick_clean{round(100 * share)}",
-            changes=with_clean(share),
+            changes={**with_clean(share), "comparison": _MASK},
         )
-        for share in (0.2, 0.8, 1.0)
+        for share, arms in ((0.2, "plain,weighted"), (0.8, "plain,weighted,mask"), (1.0, "plain,weighted"))
     ),
     Experiment(
         "flawed_successes", "Every demonstration succeeds, most are flawed", "so101_pick.yaml",

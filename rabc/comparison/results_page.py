@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rabc.comparison.arms import BASELINE, ORACLE
+from rabc.comparison.arms import BASELINE, ORACLE, WEIGHTED
 from rabc.comparison.page_texts import OVER_SEEDS_HEADER, P_HEADERS, ends, points, probability
 from rabc.marked_page import markdown_table
 from rabc.stats import Proportion
 
 Found = Mapping[str, Any]
 """Content of a `comparison.json`."""
+SWEPT = (BASELINE, WEIGHTED, "mask")
+"""Arms of the table over the share of clean demonstrations."""
 _NONE = "no interval"
 _DIFFERENCE_HEADERS = ("points more", OVER_SEEDS_HEADER)
 
@@ -46,19 +48,18 @@ def experiment_part(result: Found) -> str:
 
 
 def sweep_part(results: Sequence[tuple[str, Found]]) -> str:
-    """One row for each (label, comparison): the arms that all of them have, with intervals."""
-    arms = [arm["name"] for arm in results[0][1]["arms"]]
-    shared = [name for name in arms if all(name in _rates(found) for _, found in results)]
+    """One row for each (label, comparison), with intervals; an arm that only some have is empty elsewhere."""
+    named = [arm["name"] for _, found in results for arm in found["arms"]]
+    arms = [name for name in SWEPT if name in named]
+    others = [name for name in arms if name != BASELINE]
     rows: list[list[str]] = []
     for label, found in results:
         pairs = {pair["arm"]: pair for pair in found["pairs"]}
         rates = _rates(found)
-        row = [label, *(str(rates[name]) for name in shared)]
-        rows.append(row + [_points(pairs[name]) for name in shared if name != BASELINE])
-    headers = ["", *(f"`{name}`" for name in shared)]
-    return markdown_table(
-        [*headers, *(f"`{name}`: points more" for name in shared if name != BASELINE)], rows
-    )
+        row = [label, *(str(rates[name]) if name in rates else "" for name in arms)]
+        rows.append(row + [_points(pairs[name]) if name in pairs else "" for name in others])
+    headers = ["", *(f"`{name}`" for name in arms)]
+    return markdown_table([*headers, *(f"`{name}`: points more" for name in others)], rows)
 
 
 def _rates(result: Found) -> dict[str, Proportion]:

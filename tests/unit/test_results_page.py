@@ -1,6 +1,7 @@
 """The tables of docs/results.md, from results as `scripts/compare.py` keeps them."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,19 @@ def test_the_sweep_has_every_share_s_rates_with_intervals(result: dict[str, Any]
     for label in ("20 % clean", "80 % clean"):
         assert table[label][0].startswith(f"{plain['successes']}/{plain['trials']} = ")
         assert "95 % interval" in table[label][1]
+
+
+def test_an_arm_that_one_share_lacks_is_empty_there(result: dict[str, Any]) -> None:
+    # As if success-only had been called mask.
+    other = json.loads(json.dumps(result).replace("success-only", "mask"))
+    table = rows(sweep_part([("20 % clean", result), ("80 % clean", other)]))
+    assert table[""] == [
+        "`plain`", "`weighted`", "`mask`", "`weighted`: points more", "`mask`: points more"
+    ]  # fmt: skip
+    without, complete = table["20 % clean"], table["80 % clean"]
+    assert without[2] == without[4] == ""
+    assert "95 % interval" in complete[2]
+    assert [complete[0], complete[1], complete[3]] == [without[0], without[1], without[3]]
 
 
 def test_what_is_finished_is_on_the_page_when_a_later_experiment_fails(
