@@ -11,8 +11,9 @@
                     prefixes, voc, final_log_prob, static_store, diagnosis (as in
                     diagnosis/diagnosis.json, and page); simulated data also: success_auc, voc_clean;
                     replaced_by (a progress or weights file from elsewhere): nothing else
-    weights         scheme, frames (all), drawn (frames of positive weight),
-                    effective_sample_size, share_zero, share_saturated (of all frames),
+    weights         scheme, caution (what speaks against it on these data, or null), frames (all),
+                    drawn (frames of positive weight), effective_sample_size,
+                    share_zero, share_saturated (of all frames),
                     histogram_edges, histogram_counts, progress_file (or the foreign file),
                     weights_file, weights_parquet, page, up and down (pictures of the moments that are
                     weighted most and least; none where all weights are equal)
@@ -114,6 +115,8 @@ def print_summary(summary: dict[str, Any]) -> None:
         ]
     )
     print("\n" + table(rows, [f"run {summary['run']}", ""]))
+    if weights.get("caution"):
+        print(f"\nweights.scheme {weights['scheme']}: {weights['caution']}")
     print(f"\nsummary: outputs/{summary['run']}/summary.json")
     print(f"curves:  tensorboard --logdir outputs/{summary['run']}")
 

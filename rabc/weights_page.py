@@ -26,6 +26,8 @@ class PageFacts:
     """name -> value, shown at the top."""
     scheme: str
     """What makes the weights, a sentence."""
+    caution: str | None
+    """What speaks against it on these data; None: nothing."""
     summary: WeightSummary
     fps: float
     """Of the dataset, Hz."""

@@ -15,6 +15,7 @@ from rabc.moment_strips import caption, captioned, moment_strip
 from rabc.scoring.episode_video import camera_keys
 from rabc.success_labels import success_labels
 from rabc.tables import FrameTable
+from rabc.weight_caution import caution
 from rabc.weight_moments import Moment, moments
 from rabc.weights_page import PageFacts, ShownMoment, render, scheme_text
 
@@ -48,7 +49,7 @@ def write_report(
     """
     found = moments(made.values, table.episode_index, config.policy.chunk, made.progress, made.deltas)
     up, down = (_shown(config, meta, table, made, kind) for kind in (found.up, found.down))
-    content = render(_facts(config, meta, made), up, down)
+    content = render(_facts(config, meta, table, made), up, down)
     with whole_folder(folder) as partial:
         (partial / "index.html").write_text(content, encoding="utf-8")
         _write_pictures(partial, "up", up, meta.fps)
@@ -95,7 +96,7 @@ def _shown(
     return shown
 
 
-def _facts(config: Config, meta: LeRobotDatasetMetadata, made: FrameWeights) -> PageFacts:
+def _facts(config: Config, meta: LeRobotDatasetMetadata, table: FrameTable, made: FrameWeights) -> PageFacts:
     settings, chunk = config.weights, config.policy.chunk
     facts = {"dataset": str(meta.root), "scheme": settings.scheme}
     if made.progress is not None:
@@ -110,6 +111,7 @@ def _facts(config: Config, meta: LeRobotDatasetMetadata, made: FrameWeights) -> 
         title=f"Sample weights of {config.run}",
         facts=facts,
         scheme=scheme_text(settings),
+        caution=caution(settings, made.deltas, table.episode_index, chunk),
         summary=weights.summary(made.values),
         fps=float(meta.fps),
     )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rabc.config import Config, WeightsConfig
 from rabc.errors import InputError
 from rabc.marked_page import markdown_table
+from rabc.weight_caution import share_behind
 
 SCHEMES: tuple[dict[str, Any], ...] = (
     {"scheme": "none"},
@@ -59,8 +60,9 @@ def measure_recipes(config: Config, sources: Sequence[Mapping[str, Any]] = PROGR
 
     sources: kinds of progress, each the keys of `weights` that it sets.
 
-    Returns the share of flawed frames and a list of recipes, each the keys of `weights` that it sets with
-    its `Treatment`. Raises InputError for a dataset that was not simulated.
+    Returns the shares of flawed frames and of frames behind (`rabc.weight_caution`), and a list of recipes,
+    each the keys of `weights` that it sets with its `Treatment`. Raises InputError for a
+    dataset that was not simulated.
     """
     from rabc import pipeline
     from rabc.frame_weights import frame_weights
@@ -78,6 +80,10 @@ def measure_recipes(config: Config, sources: Sequence[Mapping[str, Any]] = PROGR
     flawed = np.concatenate([flawed_frames(episode) for episode in truth])
     episodes = np.repeat(np.arange(len(truth)), [len(episode.progress) for episode in truth])
     dataset, recipes = results["demonstrations"]["content"], list[dict[str, Any]]()
+    usual = replace(config, weights=WeightsConfig(scheme="awr", **OVER_DATASET, accept_poor_scorer=True))
+    deltas = frame_weights(usual, results["scores"], episodes, dataset).deltas
+    assert deltas is not None  # our own scores
+    behind = share_behind(deltas, episodes, config.policy.chunk)
     for scheme in SCHEMES:
         for source in sources:
             tried = replace(config, weights=WeightsConfig(**scheme, **source, accept_poor_scorer=True))
@@ -90,7 +96,7 @@ def measure_recipes(config: Config, sources: Sequence[Mapping[str, Any]] = PROGR
                     "sample_size": found.sample_size,
                 }
             )
-    return {"flawed": float(flawed.mean()), "frames": len(flawed), "recipes": recipes}
+    return {"flawed": float(flawed.mean()), "behind": behind, "frames": len(flawed), "recipes": recipes}
 
 
 def recipes_part(found: Mapping[str, Any]) -> str:
@@ -112,7 +118,8 @@ def shares_part(found: Mapping[str, Mapping[str, Any]]) -> str:
         for scheme in SCHEMES
     ]
     flawed = ["flawed frames", *(f"{100 * one['flawed']:.0f}" for one in found.values())]
-    return markdown_table(["", *found], [flawed, *rows])
+    behind = ["frames behind", *(f"{100 * one['behind']:.0f}" for one in found.values())]
+    return markdown_table(["", *found], [flawed, behind, *rows])
 
 
 def _cells(found: Mapping[str, Any]) -> dict[str, str]:

@@ -71,6 +71,7 @@ def test_the_table_of_shares_has_every_scheme() -> None:
     few, many = (
         {
             "flawed": share,
+            "behind": 1 - share,
             "recipes": [
                 {"weights": {**scheme, **OVER_DATASET}, "on_flawed": share, "sample_size": 0.5}
                 for scheme in SCHEMES
@@ -80,4 +81,5 @@ def test_the_table_of_shares_has_every_scheme() -> None:
     )
     table = shares_part({"90 % clean": few, "40 % clean": many})
     assert "| flawed frames | 10 | 60 |" in table
+    assert "| frames behind | 90 | 40 |" in table
     assert table.count("| 10 / 50 | 60 / 50 |") == len(SCHEMES)

@@ -263,10 +263,20 @@ def test_a_long_episode_has_a_short_curve() -> None:
     moment = Moment(0, 99_999, (99_999, 99_999, 99_999), 1.0, 0.0, 1.0, 1.0)
     strip = np.zeros((4, 12, 3), np.uint8)
     shown = ShownMoment(moment, strip, "Pick.", True, np.arange(100_000) / 99_999)
-    facts = PageFacts("t", {}, "s", weights.summary(np.array([0.0, 1.0])), 30.0)
+    facts = PageFacts("t", {}, "s", None, weights.summary(np.array([0.0, 1.0])), 30.0)
     content = render(facts, [shown], [])
     (line,) = [attributes["points"] or "" for tag, attributes in Page(content).tags if tag == "polyline"]
     points = [tuple(map(float, pair.split(","))) for pair in line.split()]
     assert len(points) == MAX_POINTS
     assert points[0] == (0, 100)
     assert points[-1] == (1000, 0)
+
+
+def test_the_page_says_what_speaks_against_the_scheme() -> None:
+    from rabc.weights_page import PageFacts, render
+
+    def page(caution: str | None) -> str:
+        return render(PageFacts("t", {}, "s", caution, weights.summary(np.ones(2)), 30.0), [], [])
+
+    assert "Caution: beware." in page("beware")
+    assert "Caution" not in page(None)
