@@ -102,7 +102,6 @@ def do_weights(config: Config, where: "Paths", results: dict[str, Result]) -> Re
     """One weight per frame: progress, chunk deltas, scheme, mean 1; and what these weights do."""
     from rabc.frame_weights import frame_weights
     from rabc.tables import load_meta, read_frames
-    from rabc.weight_caution import caution
     from rabc.weights_file import DATASET, FILE_NAME, write_weights
     from rabc.weights_report import FOLDER, write_report
 
@@ -118,7 +117,7 @@ def do_weights(config: Config, where: "Paths", results: dict[str, Result]) -> Re
     report = write_report(config, meta, frames, made, where.outputs / FOLDER)
     return {
         "scheme": settings.scheme,
-        "caution": caution(settings, made.deltas, frames.episode_index, config.policy.chunk),
+        "caution": report.caution,
         **asdict(weights.summary(made.values)),
         "progress_file": str(made.source),
         "weights_file": str(path),

@@ -32,6 +32,8 @@ class WeightsReport:
     """PNG of each moment, most up-weighted first; empty where all weights are equal."""
     down: list[Path]
     """PNG of each moment, most down-weighted first."""
+    caution: str | None
+    """What speaks against the scheme on these data; None: nothing."""
 
     @property
     def files(self) -> list[Path]:
@@ -49,7 +51,8 @@ def write_report(
     """
     found = moments(made.values, table.episode_index, config.policy.chunk, made.progress, made.deltas)
     up, down = (_shown(config, meta, table, made, kind) for kind in (found.up, found.down))
-    content = render(_facts(config, meta, table, made), up, down)
+    facts = _facts(config, meta, table, made)
+    content = render(facts, up, down)
     with whole_folder(folder) as partial:
         (partial / "index.html").write_text(content, encoding="utf-8")
         _write_pictures(partial, "up", up, meta.fps)
@@ -58,6 +61,7 @@ def write_report(
         folder / "index.html",
         [folder / _name("up", place) for place in range(len(up))],
         [folder / _name("down", place) for place in range(len(down))],
+        facts.caution,
     )
 
 

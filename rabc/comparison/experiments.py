@@ -59,6 +59,9 @@ def with_clean(share: float) -> Changes:
     }
 
 
+_MASK: dict[str, Any] = {"scheme": "mask", "calibration": "dataset", "min_delta": 0.2}
+"""The second best of the selection, which does no harm on clean demonstrations there."""
+
 _CANDIDATES: Changes = {
     "rollouts": {"first_seed": SELECTION_START_STATES},
     "comparison": {
@@ -66,14 +69,11 @@ _CANDIDATES: Changes = {
             "awr-0.2": {"scheme": "awr", "calibration": "dataset", "beta": 0.2},
             "rabc-0.2": {"scheme": "rabc", "calibration": "dataset", "kappa": 0.2},
             "sampler": {"scheme": "awr", "calibration": "dataset", "beta": 0.2, "apply": "sampler"},
-            "mask-0.2": {"scheme": "mask", "calibration": "dataset", "min_delta": 0.2},
+            "mask-0.2": _MASK,
         }
     },
 }
 """Of the selection: start states and schemes."""
-
-_MASK: dict[str, Any] = {"arms": {"mask": {"scheme": "mask", "calibration": "dataset", "min_delta": 0.2}}}
-"""The second best of the selection, which does no harm on clean demonstrations there."""
 
 EXPERIMENTS = (
     Experiment(
@@ -115,7 +115,7 @@ EXPERIMENTS = (
             seeds=2,
             rollouts=200,
             run=f"so101_pick_clean{round(100 * share)}",
-            changes={**with_clean(share), "comparison": _MASK},
+            changes={**with_clean(share), "comparison": {"arms": {"mask": _MASK}}},
         )
         for share, arms in ((0.2, "plain,weighted"), (0.8, "plain,weighted,mask"), (1.0, "plain,weighted"))
     ),

@@ -18,6 +18,7 @@ from rabc.config import Config, ScorerConfig
 from rabc.errors import InputError
 from rabc.scoring.topreward import TOPReward
 from rabc.sim.recorder import GROUND_TRUTH, read_ground_truth
+from rabc.stats import rollouts_needed
 from rabc.success_labels import find_labels
 from rabc.tables import load_meta
 
@@ -97,7 +98,7 @@ def test_all_labelled(rollouts: dict[str, Path], tmp_path: Path, capsys: pytest.
     assert 0 < pair["difference"]["low"] < 2 / 3 < pair["difference"]["high"] < 1
     assert pair["p"] == pair["p_adjusted"] == pytest.approx(fisher_exact([[5, 1], [1, 5]]).pvalue)
     assert pair["posterior"] > 0.97
-    assert 8 <= pair["needed"] <= 14  # 6 of each are too few: p is 0.08
+    assert pair["needed"] == rollouts_needed(1 / 6, 5 / 6) == 11
     assert result["scorer_auc"]["value"] >= 0.95
     out = capsys.readouterr().out
     assert "weighted is not shown to differ from bc: weighted 5/6 = 83 %" in out

@@ -65,7 +65,7 @@ def test_the_average_is_the_hand_written_one_and_resumes(
     policy: str, recorded_dataset: Path, tmp_path: Path
 ) -> None:
     """Every step's weights are in the checkpoints of a run that is the same but for the average."""
-    steps, decay = 6, 0.3
+    steps, decay = 10, 0.3
     settings: dict[str, Any] = {"max_steps": steps, "checkpoint_every": 1, "keep_checkpoints": steps}
     train(tiny(policy, **settings), recorded_dataset, WEIGHTS, tmp_path / "plain")
     average: dict[str, torch.Tensor] = {}
@@ -103,18 +103,17 @@ def test_the_average_is_the_hand_written_one_and_resumes(
 
 
 def test_micro_batches_are_the_whole_batch(recorded_dataset: Path, tmp_path: Path) -> None:
+    # Adam divides by the gradient's size, so large steps would make more of the processor's rounding.
+    settings: dict[str, Any] = {"max_steps": 6, "lr": 1e-5}
     for policy in ("steady act", "diffusion"):
         whole, parts = tmp_path / policy / "whole", tmp_path / policy / "parts"
-        train(tiny(policy, max_steps=6, batch_size=8), recorded_dataset, WEIGHTS, whole)
-        config = tiny(policy, max_steps=6, batch_size=2, accumulate_grad_batches=4)
+        train(tiny(policy, **settings, batch_size=8), recorded_dataset, WEIGHTS, whole)
+        config = tiny(policy, **settings, batch_size=2, accumulate_grad_batches=4)
         train(config, recorded_dataset, WEIGHTS, parts)
         for name in ("loss", "weight_mean", "weight_min", "weight_max", "gradient_norm"):
             expected, found = scalars(whole, name), scalars(parts, name)
             assert list(expected) == list(found) == list(range(6))
-            first = [curve.pop(0) for curve in (found, expected)]
-            assert first[0] == pytest.approx(first[1], rel=1e-5), name
-            # Adam divides by the gradient's size, so a processor's rounding grows from step to step.
-            np.testing.assert_allclose(list(found.values()), list(expected.values()), rtol=1e-4, err_msg=name)
+            np.testing.assert_allclose(list(found.values()), list(expected.values()), rtol=1e-5, err_msg=name)
 
 
 @pytest.mark.timeout(600)
