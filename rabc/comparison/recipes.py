@@ -61,8 +61,8 @@ def measure_recipes(config: Config, sources: Sequence[Mapping[str, Any]] = PROGR
     sources: kinds of progress, each the keys of `weights` that it sets.
 
     Returns the shares of flawed frames and of frames behind (`rabc.weight_caution`), and a list of recipes,
-    each the keys of `weights` that it sets with its `Treatment`. Raises InputError for a
-    dataset that was not simulated.
+    each the keys of `weights` that it sets with its `Treatment`. Raises InputError for a dataset that
+    was not simulated.
     """
     from rabc import pipeline
     from rabc.frame_weights import frame_weights
