@@ -121,8 +121,9 @@ EXPERIMENTS = (
     ),
     Experiment(
         "flawed_successes", "Every demonstration succeeds, most are flawed", "so101_pick.yaml",
-        "plain,weighted,success-only", seeds=2, rollouts=200, run="so101_pick_flawed_successes",
+        "plain,weighted,success-only,mask", seeds=2, rollouts=200, run="so101_pick_flawed_successes",
         changes={
+            "comparison": {"arms": {"mask": _MASK}},
             "dataset": {"path": "data/so101_pick_flawed_successes"},
             "demonstrations": {
                 "give_up": 0.0, **dict.fromkeys(("clean", "stall", "retry", "drop", "detour"), 0.2)
