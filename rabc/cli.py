@@ -40,7 +40,7 @@ class Command:
 
 
 DRY_RUN = Argument(
-    "dry_run", bool, False, "List the stages, what is done, what is stale and why, and the cost; do nothing."
+    "dry_run", bool, False, "Say what is done, what is left to do and what that costs; do nothing."
 )
 
 _CONFIG = Argument("config", str, None, "YAML file: a path, or the name of one in configs/.")

@@ -119,6 +119,8 @@ NOT_EMPTY = (
     "policy.pretrained_path",
     "policy.pretrained_backbone_weights",
 )
+FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""What a run may be called: the name of one folder, on every system and in every shell."""
 SHARES = tuple(f"demonstrations.{kind}" for kind in ("clean", "stall", "retry", "drop", "detour", "give_up"))
 
 
@@ -180,7 +182,7 @@ def _names(config: Config) -> Iterator[str]:
         if value is not None and not value.strip():
             yield f"{key} {value!r}: empty; give a name or leave the key out"
     run, model = config.run, config.scorer.model
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", run):
+    if not FOLDER_NAME.fullmatch(run):
         yield (
             f"run {run!r}: not the name of one folder; use letters, digits, '.', '_' and '-', "
             "beginning with a letter or a digit"

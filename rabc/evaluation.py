@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -136,6 +137,14 @@ def figures(rollouts: list[ScoredRollout], folder: Path) -> dict[str, Any]:
         "videos": sorted(str(path) for path in folder.glob("rollout-*.mp4")),
         "files": [str(folder / "rollouts.jsonl")],
     }
+
+
+def kept_seeds(file: Path) -> set[int]:
+    """Start states of the finished rollouts in `file`, which is left as it is: somebody may be writing it."""
+    if not file.exists():
+        return set()
+    whole, _, _ = file.read_text(errors="replace").rpartition("\n")
+    return {int(found[1]) for found in re.finditer(r'^\{"seed": (\d+)', whole, re.MULTILINE)}
 
 
 def read_rollouts(file: Path) -> dict[int, ScoredRollout]:

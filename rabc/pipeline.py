@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from rabc import stages
-from rabc.config import Config
+from rabc.config import Config, WeightsConfig
 from rabc.costs import cost_table
 from rabc.errors import InputError
 from rabc.frame_weights import foreign_file
@@ -249,10 +249,8 @@ def check_beforehand(config: Config) -> None:
         check_writable(root.parent)
     elif config.demonstrations.simulate:
         check_recorded_with(config.demonstrations, root)
-    foreign = foreign_file(config.weights)
-    if foreign is not None and not Path(foreign).is_file():
-        raise InputError(f"weights file {foreign}: no such file; check the path")
-    if foreign is None or config.rollouts.episodes:
+    check_foreign(config.weights)
+    if foreign_file(config.weights) is None or config.rollouts.episodes:
         check_model(config.scorer.model)
     to_record = config.demonstrations.simulate and not root.exists()
     to_play = config.rollouts.episodes > 0 and not (where.outputs / "stages" / "rollouts.json").exists()
@@ -270,6 +268,13 @@ def check_beforehand(config: Config) -> None:
         seeds.seed_range(
             seeds.DEMONSTRATIONS, config.demonstrations.first_seed, config.demonstrations.episodes
         )
+
+
+def check_foreign(settings: WeightsConfig) -> None:
+    """Raise InputError for progress or weights from elsewhere that are not there."""
+    foreign = foreign_file(settings)
+    if foreign is not None and not Path(foreign).is_file():
+        raise InputError(f"weights file {foreign}: no such file; check the path")
 
 
 def check_writable(folder: Path) -> None:

@@ -123,19 +123,22 @@ def paired_difference(first: Outcomes, second: Outcomes, seed: int = 0) -> Estim
     return _percentiles(value, _resampled_means(difference, seed), first.size)
 
 
-def difference_over_seeds(first: Outcomes, second: Outcomes) -> Estimate:
+def difference_over_seeds(first: Outcomes, second: Outcomes, comparisons: int = 1) -> Estimate:
     """`paired_difference` with Student's interval over training seeds, for trainings yet to come.
 
     Each training seed gives one difference of success rates on these start states; the interval takes
     nothing but how these vary from seed to seed (Student 1908), so it holds with two as well, and is wide.
-    Its ends are NaN with one seed, and where all seeds differ by the same.
+    It is for trainings yet to come on these same start states. Its ends are NaN with one seed, and where all
+    seeds differ by the same.
+
+    comparisons: of which this is one and all of whose intervals shall hold together (Bonferroni).
     """
     each = outcome_differences(first, second).mean(axis=1)
     value, seeds = float(each.mean()), len(each)
     if seeds < 2 or np.ptp(each) < 1e-12:
         return Estimate(value, float("nan"), float("nan"), float("nan"), seeds)
     error = float(each.std(ddof=1)) / math.sqrt(seeds)
-    reach = float(student.isf((1 - CONFIDENCE) / 2, seeds - 1)) * error
+    reach = float(student.isf((1 - CONFIDENCE) / comparisons / 2, seeds - 1)) * error
     return Estimate(value, value - reach, value + reach, error, seeds)
 
 

@@ -78,9 +78,9 @@ def named_files(option: str, texts: Sequence[str]) -> dict[str, Path]:
 
 
 def _recorded(config: Config, datasets: dict[str, Path], labels: dict[str, Path]) -> None:
-    from rabc.comparison.recorded import recorded_command
+    from rabc.comparison.recorded import recorded_command, recorded_folder
 
-    recorded_command(config, datasets, labels, Path("outputs") / "-".join([*datasets, "recorded"]))
+    recorded_command(config, datasets, labels, recorded_folder(datasets))
 
 
 if __name__ == "__main__":

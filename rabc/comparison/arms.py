@@ -10,8 +10,8 @@ from typing import Any, Literal, cast
 
 from rabc.config import Config, WeightsConfig
 from rabc.config_arguments import build_parser, config_arguments, expected, nearest
+from rabc.config_checks import FOLDER_NAME, validate
 from rabc.errors import InputError
-from rabc.weight_checks import weight_problems
 
 BASELINE = "plain"
 """The arm that every other is compared with."""
@@ -51,7 +51,8 @@ def standard_arms(config: Config) -> dict[str, Arm]:
         Arm(
             "topreward",
             "TOPReward's own weights: Eq. 2 and 3 with their constants, over the policy's chunks.",
-            replace(accept, scheme="topreward", horizon="clamped"),
+            # Compared, not relied on: what the verdict says against it is for the comparison to show.
+            WeightsConfig(scheme="topreward", horizon="clamped", accept_poor_scorer=True),
         ),
         Arm(
             SHUFFLED,
@@ -62,7 +63,13 @@ def standard_arms(config: Config) -> dict[str, Arm]:
         Arm(
             SUCCESS_ONLY,
             "Control: plain behavior cloning on the episodes that the scorer takes for successes.",
-            replace(accept, scheme="filter", calibration="dataset", drop_below=0.5),
+            replace(
+                accept,
+                scheme="filter",
+                calibration="dataset",
+                length_bias=weights.length_bias,
+                drop_below=0.5,
+            ),
         ),
     ]
     if config.demonstrations.simulate and weights.scheme not in ("none", "static"):
@@ -86,7 +93,8 @@ def arms_of(config: Config, chosen: str | None) -> list[Arm]:
         chosen: names, comma-separated; None: all of them.
 
     Raises:
-        InputError: a name that is no arm, a key or value that `weights` does not take, nothing to compare.
+        InputError: a name that is no arm or cannot be one, a key or value that `weights` does not take,
+            nothing to compare.
     """
     known = standard_arms(config)
     for name, changes in config.comparison.arms.items():
@@ -119,13 +127,19 @@ def arms_of(config: Config, chosen: str | None) -> list[Arm]:
 
 def _own_arm(name: str, changes: Any, config: Config) -> Arm:
     label = f"comparison.arms.{name}"
+    if not FOLDER_NAME.fullmatch(name):
+        raise InputError(
+            f"comparison.arms {name!r}: not a name that a folder can have; use letters, digits, '.', '_' and "
+            "'-', beginning with a letter or a digit"
+        )
     if not isinstance(changes, Mapping):
         raise InputError(f"{label} {changes!r}: not a mapping; give keys of `weights`, e.g. {{scheme: awr}}")
     arguments = config_arguments(["weights"])
     parser = build_parser("", arguments)
     types = {item.name.partition(".")[2]: item.type for group in arguments.values() for item in group}
-    values: dict[str, Any] = {}
-    for key, value in cast(Mapping[str, Any], changes).items():
+    values: dict[str, Any] = {"accept_poor_scorer": config.weights.accept_poor_scorer}
+    given = cast(Mapping[str, Any], changes)
+    for key, value in given.items():
         if key not in types:
             near = nearest(key, types)
             remedy = f"did you mean {near[0]}?" if near else f"give some of {', '.join(types)}"
@@ -135,10 +149,10 @@ def _own_arm(name: str, changes: Any, config: Config) -> Arm:
         except argparse.ArgumentError as error:
             raise InputError(f"{label}.{key} {value!r}: wrong type; give {expected(types[key])}") from error
     weights = WeightsConfig(**values)
-    problems = list(weight_problems(replace(config, weights=weights)))
+    problems = validate(replace(config, weights=weights))
     if problems:
         raise InputError(f"{label}: {problems[0]}")
-    shown = ", ".join(f"{key} {value}" for key, value in values.items())
+    shown = ", ".join(f"{key} {value}" for key, value in given.items())
     return Arm(name, f"{shown or 'the defaults of `weights`'}.", weights)
 
 

@@ -15,6 +15,9 @@ from rabc.stages import duration, write_json
 from rabc.stats import Proportion
 from rabc.terminal import table
 
+SHARED = ("demonstrations", "scores", "weights")
+"""Stages before the trainings."""
+
 
 def compare(config: Config, arms: Sequence[Arm], training_seeds: int, sequential: bool) -> dict[str, Any]:
     """Train, play and compare the arms; writes the results and the report, and prints a table.
@@ -37,7 +40,7 @@ def compare(config: Config, arms: Sequence[Arm], training_seeds: int, sequential
 
     quiet_libraries()
     no_library_bars()
-    check_rollouts(config)
+    check_comparison(config, arms)
     jobs = jobs_at_once(config)
     runs = planned(config, arms, training_seeds, jobs)
     folder = comparison_folder(config)
@@ -53,16 +56,24 @@ def compare(config: Config, arms: Sequence[Arm], training_seeds: int, sequential
     return result
 
 
-def check_rollouts(config: Config) -> None:
-    """Raise InputError now for what would else fail when all trainings are done."""
-    from rabc.pipeline import check_beforehand
+def check_comparison(config: Config, arms: Sequence[Arm]) -> None:
+    """Raise InputError now for what would else fail when some or all trainings are done."""
+    from rabc.pipeline import check_beforehand, check_foreign
 
     if not config.demonstrations.simulate:
         raise InputError(
             "demonstrations.simulate false: policies are compared in simulation; record rollouts on the arm "
             "and give them to --recorded"
         )
+    for key in ("devices", "num_nodes"):
+        if (value := getattr(config.trainer, key)) > 1:
+            raise InputError(
+                f"trainer.{key} {value}: every training of a comparison takes one device; give 1, and "
+                "--comparison.jobs for several trainings side by side"
+            )
     check_beforehand(config)
+    for arm in arms:
+        check_foreign(arm.weights)
 
 
 def planned(config: Config, arms: Sequence[Arm], training_seeds: int, jobs: int) -> list[PlannedRun]:
@@ -75,31 +86,41 @@ def planned(config: Config, arms: Sequence[Arm], training_seeds: int, jobs: int)
 
 
 def describe(config: Config, arms: Sequence[Arm], training_seeds: int) -> str:
-    """Table of the runs: what is trained, what is not and what that costs."""
+    """Table of the runs: what is trained and played, what is not and what that costs."""
     from rabc import pipeline
+    from rabc.comparison.rollouts import missing_rollouts
     from rabc.comparison.trainings import jobs_at_once
-    from rabc.costs import ROLLOUT_S, TRAIN_S_PER_SAMPLE
+    from rabc.costs import ROLLOUT_S, TRAIN_S_PER_SAMPLE, cost_table
 
     jobs = jobs_at_once(config)
     runs = planned(config, arms, training_seeds, jobs)
     # The file of shuffled weights is only as new as the weights that it was made from.
     weights = planned_run(config, standard_arms(config)[WEIGHTED], config.seed, 0).config
-    weighted = "weights" in pipeline.finished(weights)
-    trained = {
-        run.config.run: (weighted or run.arm.made_from != "weights")
-        and "training" in pipeline.finished(run.config)
+    shared = [stage for stage in SHARED if stage not in pipeline.finished(weights)]
+    trained = [
+        (not shared or run.arm.made_from != "weights") and "training" in pipeline.finished(run.config)
         for run in runs
-    }
-    rows = [[run.arm.name, str(run.seed), "done" if trained[run.config.run] else "to do"] for run in runs]
-    left = list(trained.values()).count(False)
+    ]
+    episodes = config.rollouts.episodes
+    unplayed = [
+        missing_rollouts(config, run) if done else episodes for run, done in zip(runs, trained, strict=True)
+    ]
+    rows = [
+        [run.arm.name, str(run.seed), "done" if done else "to do", f"{episodes - left} of {episodes}"]
+        for run, done, left in zip(runs, trained, unplayed, strict=True)
+    ]
+    left = trained.count(False)
     samples = left * config.trainer.max_steps * config.trainer.samples_per_step
     # Threads of one training speed it up less than trainings side by side: the rate is of two cores.
     seconds = samples * TRAIN_S_PER_SAMPLE
-    played = len(runs) * config.rollouts.episodes * ROLLOUT_S / max(jobs, config.rollouts.processes)
-    return table(rows, ["arm", "seed", "training"]) + (
-        f"\n\n{left} of {len(runs)} trainings to do, about {duration(seconds)}; all rollouts take about "
-        f"{duration(played)} (rough, on two CPU cores)"
-    )
+    played = sum(unplayed) * ROLLOUT_S / max(jobs, config.rollouts.processes)
+    parts = [f"Before the trainings:\n{cost_table(weights, shared)}"] if shared else []
+    parts += [
+        table(rows, ["arm", "seed", "training", "rollouts"]),
+        f"{left} of {len(runs)} trainings to do, at most about {duration(seconds)}; {sum(unplayed)} rollouts "
+        f"to play, about {duration(played)} (rough, on two CPU cores)",
+    ]
+    return "\n\n".join(parts)
 
 
 def _print(result: dict[str, Any], page: Path) -> None:

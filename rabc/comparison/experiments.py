@@ -60,7 +60,7 @@ def with_clean(share: float) -> Changes:
 
 
 _MASK: dict[str, Any] = {"scheme": "mask", "calibration": "dataset", "min_delta": 0.2}
-"""The second best of the selection, which does no harm on clean demonstrations there."""
+"""The second best of the selection, which is not shown to do harm on clean demonstrations there."""
 
 _CANDIDATES: Changes = {
     "rollouts": {"first_seed": SELECTION_START_STATES},

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rabc.comparison.arms import WEIGHTED, Arm, standard_arms
 from rabc.config import Config, WeightsConfig
-from rabc.errors import InputError
+from rabc.errors import InputError, VerdictRefused
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,14 @@ def planned_run(config: Config, arm: Arm, seed: int, threads: int) -> PlannedRun
 
 
 def prepare(config: Config, arms: Sequence[Arm], training_seeds: Sequence[int]) -> None:
-    """Make what all arms share (demonstrations, scores) and the files that some take their weights from.
+    """Make what all arms share (demonstrations, scores), and the weights of every arm.
 
-    Raises InputError where the dataset has no simulator's progress for the oracle.
+    Here and one after another: trainings side by side would wait for each other's scores, and what is wrong
+    with one arm's weights is found before any other has trained.
+
+    Raises:
+        InputError: weights that cannot be made, such as an oracle's where no simulator knows the progress.
+        VerdictRefused: the scores of an arm are unfit for weighting.
     """
     from rabc import pipeline
 
@@ -57,6 +62,15 @@ def prepare(config: Config, arms: Sequence[Arm], training_seeds: Sequence[int]) 
         write_simulator_progress(Path(results["demonstrations"]["root"]), oracle_file(config))
     for seed in training_seeds if "weights" in sources else ():
         write_shuffled(Path(results["weights"]["weights_file"]), shuffled_file(config, seed), seed)
+    for arm in arms:
+        own = planned_run(config, arm, training_seeds[0], 0).config
+        if "weights" in pipeline.finished(own):
+            continue
+        print(f"weights of the arm {arm.name}:")
+        try:
+            pipeline.run(own, last="weights")
+        except (InputError, VerdictRefused) as error:
+            raise type(error)(f"arm {arm.name}: {error}") from error
 
 
 def oracle_file(config: Config) -> Path:

@@ -10,6 +10,7 @@ from rabc.comparison.arms import arms_of
 from rabc.comparison.command import compare, describe
 from rabc.comparison.experiments import EXPERIMENTS, Experiment
 from rabc.comparison.recipes import OVER_DATASET, measure_recipes, recipes_part, shares_part
+from rabc.comparison.results import restated
 from rabc.comparison.results_page import experiment_part, sweep_part
 from rabc.errors import InputError
 from rabc.marked_page import replace_marked
@@ -79,7 +80,7 @@ def _recipes_sweep() -> dict[str, Any]:
 
 def write_page() -> None:
     """Write every kept result into its place in the page."""
-    kept = {experiment.name: read_kept(experiment.name) for experiment in EXPERIMENTS}
+    kept = {experiment.name: _restate(experiment.name) for experiment in EXPERIMENTS}
     for name, result in kept.items():
         if result is not None:
             replace_marked(PAGE, name, experiment_part(result), "page")
@@ -98,6 +99,17 @@ def read_kept(name: str) -> dict[str, Any] | None:
     """The raw result of an experiment; None where it has not been run."""
     path = RAW / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None
+
+
+def _restate(name: str) -> dict[str, Any] | None:
+    """The raw result of a comparison with its statistics by the present code, which are kept, too."""
+    kept = read_kept(name)
+    if kept is None:
+        return None
+    result = restated(kept)
+    if result != kept:
+        write_json(RAW / f"{name}.json", result)
+    return result
 
 
 def _share(result: dict[str, Any]) -> str:

@@ -40,13 +40,20 @@ from rabc.comparison.recorded_figures import Rollouts, compare_rollouts
 from rabc.comparison.recorded_text import answer, notes, tables
 from rabc.comparison.recordings import Recording, open_recordings
 from rabc.config import Config
+from rabc.hub import is_hub_id
 from rabc.progress import success_score
 from rabc.scoring.base import Scorer
 from rabc.scoring.plan import carry_out, plan_scoring
-from rabc.stages import write_json
+from rabc.stages import key, write_json
 
 FORMAT = 1
 FILE = "recorded.json"
+
+
+def recorded_folder(datasets: Mapping[str, Path]) -> Path:
+    """Where the results go; other datasets of the same names, say `old` and `new`, get their own."""
+    places = {name: str(path if is_hub_id(str(path)) else path.absolute()) for name, path in datasets.items()}
+    return Path("outputs") / "-".join([*datasets, "recorded", key(places)])
 
 
 def recorded_command(

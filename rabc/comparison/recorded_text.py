@@ -121,7 +121,11 @@ def _success_sentence(pair: Mapping[str, Any], datasets: Mapping[str, Any]) -> s
     if pair["p_adjusted"] is not None and pair["p_adjusted"] < LEVEL:
         more = "more" if pair["difference"]["value"] > 0 else "less"
         return f"{name} succeeds {more} often than {baseline}: {facts}."
-    needed = f" About {pair['needed']} rollouts of each would show this difference." if pair["needed"] else ""
+    needed = (
+        f" About {pair['needed']} rollouts of each would show a difference of this size four times in five."
+        if pair["needed"]
+        else ""
+    )
     return f"{name} is not shown to differ from {baseline}: {facts}.{needed}"
 
 

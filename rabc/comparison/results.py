@@ -21,7 +21,9 @@
                     {start state: file}
     pairs           of every arm but the baseline: arm, baseline, paired, both, only_arm, only_baseline,
                     neither, difference {value, low, high}, over_seeds (its {low, high} by Student's t over
-                    training seeds; null with one), p (exact McNemar, each pair for itself), p_states
+                    training seeds; null with one), over_seeds_together (the same, to hold for all arms
+                    together (Bonferroni); for `weighted`, which the configuration names beforehand, and
+                    for contrasts the same as over_seeds), p (exact McNemar, each pair for itself), p_states
                     (exact, start states as units), p_adjusted (Holm's, of p_states), posterior
                     (P(arm > baseline), Beta(1, 1) priors), needed (paired rollouts for 80 % power),
                     always_valid {low, high} of the difference where a sequential test was asked for, all
@@ -123,6 +125,29 @@ def summarise(
     return {**result, "answer": answer(result)}
 
 
+def restated(result: dict[str, Any]) -> dict[str, Any]:
+    """A kept comparison, without a sequential test, with its statistics anew from its rollouts.
+
+    So that tables made at different times are all of the present code.
+    """
+    success = {
+        arm["name"]: [
+            [rollout["success"] for rollout in run["rollouts"]]
+            for run in result["runs"]
+            if run["arm"] == arm["name"]
+        ]
+        for arm in result["arms"]
+    }
+    outcomes = {name: np.array(rows, bool) for name, rows in success.items()}
+    found = {
+        **result,
+        "pairs": pairs_of(outcomes),
+        "contrasts": contrasts_of(outcomes),
+        "gains": shares_of_oracle(outcomes),
+    }
+    return {**found, "answer": answer(found)}
+
+
 def answer(result: dict[str, Any]) -> str:
     """The result in a few sentences: the best arm that is no control, against the baseline and the controls.
 
@@ -139,7 +164,7 @@ def answer(result: dict[str, Any]) -> str:
     contrasts = result["contrasts"]
     beside = [
         f"{_points(pair)} over `{pair['baseline']}` {_certainty(pair, len(contrasts))}"
-        f"{_for_others(pair, len(contrasts))}"
+        + (f", for other training seeds {limits}" if (limits := _for_others(pair, len(contrasts))) else "")
         for pair in contrasts
         if pair["arm"] == best["arm"]
     ]
@@ -160,23 +185,25 @@ def _verdict(pair: dict[str, Any], seeds: int, arms: int, which: str = "") -> st
     if not _differs(pair):
         return f"{name} is not shown to differ from {baseline}: {facts}."
     better = pair["difference"]["value"] > 0
-    others = pair["over_seeds"]
+    others = pair["over_seeds_together"]
     if others["low"] is None or others["low"] <= 0 <= others["high"]:
         # These policies differ; what other trainings would give, so few of them cannot tell.
         trained = "this one training seed" if seeds == 1 else "these training seeds"
         said = f"With {trained} {name} succeeds {'more' if better else 'less'} often than {baseline}: {facts}"
         if others["low"] is None:
             return f"{said}."
-        return f"{said}; by how these {seeds} vary, others might not ({ends(others, 0)})."
-    return f"{name} {'helps' if better else 'hurts'}: {facts}{_for_others(pair, arms)}."
+        return f"{said}; by how these {seeds} vary, others might not ({_for_others(pair, arms)})."
+    does = "helps" if better else "hurts"
+    return f"{name} {does}: {facts}, for other training seeds {_for_others(pair, arms)}."
 
 
 def _for_others(pair: dict[str, Any], count: int) -> str:
-    """Interval over training seeds of a pair, one of `count`."""
-    over_seeds = pair["over_seeds"]
-    if over_seeds["low"] is None:
-        return ""
-    return f", for other training seeds {ends(over_seeds, 0)}{' uncorrected' if count > 1 else ''}"
+    """Interval over training seeds of a pair, one of `count`; empty where there is none."""
+    limits = ends(pair["over_seeds_together"], 0)
+    if count == 1 or not limits:
+        return limits
+    corrected = pair["over_seeds_together"] != pair["over_seeds"]
+    return limits + (f" corrected for {count}" if corrected else " uncorrected")
 
 
 def _points(pair: dict[str, Any]) -> str:
@@ -256,7 +283,9 @@ def learning_curve(tensorboard: Path) -> dict[str, list[float]]:
 def pairs_of(outcomes: dict[str, NDArray[np.bool_]], level: float | None = None) -> list[dict[str, Any]]:
     """`pairs`; outcomes: arm -> (S, N), S training seeds on N start states; level: of a sequential test."""
     others = [name for name in outcomes if name != BASELINE]
-    pairs = _adjusted([_pair(outcomes, name, BASELINE) for name in others])
+    pairs = _adjusted(
+        [_pair(outcomes, name, BASELINE, 1 if name == WEIGHTED else len(others)) for name in others]
+    )
     if level is None:
         return pairs
     return [_looked_at(pair, outcomes, level / len(others)) for pair in pairs]
@@ -269,7 +298,9 @@ def contrasts_of(outcomes: dict[str, NDArray[np.bool_]]) -> list[dict[str, Any]]
     return _adjusted([_pair(outcomes, name, other) for name, other in asked if other in outcomes])
 
 
-def _pair(outcomes: dict[str, NDArray[np.bool_]], name: str, baseline: str) -> dict[str, Any]:
+def _pair(
+    outcomes: dict[str, NDArray[np.bool_]], name: str, baseline: str, comparisons: int = 1
+) -> dict[str, Any]:
     own, other = outcomes[name], outcomes[baseline]
     only_arm, only_baseline = int((own & ~other).sum()), int((other & ~own).sum())
     return {
@@ -282,6 +313,7 @@ def _pair(outcomes: dict[str, NDArray[np.bool_]], name: str, baseline: str) -> d
         "neither": int((~own & ~other).sum()),
         "difference": _estimate(stats.paired_difference(own, other)),
         "over_seeds": stats.difference_over_seeds(own, other).limits,
+        "over_seeds_together": stats.difference_over_seeds(own, other, comparisons).limits,
         "p": stats.mcnemar(only_arm, only_baseline),
         "p_states": stats.sign_flips(own, other),
         "posterior": stats.probability_better(int(own.sum()), own.size, int(other.sum()), other.size),
@@ -299,6 +331,7 @@ def _looked_at(pair: dict[str, Any], outcomes: dict[str, NDArray[np.bool_]], lev
         **dict.fromkeys(("p", "p_states", "p_adjusted")),
         "difference": {**pair["difference"], **nothing},
         "over_seeds": nothing,
+        "over_seeds_together": nothing,
         "always_valid": {"low": low, "high": high},
     }
 

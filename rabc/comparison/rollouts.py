@@ -15,8 +15,9 @@ from rabc.comparison.results import PlayedRun
 from rabc.config import Config
 from rabc.dataset_source import open_dataset
 from rabc.decoding import recorded_shape
+from rabc.device import resolve_device, resolve_dtype
 from rabc.errors import InputError
-from rabc.evaluation import Entrant, ScoredRollout, play
+from rabc.evaluation import Entrant, ScoredRollout, kept_seeds, play
 from rabc.sequential_test import evidence, stops_after
 from rabc.sim import seeds
 from rabc.stage_work import load_scorer
@@ -119,6 +120,16 @@ def decided(e_values: Mapping[str, Sequence[float]], level_each: float) -> bool:
     return all(stops_after(np.array(e_values[name]), level_each) for name in real)
 
 
+def missing_rollouts(config: Config, run: PlannedRun) -> int:
+    """How many of the configured rollouts a run's policy has not played."""
+    wanted = seeds.seed_range(seeds.ROLLOUTS, config.rollouts.first_seed, config.rollouts.episodes)
+    results = pipeline.finished(run.config)
+    if "training" not in results:
+        return len(wanted)
+    entrant = Entrant(Path(results["training"]["policy_folder"]), _folder(run, results))
+    return len(set(wanted) - kept_seeds(entrant.file))
+
+
 def _outcomes(
     runs: Sequence[PlannedRun], finished: Sequence[dict[int, ScoredRollout]], seen: Sequence[int]
 ) -> dict[str, NDArray[np.bool_]]:
@@ -138,11 +149,14 @@ def _outcomes(
 def _folder(run: PlannedRun, results: dict[str, Result]) -> Path:
     """Of a policy's rollouts; more start states are added to it, a change of anything else makes another."""
     config = run.config
-    facts = {
+    facts: dict[str, Any] = {
         "policy": results["training"]["content"],
         "scorer": pipeline.scorer_content(config),
         "scorer_settings": asdict(config.scorer),
         "max_ticks": config.rollouts.max_ticks,
         "task": config.demonstrations.task,
     }
+    precision = resolve_dtype(config.scorer.dtype, resolve_device(config.device))
+    if precision != "float32":  # scores of a GPU do not continue those of a CPU
+        facts["scorer_precision"] = precision
     return pipeline.paths(config).outputs / f"rollouts-{stages.key(facts)}"

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from rabc.comparison.plan import PlannedRun
 from rabc.config import Config
-from rabc.errors import CheckFailed, Stopped
+from rabc.errors import CheckFailed, InputError, RabcError, Stopped, VerdictRefused
 
 LOG = "comparison.log"
 """What a run prints, in its outputs."""
@@ -47,7 +47,8 @@ def train_all(runs: Sequence[PlannedRun], jobs: int) -> None:
     """Train every run that is not finished, `jobs` at a time, in the given order.
 
     Raises:
-        CheckFailed: a run failed; the others have stopped with a checkpoint.
+        InputError, VerdictRefused, CheckFailed: a run failed, for bad input, for its scores or otherwise;
+            the others have stopped with a checkpoint.
         Stopped: by Ctrl-C or SIGTERM; what runs has stopped with a checkpoint.
     """
     from rabc import pipeline
@@ -75,7 +76,7 @@ def train_all(runs: Sequence[PlannedRun], jobs: int) -> None:
                 for done in [one for one in running if not one.process.is_alive()]:
                     running.remove(done)
                     if done.process.exitcode and not received:
-                        raise CheckFailed(_failure(done))
+                        raise failure(done.run.config.run, done.process.exitcode, done.log)
                     finished += not done.process.exitcode
                 if received and not running:
                     break
@@ -142,7 +143,13 @@ def steps_logged(log: Path) -> tuple[int, int]:
     return (int(found[0]), int(found[-1])) if found else (0, 0)
 
 
-def _failure(one: _Running) -> str:
-    lines = one.log.read_text(errors="replace").replace("\r", "\n").splitlines()
-    last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
-    return f"run {one.run.config.run}: failed ({last.strip()}); see {one.log}"
+def failure(run: str, exit_code: int, log: Path) -> RabcError:
+    """The error that says how a run ended, with its exit code where that has a meaning of its own."""
+    if exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        hint = "; if memory ran out, give a smaller --comparison.jobs" if name == "SIGKILL" else ""
+        return CheckFailed(f"run {run}: was killed ({name}){hint}; the same command goes on; see {log}")
+    lines = log.read_text(errors="replace").replace("\r", "\n").splitlines()
+    last = next((line for line in reversed(lines) if line.strip()), "it printed nothing").strip()
+    kinds = {kind.exit_code: kind for kind in (InputError, VerdictRefused)}
+    return kinds.get(exit_code, CheckFailed)(f"run {run}: failed ({last}); see {log}")

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from scipy.stats import fisher_exact, ttest_ind
 
-from rabc.comparison.recorded import compare_recorded, recorded_command
+from rabc.comparison.recorded import compare_recorded, recorded_command, recorded_folder
 from rabc.config import Config, ScorerConfig
 from rabc.errors import InputError
 from rabc.scoring.topreward import TOPReward
@@ -125,7 +125,9 @@ def test_the_command_takes_datasets_and_labels_by_name(
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(REPO / "scripts" / "compare.py"), run_name="__main__")
     assert ended.value.code == 0
-    folder = Path("outputs") / "bc-weighted-recorded"
+    (folder,) = Path("outputs").glob("bc-weighted-recorded-*")
+    others = {"bc": rollouts["weighted"], "weighted": rollouts["bc"]}
+    assert folder == recorded_folder(rollouts) != recorded_folder(others)
     assert f"page: {folder / 'index.html'}" in capsys.readouterr().out
     result = json.loads((folder / "recorded.json").read_text())
     assert result["command"].endswith(" ".join(argv))

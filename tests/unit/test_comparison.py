@@ -11,23 +11,47 @@ from tqdm import tqdm
 
 from rabc import cli
 from rabc.comparison.arms import BASELINE, arms_of, standard_arms
+from rabc.comparison.command import check_comparison
 from rabc.comparison.experiments import EXPERIMENTS
 from rabc.comparison.plan import planned_run, shuffled_file
 from rabc.comparison.results import LEVEL, answer, contrasts_of, pairs_of, shares_of_oracle
 from rabc.comparison.rollouts import decided, play_until_decided
-from rabc.comparison.trainings import steps_logged
+from rabc.comparison.trainings import failure, steps_logged
 from rabc.config import ComparisonConfig, Config, WeightsConfig
 from rabc.config_checks import validate
-from rabc.errors import InputError
+from rabc.errors import CheckFailed, InputError, VerdictRefused
 from rabc.marked_page import replace_marked
 from rabc.order import BatchOrder
 
 CONFIG = Config(weights=WeightsConfig(scheme="rabc", calibration="dataset", kappa=0.2))
 
 
-def test_every_standard_arm_is_a_sound_configuration() -> None:
-    for arm in standard_arms(CONFIG).values():
-        assert validate(planned_run(CONFIG, arm, 0, 1).config) == [], arm.name
+@pytest.mark.parametrize(
+    "weights",
+    [
+        CONFIG.weights,
+        WeightsConfig(scheme="awr", calibration="dataset", length_bias="subtract"),
+        WeightsConfig(scheme="mask", progress_file="sarm.parquet", progress_head="dense"),
+        WeightsConfig(scheme="static", weights_file="mine.parquet", apply="sampler"),
+        WeightsConfig(scheme="filter", calibration="logodds", drop_below=0.3),
+    ],
+)
+def test_every_standard_arm_is_a_sound_configuration(weights: WeightsConfig) -> None:
+    config = replace(CONFIG, weights=weights)
+    for arm in standard_arms(config).values():
+        assert validate(planned_run(config, arm, 0, 1).config) == [], arm.name
+
+
+def test_what_the_verdict_advises_holds_for_every_arm() -> None:
+    """`do not weight` for a drift that subtracting takes away, or accepted: no arm is refused later."""
+    own = ComparisonConfig(arms={"sharp": {"scheme": "awr"}})
+    mended = replace(CONFIG, weights=replace(CONFIG.weights, length_bias="subtract"))
+    arms = standard_arms(mended)
+    assert arms["success-only"].weights.length_bias == "subtract"
+    assert arms["topreward"].weights.accept_poor_scorer  # the paper's weights know no such correction
+    accepted = replace(CONFIG, weights=replace(CONFIG.weights, accept_poor_scorer=True), comparison=own)
+    assert all(arm.weights.accept_poor_scorer for arm in arms_of(accepted, None))
+    assert not arms_of(replace(CONFIG, comparison=own), "sharp")[1].weights.accept_poor_scorer
 
 
 def test_the_arms_of_a_seed_differ_in_their_weights_alone() -> None:
@@ -40,8 +64,9 @@ def test_the_arms_of_a_seed_differ_in_their_weights_alone() -> None:
 
 def test_the_paper_s_arm_has_the_paper_s_constants() -> None:
     assert standard_arms(CONFIG)["topreward"].weights == WeightsConfig(
-        scheme="topreward", calibration="episode", horizon="clamped", tau=2.0, delta_max=2.0
-    )
+        scheme="topreward", calibration="episode", horizon="clamped", tau=2.0, delta_max=2.0,
+        accept_poor_scorer=True,
+    )  # fmt: skip
 
 
 def test_an_oracle_needs_a_simulator() -> None:
@@ -69,6 +94,9 @@ def test_own_arms_come_from_the_configuration() -> None:
         ({"a": "awr"}, None, "comparison.arms.a 'awr': not a mapping; give keys of `weights`"),
         ({"weighted": {"scheme": "awr"}}, None, "comparison.arms.weighted: is a standard arm"),
         ({"a": {"scheme": "static"}}, None, "comparison.arms.a: weights.scheme 'static': takes the weights"),
+        ({"a": {"beta": 0}}, None, "comparison.arms.a: weights.beta 0.0: not positive"),
+        ({"a": {"drop_share": 1.5}}, None, "comparison.arms.a: weights.drop_share 1.5: out of range"),
+        *(({name: {}}, None, f"comparison.arms {name!r}: not a name") for name in ("../a", "a/b", "", "a,b")),
     ],
 )  # fmt: skip
 def test_wrong_arms_are_named(arms: dict[str, Any], chosen: str | None, message: str) -> None:
@@ -163,13 +191,62 @@ def test_the_answer_needs_the_interval_and_the_p_value(
 ) -> None:
     facts = {"baseline": "plain", "p": 0.0, "p_states": p, "p_adjusted": p, "always_valid": None}
     difference = {"value": value, "low": low, "high": high}
-    pair = {**facts, "arm": "weighted", "difference": difference, "over_seeds": {"low": low, "high": high}}
+    limits = {"low": low, "high": high}
+    over_seeds = {"over_seeds": limits, "over_seeds_together": limits}
+    pair = {**facts, "arm": "weighted", "difference": difference, **over_seeds}
     # Controls are nobody's choice, however good they are.
     oracle = {**pair, "arm": "oracle", "difference": {"value": 0.9, "low": 0.8, "high": 1.0}}
     controls = [oracle, {**oracle, "arm": "shuffled"}, {**oracle, "arm": "success-only"}]
     whole = {"pairs": [*controls, pair], "contrasts": [], "training_seeds": [0, 1]}
     assert answer(whole).startswith(begins)
     assert answer({**whole, "pairs": controls}) == "Only controls were compared."
+
+
+def test_an_arm_that_nobody_named_beforehand_answers_for_being_the_best_of_several() -> None:
+    """Its interval over training seeds is corrected for the number of arms before it is said to help."""
+    plain, better = "1" * 80 + "0" * 120, "1" * 105 + "0" * 95
+    rows = {
+        "plain": f"{plain} {plain}",
+        "first": f"{better} {'1' + better[:-1]}",
+        "second": f"{plain} {plain}",
+    }
+    alone = pairs_of(outcomes(plain=rows["plain"], first=rows["first"]))
+    assert answer({"pairs": alone, "contrasts": [], "training_seeds": [0, 1]}).startswith(
+        "`first` helps: +13"
+    )
+    pair = pairs_of(outcomes(**rows))[0]
+    narrow, wide = pair["over_seeds"], pair["over_seeds_together"]
+    # Student's quantiles with one degree of freedom, of 0.975 and 0.9875.
+    middle = pair["difference"]["value"]
+    assert (wide["high"] - middle) / (narrow["high"] - middle) == pytest.approx(25.451700 / 12.706205)
+    both = {"pairs": pairs_of(outcomes(**rows)), "contrasts": [], "training_seeds": [0, 1]}
+    assert f"{100 * wide['low']:+.0f} to {100 * wide['high']:+.0f} corrected for 2" in answer(both)
+    named = outcomes(**{**rows, "weighted": rows["first"]})
+    (weighted,) = (pair for pair in pairs_of(named) if pair["arm"] == "weighted")
+    assert weighted["over_seeds_together"] == weighted["over_seeds"] == narrow
+
+
+def test_several_devices_for_a_training_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for key in ("devices", "num_nodes"):
+        config = replace(CONFIG, trainer=replace(CONFIG.trainer, **{key: 2}))
+        with pytest.raises(InputError, match=f"trainer.{key} 2: every training of a comparison takes one"):
+            check_comparison(config, arms_of(config, "weighted"))
+
+
+def test_how_a_training_failed_is_said(tmp_path: Path) -> None:
+    log = tmp_path / "comparison.log"
+    log.write_text("scoring\rtraining: 3 %\rerror: dataset x: is gone; record it again\n\n")
+    for code, kind in ((2, InputError), (3, VerdictRefused), (1, CheckFailed)):
+        error = failure("small-plain-s0", code, log)
+        assert type(error) is kind
+        assert str(error) == (
+            f"run small-plain-s0: failed (error: dataset x: is gone; record it again); see {log}"
+        )
+    killed = failure("small-plain-s0", -9, log)
+    assert killed.exit_code == 1
+    assert "was killed (SIGKILL); if memory ran out, give a smaller --comparison.jobs" in str(killed)
+    assert "memory" not in str(failure("small-plain-s0", -15, log))
 
 
 @pytest.mark.parametrize(
@@ -191,10 +268,11 @@ def test_the_answer_speaks_of_other_trainings_only_where_seeds_agree(
     begins: str,
     ends: str,
 ) -> None:
+    limits = dict(zip(("low", "high"), over_seeds, strict=True))
     pair = {
         "arm": "weighted", "baseline": "plain", "p_states": 0.001, "p_adjusted": 0.001,
         "difference": {"value": 0.2, "low": 0.1, "high": 0.3},
-        "over_seeds": dict(zip(("low", "high"), over_seeds, strict=True)),
+        "over_seeds": limits, "over_seeds_together": limits,
         "always_valid": always_valid and dict(zip(("low", "high"), always_valid, strict=True)),
     }  # fmt: skip
     said = answer({"pairs": [pair], "contrasts": [], "training_seeds": [*range(seeds)]})

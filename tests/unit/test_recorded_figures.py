@@ -48,7 +48,7 @@ def test_every_dataset_is_compared_with_the_first() -> None:
     first, second, third = result["answer"].split(". ")[0], result["answer"], result["answer"]
     assert first.startswith("a succeeds more often than bc: a 22/30 = 73 % (95 % interval 56 to 86)")
     assert "b is not shown to differ from bc" in second
-    assert f"About {pairs[1]['needed']} rollouts of each would show this difference." in second
+    assert f"About {pairs[1]['needed']} rollouts of each would show a difference of this size" in second
     assert "c succeeds less often than bc" in third
     assert tables(result).count("\n") > 8
 

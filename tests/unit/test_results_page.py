@@ -9,6 +9,7 @@ import pytest
 
 from rabc.comparison import publish
 from rabc.comparison.experiments import EXPERIMENTS
+from rabc.comparison.results import restated
 from rabc.comparison.results_page import experiment_part, sweep_part
 from rabc.stages import write_json
 from tests.integration.made_comparison import make
@@ -45,6 +46,12 @@ def test_an_experiment_s_table_says_what_was_found(result: dict[str, Any]) -> No
     )
     assert table["`plain`"][-1] == table["`oracle`"][-1] == ""
     assert "10 trainings" in text
+
+
+def test_statistics_of_a_kept_result_are_made_anew_from_its_rollouts(result: dict[str, Any]) -> None:
+    assert restated(result) == result
+    old = {**result, "pairs": [], "contrasts": [], "gains": {}, "answer": "as it was said once"}
+    assert restated(old) == result
 
 
 def test_figures_that_are_not_defined_are_said_to_be(result: dict[str, Any]) -> None:

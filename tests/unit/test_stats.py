@@ -219,21 +219,23 @@ def test_the_interval_over_seeds_is_student_s() -> None:
     assert math.isnan(difference_over_seeds(np.ones((3, 4), bool), np.zeros((3, 4), bool)).low)
 
 
-@pytest.mark.parametrize(("seeds", "resampled"), [(2, 0.79), (3, 0.87)])
+@pytest.mark.parametrize(("seeds", "resampled"), [(2, 0.80), (3, 0.86)])
 def test_where_seeds_differ_the_interval_over_seeds_still_covers(seeds: int, resampled: float) -> None:
-    """Rates that vary by 10 points from training to training, of 0.6 and 0.4 in the mean."""
-    rng = np.random.default_rng(0)
+    """Rates that vary by 10 points from training to training; start states differ, also in what they gain."""
+    rng = np.random.default_rng(1)
     covered = {"resampled": 0, "over seeds": 0}
-    experiments = 200
+    experiments = 300
     for _ in range(experiments):
-        hardness = rng.uniform(-0.1, 0.1, 200)
+        hardness, gain = rng.uniform(-0.1, 0.1, 200), rng.uniform(0.1, 0.3, 200)
         first, second = (
-            rng.random((seeds, 200)) < rate + rng.normal(0, 0.1, (seeds, 1)) + hardness for rate in (0.6, 0.4)
+            rng.random((seeds, 200)) < 0.4 + hardness + more + rng.normal(0, 0.1, (seeds, 1))
+            for more in (gain, 0.0)
         )
+        # Of other trainings on other start states, and on these.
         covered["resampled"] += _covers(paired_difference(first, second), 0.2)
-        covered["over seeds"] += _covers(difference_over_seeds(first, second), 0.2)
+        covered["over seeds"] += _covers(difference_over_seeds(first, second), float(gain.mean()))
     assert covered["resampled"] / experiments == pytest.approx(resampled, abs=0.05)
-    assert covered["over seeds"] / experiments == pytest.approx(0.95, abs=0.035)
+    assert covered["over seeds"] / experiments == pytest.approx(0.95, abs=0.03)
 
 
 def test_outcomes_that_are_not_paired_are_refused():
