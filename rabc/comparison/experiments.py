@@ -131,8 +131,10 @@ EXPERIMENTS = (
         },
     ),
     Experiment(
-        "place", "ACT places the cube", "so101_place.yaml", "plain,weighted",
+        "place", "ACT places the cube", "so101_place.yaml", "plain,weighted,mask",
         seeds=2, rollouts=200,
+        # As train.py proposes for these demonstrations, warning of `awr`.
+        changes={"comparison": {"arms": {"mask": {**_MASK, "min_delta": 0.11}}}},
     ),
 )  # fmt: skip
 """In the order in which they are run."""
