@@ -5,6 +5,7 @@ hundred faces makes a small frame about ten times cheaper and looks the same at 
 Only meshes that no colliding geom uses are touched, so the physics stays as it was.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import fast_simplification
@@ -41,11 +42,21 @@ def simplify_visual_meshes(model: Any, target_faces: int = TARGET_FACES) -> tupl
         before += count * len(users)
         if count > target_faces:
             first_vertex, first_face = int(model.mesh_vertadr[mesh]), int(model.mesh_faceadr[mesh])
-            vertices = model.mesh_vert[first_vertex : first_vertex + model.mesh_vertnum[mesh]].copy()
-            faces = model.mesh_face[first_face : first_face + count].copy()
-            _store(model, mesh, *_simplify(vertices, faces, target_faces))
+            vertices = model.mesh_vert[first_vertex : first_vertex + model.mesh_vertnum[mesh]]
+            faces = model.mesh_face[first_face : first_face + count]
+            _store(model, mesh, *_simplified(vertices.tobytes(), faces.tobytes(), target_faces))
         after += int(model.mesh_facenum[mesh]) * len(users)
     return before, after
+
+
+@lru_cache(maxsize=64)
+def _simplified(vertices: bytes, faces: bytes, target: int) -> tuple[Vertices, Faces]:
+    """Once for each mesh: it takes most of the time of opening a simulator, and the meshes never change."""
+    return _simplify(
+        np.frombuffer(vertices, np.float32).reshape(-1, 3),
+        np.frombuffer(faces, np.int32).reshape(-1, 3),
+        target,
+    )
 
 
 def _simplify(vertices: Vertices, faces: Faces, target: int) -> tuple[Vertices, Faces]:

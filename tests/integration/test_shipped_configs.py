@@ -33,9 +33,9 @@ CHEAPER = {
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten episodes, long enough for every shipped chunk."""
+    """Four episodes of two tasks, long enough for every shipped chunk."""
     record = runpy.run_path(str(Path(__file__).parents[1] / "conftest.py"))["record_dataset"]
-    return record(tmp_path_factory.mktemp("shipped") / "long", lengths=[101] * 10)
+    return record(tmp_path_factory.mktemp("shipped") / "long", lengths=[101] * 4)
 
 
 def parsed(name: str) -> Config:

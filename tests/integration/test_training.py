@@ -185,7 +185,9 @@ def test_ten_steps_are_lerobots_ten_steps(recorded_dataset: Path, tmp_path: Path
     in the policy's configuration.
     """
     policy = replace(TINY, batch_norm="frozen", use_vae=False, dropout=0.0)
-    trainer = replace(CONFIG.trainer, max_steps=10, state_noise=0.0, gradient_clip_norm=1.0)
+    trainer = replace(
+        CONFIG.trainer, max_steps=10, checkpoint_every=10, state_noise=0.0, gradient_clip_norm=1.0
+    )
     config = replace(CONFIG, policy=policy, trainer=trainer)
     trained = train(config, recorded_dataset, np.ones(FRAMES), tmp_path).parts.policy
 
@@ -233,8 +235,8 @@ def test_ten_steps_of_lerobots_preset_are_lerobots(
 ) -> None:
     """Its optimizer, rates, schedule and clipping, on samples with and without padding."""
     config = tiny(
-        "steady act" if kind == "act" else kind, max_steps=10, state_noise=0.0, lerobot_preset=True,
-        lr=TrainerConfig.lr,
+        "steady act" if kind == "act" else kind, max_steps=10, checkpoint_every=10, state_noise=0.0,
+        lerobot_preset=True, lr=TrainerConfig.lr,
     )  # fmt: skip
     trained = train(config, recorded_dataset, np.ones(FRAMES), tmp_path).parts.policy
 
