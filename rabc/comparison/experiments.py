@@ -121,7 +121,7 @@ EXPERIMENTS = (
     ),
     Experiment(
         "flawed_successes", "Every demonstration succeeds, most are flawed", "so101_pick.yaml",
-        "plain,weighted,success-only,mask", seeds=2, rollouts=200, run="so101_pick_flawed_successes",
+        "plain,weighted,mask", seeds=2, rollouts=200, run="so101_pick_flawed_successes",
         changes={
             "comparison": {"arms": {"mask": _MASK}},
             "dataset": {"path": "data/so101_pick_flawed_successes"},

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +21,27 @@ PAGE = Path("docs/results.md")
 RAW = Path("docs/results")
 """Folder of the raw results, `<experiment>.json`."""
 RECIPES = "recipes"
-RECIPES_SWEEP = "recipes_sweep"
-"""Tables that need no training: of the demonstrations of RECIPES_CONFIG, and of those of SWEEP."""
 RECIPES_CONFIG = "so101_pick.yaml"
+"""Tables that need no training: of these demonstrations by every recipe, and those of RECIPES_OF."""
 SWEEP = ("clean_20", "pick", "clean_80", "clean_100")
 """Experiments of the table over the share of clean demonstrations."""
+RECIPES_OF = {
+    "recipes_sweep": dict(zip(("20 % clean", "40 % clean", "80 % clean", "100 % clean"), SWEEP, strict=True)),
+    "recipes_others": {"all succeed, most flawed": "flawed_successes", "placing": "place"},
+}
+"""Table -> column -> experiment with whose demonstrations it is made."""
 
 
 def publish(names: Sequence[str], dry_run: bool) -> None:
     """Run the experiments with these names (none: all) and write what is there into the page.
 
-    `recipes` and `recipes_sweep` are such, too: they weight without training.
+    `recipes` and those of RECIPES_OF are such, too: they weight without training.
 
     Finished trainings and rollouts are used again. Raises InputError for a name that is no experiment.
     """
     names = [name.strip() for name in names]
     known = {experiment.name: experiment for experiment in EXPERIMENTS}
-    untrained = {RECIPES: _recipes, RECIPES_SWEEP: _recipes_sweep}
+    untrained = {RECIPES: _recipes, **{name: partial(_recipes_of, name) for name in RECIPES_OF}}
     for name in names:
         if name not in (*untrained, *known):
             raise InputError(
@@ -69,12 +74,12 @@ def _recipes() -> dict[str, Any]:
     return measure_recipes(parse(["--config", RECIPES_CONFIG], "").config)
 
 
-def _recipes_sweep() -> dict[str, Any]:
+def _recipes_of(table: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name in SWEEP:
+    for column, name in RECIPES_OF[table].items():
         experiment = next(one for one in EXPERIMENTS if one.name == name)
         config = experiment.configured(parse(["--config", experiment.config], "").config)
-        found[f"{100 * config.demonstrations.clean:.0f} % clean"] = measure_recipes(config, [OVER_DATASET])
+        found[column] = measure_recipes(config, [OVER_DATASET])
     return found
 
 
@@ -87,9 +92,10 @@ def write_page() -> None:
     recipes = read_kept(RECIPES)
     if recipes is not None:
         replace_marked(PAGE, RECIPES, recipes_part(recipes), "page")
-    shares = read_kept(RECIPES_SWEEP)
-    if shares is not None:
-        replace_marked(PAGE, RECIPES_SWEEP, shares_part(shares), "page")
+    for name in RECIPES_OF:
+        shares = read_kept(name)
+        if shares is not None:
+            replace_marked(PAGE, name, shares_part(shares), "page")
     sweep = [(_share(found), found) for found in (kept[name] for name in SWEEP) if found is not None]
     if len(sweep) > 1:
         replace_marked(PAGE, "sweep", sweep_part(sweep), "page")

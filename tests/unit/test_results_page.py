@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rabc import cli
 from rabc.comparison import publish
 from rabc.comparison.experiments import EXPERIMENTS
 from rabc.comparison.results import restated
@@ -104,3 +105,15 @@ def test_what_is_finished_is_on_the_page_when_a_later_experiment_fails(
     with pytest.raises(RuntimeError, match="stopped"):
         publish.publish(["pick", "pick_diffusion"], dry_run=False)
     assert result["answer"] in page.read_text()
+
+
+def test_tables_of_recipes_are_of_experiments_that_are_there() -> None:
+    names = {experiment.name: experiment for experiment in EXPERIMENTS}
+    page = (Path(__file__).parents[2] / publish.PAGE).read_text()
+    for table, columns in publish.RECIPES_OF.items():
+        assert set(columns.values()) <= set(names)
+        assert f"<!-- {table} -->" in page
+    for label, name in publish.RECIPES_OF["recipes_sweep"].items():
+        config = cli.parse(["--config", names[name].config], "").config
+        clean = names[name].configured(config).demonstrations.clean
+        assert label == f"{100 * clean:.0f} % clean"
