@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rabc.config import Config, DemonstrationsConfig
+from rabc.config import Config, DemonstrationsConfig, WeightsConfig
 
 FLAWS = ("stall", "retry", "drop", "detour", "give_up")
 """Kinds of demonstrations that are not clean."""
@@ -133,8 +133,11 @@ EXPERIMENTS = (
     Experiment(
         "place", "ACT places the cube", "so101_place.yaml", "plain,weighted,mask",
         seeds=2, rollouts=200,
-        # As train.py proposes for these demonstrations, warning of `awr`.
-        changes={"comparison": {"arms": {"mask": {**_MASK, "min_delta": 0.11}}}},
+        # The winner in picking, and what train.py proposed for these demonstrations, warning of that one.
+        changes={
+            "weights": {"scheme": "awr", "beta": 0.2, "min_delta": WeightsConfig.min_delta},
+            "comparison": {"arms": {"mask": {**_MASK, "min_delta": 0.11}}},
+        },
     ),
 )  # fmt: skip
 """In the order in which they are run."""
