@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 
 # How long one example takes says more about what else the machine does than about the code.
-settings.register_profile("rabc", deadline=None, max_examples=50)
+settings.register_profile("rabc", deadline=None)
 settings.load_profile("rabc")
 
 EPISODE_LENGTHS = (12, 15, 9, 14)

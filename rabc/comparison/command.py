@@ -15,9 +15,6 @@ from rabc.stages import duration, write_json
 from rabc.stats import Proportion
 from rabc.terminal import table
 
-SHARED = ("demonstrations", "scores", "weights")
-"""Stages before the trainings."""
-
 
 def compare(config: Config, arms: Sequence[Arm], training_seeds: int, sequential: bool) -> dict[str, Any]:
     """Train, play and compare the arms; writes the results and the report, and prints a table.
@@ -96,7 +93,8 @@ def describe(config: Config, arms: Sequence[Arm], training_seeds: int) -> str:
     runs = planned(config, arms, training_seeds, jobs)
     # The file of shuffled weights is only as new as the weights that it was made from.
     weights = planned_run(config, standard_arms(config)[WEIGHTED], config.seed, 0).config
-    shared = [stage for stage in SHARED if stage not in pipeline.finished(weights)]
+    before = pipeline.STAGES[: pipeline.STAGES.index("training")]
+    shared = [stage for stage in before if stage not in pipeline.finished(weights)]
     trained = [
         (not shared or run.arm.made_from != "weights") and "training" in pipeline.finished(run.config)
         for run in runs

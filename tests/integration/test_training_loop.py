@@ -65,7 +65,7 @@ def test_the_average_is_the_hand_written_one_and_resumes(
     policy: str, recorded_dataset: Path, tmp_path: Path
 ) -> None:
     """Every step's weights are in the checkpoints of a run that is the same but for the average."""
-    steps, decay = 6, 0.3  # the share reaches 0.3 at the fourth
+    steps, decay = 10, 0.3
     settings: dict[str, Any] = {"max_steps": steps}
     every = tiny(policy, **settings, checkpoint_every=1, keep_checkpoints=steps)
     train(every, recorded_dataset, WEIGHTS, tmp_path / "plain")
@@ -79,7 +79,7 @@ def test_the_average_is_the_hand_written_one_and_resumes(
                 continue
             average[name] = share * average[name] + (1 - share) * value
         average = average or {name: value.clone() for name, value in weights.items()}
-    averaged = tiny(policy, **settings, checkpoint_every=3, ema_decay=decay)
+    averaged = tiny(policy, **settings, checkpoint_every=5, ema_decay=decay)
     result = train(averaged, recorded_dataset, WEIGHTS, tmp_path / "averaged")
     found = checkpoint(tmp_path / "averaged", steps)
     assert_same(found["current_model_state"], weights)
@@ -96,7 +96,7 @@ def test_the_average_is_the_hand_written_one_and_resumes(
     # What is exported is the average.
     exported = frozen_state(result.parts.policy)
     assert_same(exported, {name: found["state_dict"][f"policy.{name}"] for name in exported})
-    (tmp_path / "averaged/checkpoints/step=6.ckpt").unlink()
+    (tmp_path / "averaged/checkpoints/step=10.ckpt").unlink()
     train(averaged, recorded_dataset, WEIGHTS, tmp_path / "averaged")
     assert_same_training(checkpoint(tmp_path / "averaged", steps), found)
 
@@ -121,7 +121,7 @@ def test_two_processes_are_one_with_the_doubled_batch(
     policy: str, recorded_dataset: Path, tmp_path: Path
 ) -> None:
     steps = 10
-    settings: dict[str, Any] = {"max_steps": steps, "checkpoint_every": 8}
+    settings: dict[str, Any] = {"max_steps": steps}
     train(tiny(policy, **settings, batch_size=4), recorded_dataset, WEIGHTS, tmp_path / "one")
     run(tmp_path / "two", recorded_dataset, policy=policy, **settings, batch_size=2, devices=2)
     for name in ("loss", "weight_mean", "weight_min", "weight_max"):

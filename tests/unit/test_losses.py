@@ -107,9 +107,7 @@ def test_the_parts_of_acts_loss_have_lerobots_names_and_values(
     assert {name: value.item() for name, value in loss.parts.items()} == pytest.approx(wanted, rel=1e-6)
 
 
-@pytest.mark.parametrize(
-    "padded", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["padded", "whole"]
-)
+@pytest.mark.parametrize("padded", [True, False], ids=["padded", "whole"])
 @pytest.mark.parametrize(("kind", "changes"), VARIANTS, ids=NAMES)
 def test_ten_steps_with_lerobots_preset_give_lerobots_weights(
     kind: str, changes: dict[str, Any], padded: bool, tiny_policy: MakePolicy, tiny_batch: MakeBatch
