@@ -1,41 +1,4 @@
-"""Draws progress curves over filmstrips of simulated demonstrations, the simulator's progress beside them."""
-
-from collections.abc import Sequence
-
-from rabc import cli
-
-KINDS = cli.Argument("kinds", str, "clean,stall,drop,give_up", "Kinds of demonstrations, comma-separated.")
-OFFSET = cli.Argument(
-    "offset", int, 0, "Offset of the start state within the seeds held out for testing the scorer."
-)
-OUTPUT = cli.Argument("output", str, "outputs/progress.png", "PNG file to write.")
-
-
-def main(argv: Sequence[str]) -> None:
-    """Parses `argv` and draws."""
-    sections = ("scorer", "demonstrations.task", "device")
-    command = cli.parse(argv, __doc__, sections, extra=[KINDS, OFFSET, OUTPUT])
-    from pathlib import Path
-    from typing import cast
-
-    from rabc import demonstration_figure, stage_work
-    from rabc.errors import InputError
-    from rabc.quiet import no_library_bars, quiet_libraries
-    from rabc.sim.demonstrator import KINDS as ALL
-    from rabc.sim.demonstrator import Kind
-
-    quiet_libraries()
-    no_library_bars()
-    wanted = [kind.strip() for kind in command.extra["kinds"].split(",")]
-    unknown = [kind for kind in wanted if kind not in ALL]
-    if unknown:
-        raise InputError(f"kinds {', '.join(unknown)}: unknown; choose among {', '.join(ALL)}")
-    scorer = stage_work.load_scorer(command.config.scorer, command.config.device)
-    path = Path(command.extra["output"])
-    task = command.config.demonstrations.task
-    demonstration_figure.draw(scorer, cast("list[Kind]", wanted), command.extra["offset"], path, task)
-    print(path)
-
+from rabc.commands.entry import run
 
 if __name__ == "__main__":
-    cli.run(main)
+    run("plot-progress")

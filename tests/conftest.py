@@ -1,65 +1,27 @@
-"""Fixtures shared by all tests: one small, real LeRobotDataset, recorded with LeRobot itself."""
+"""Fixtures shared by all rooms: small real datasets, simulated demonstrations, tiny policies, a browser."""
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 # Two test processes of two threads each would wait for one another on two cores; before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
 import pytest
 from hypothesis import settings
+from torch import Tensor
+
+from rabc.config.settings import DemonstrationsConfig
+from rabc.sim.recorder import record
+from tests.support import tiny_policies
+from tests.support.browser import CHROMIUM, Browser, browser
+from tests.support.recordings import record_dataset
 
 # How long one example takes says more about what else the machine does than about the code.
 settings.register_profile("rabc", deadline=None)
 settings.load_profile("rabc")
-
-EPISODE_LENGTHS = (12, 15, 9, 14)
-FPS = 10
-SIZE = 32
-CAMERAS = ("observation.images.front", "observation.images.wrist")
-
-
-def record_dataset(
-    root: Path,
-    storage: str = "video",
-    lengths: Sequence[int] = EPISODE_LENGTHS,
-    size: tuple[int, int] = (SIZE, SIZE),
-) -> Path:
-    """Record random motion and moving pictures: short episodes, two cameras, two tasks."""
-    from lerobot.datasets.lerobot_dataset import LeRobotDataset
-
-    joints = [f"joint_{i}.pos" for i in range(6)]
-    picture = {"dtype": storage, "shape": (*size, 3), "names": ["height", "width", "channels"]}
-    vector = {"dtype": "float32", "shape": (6,), "names": joints}
-    dataset = LeRobotDataset.create(
-        "local/tiny",
-        fps=FPS,
-        features={**dict.fromkeys(CAMERAS, picture), "observation.state": vector, "action": vector},
-        root=root,
-        robot_type="so101_follower",
-        use_videos=storage == "video",
-    )
-    rng = np.random.default_rng(0)
-    for episode, length in enumerate(lengths):
-        state = np.cumsum(rng.normal(0, 5, (length, 6)), axis=0).astype(np.float32)
-        texture = rng.integers(0, 255, (2, size[0], 4 * size[1], 3), dtype=np.uint8)
-        for t in range(length):
-            left = 2 * t % (3 * size[1])
-            pictures = [texture[camera, :, left : left + size[1]] for camera in range(2)]
-            dataset.add_frame(
-                {
-                    **dict(zip(CAMERAS, pictures, strict=True)),
-                    "observation.state": state[t],
-                    "action": (state[t] + rng.normal(0, 1, 6)).astype(np.float32),
-                    "task": ("Pick up the red cube.", "Pick up the blue cube.")[episode % 2],
-                }
-            )
-        dataset.save_episode()
-    dataset.finalize()
-    return root
 
 
 @pytest.fixture(scope="session")
@@ -82,3 +44,52 @@ def dataset_copy(recorded_dataset: Path, tmp_path: Path) -> Callable[[], Path]:
         return shutil.copytree(recorded_dataset, tmp_path / "tiny", ignore=shutil.ignore_patterns(".rabc"))
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def demonstrations() -> DemonstrationsConfig:
+    """Half of them fail; start states that no shipped run uses, so that no scorer has learnt from them."""
+    return DemonstrationsConfig(
+        episodes=12, clean=0.5, give_up=0.5, stall=0.0, retry=0.0, drop=0.0, detour=0.0, first_seed=900_000,
+        processes=1,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def simulated(demonstrations: DemonstrationsConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the recorded `demonstrations`."""
+    root = tmp_path_factory.mktemp("simulated") / "demonstrations"
+    record(demonstrations, root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Generator[Browser]:
+    """A tab of a headless browser; skips where there is none."""
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium")
+    with browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def smolvlm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a tiny SmolVLM."""
+    return tiny_policies.make_smolvlm(tmp_path_factory.mktemp("smolvlm"))
+
+
+@pytest.fixture
+def tiny_policy(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """`tiny_policies.tiny_policy`, with a tiny SmolVLM where it is needed."""
+
+    def make(kind: str, **changes: Any) -> Any:
+        smolvlm = request.getfixturevalue("smolvlm") if kind == "smolvla" else None
+        return tiny_policies.tiny_policy(kind, smolvlm, **changes)
+
+    return make
+
+
+@pytest.fixture
+def tiny_batch() -> Callable[..., dict[str, Tensor]]:
+    """`tiny_policies.tiny_batch`."""
+    return tiny_policies.tiny_batch

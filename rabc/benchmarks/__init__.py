@@ -1,1 +1,1 @@
-"""What `scripts/benchmark.py` measures: each module gives lines with a measured and a required figure."""
+"""What `rabc benchmark` measures: each module gives lines with a measured and a required figure."""

@@ -1,4 +1,4 @@
-"""`scripts/benchmark.py data`: samples a second of our loader with its cache, and of LeRobot's."""
+"""`rabc benchmark data`: samples a second of our loader with its cache, and of LeRobot's."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,11 +13,12 @@ from torch.utils.data import DataLoader
 
 from rabc.benchmarks.lines import Line, at_least, synchronise
 from rabc.benchmarks.recordings import CAMERAS, record_cameras
-from rabc.config import Config, DatasetConfig, PolicyConfig, TrainerConfig
-from rabc.pictures import as_float
-from rabc.policy_settings import policy_settings
-from rabc.tables import load_meta
-from rabc.training_data import data_module, training_frames
+from rabc.config.settings import Config, DatasetConfig
+from rabc.config.training_settings import PolicyConfig, TrainerConfig
+from rabc.datasets.pictures import as_float
+from rabc.datasets.tables import load_meta
+from rabc.policies.settings import policy_settings
+from rabc.training.sources import data_module, training_frames
 
 REPOSITORY = "local/benchmark"
 BATCH_SIZE, WORKERS = 8, 2

@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rabc import cli
 from rabc.benchmarks.lines import Line
 from rabc.benchmarks.recordings import record_cameras
-from rabc.config import PolicyConfig
-from rabc.export import write_policy
-from rabc.policies import build_policy
+from rabc.config import cli
+from rabc.config.training_settings import PolicyConfig
+from rabc.datasets.tables import load_meta
+from rabc.export.folder import write_policy
+from rabc.policies.build import build_policy
 from rabc.policy_check.actions import reached_rate
-from rabc.rollout import ChunkPolicy, load_policy
-from rabc.tables import load_meta
+from rabc.rollouts.play import ChunkPolicy, load_policy
 
 REAL_CAMERAS = (480, 640)
 """Height and width of the cameras of a dataset that is not simulated, pixels."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rabc.benchmarks import models
 from rabc.benchmarks.lines import Line, at_least, at_most, ratio, side_by_side
-from rabc.scoring import TOPReward
+from rabc.scoring.topreward import TOPReward
 
 FPS, HEIGHT, WIDTH = 30, 480, 640
 SAMPLE_FPS = 2.0
@@ -108,7 +108,7 @@ def record_episode(root: Path, count: int) -> Path:
 
 
 def memory(folder: Path, lengths: Sequence[int]) -> tuple[list[Line], dict[str, Any]]:
-    """Peak memory of `scripts/score.py --video` for videos of so many frames, each in a process."""
+    """Peak memory of `rabc score --video` for videos of so many frames, each in a process."""
     scorer = models.random_scorer("tiny", "cpu", torch.float32, SAMPLE_FPS, SMALL_BUDGET)
     path = models.save(scorer, folder / "small-budget")
     peaks: dict[int, float] = {}
@@ -120,7 +120,7 @@ def memory(folder: Path, lengths: Sequence[int]) -> tuple[list[Line], dict[str, 
     first, last = peaks[min(lengths)], peaks[max(lengths)]
     lines = [Line(f"peak memory of scoring {length} frames", peak, "MB") for length, peak in peaks.items()]
     what = f"peak memory, {max(lengths)} / {min(lengths)} frames"
-    lines.append(at_most(what, last / first, 1.1, "x", "480x640 at 30 fps, scripts/score.py --video"))
+    lines.append(at_most(what, last / first, 1.1, "x", "480x640 at 30 fps, rabc score --video"))
     return lines, {"peak_mb": {str(length): peak for length, peak in peaks.items()}}
 
 
@@ -150,21 +150,20 @@ def report():
 del sys.argv[0]
 peak = sys.argv.pop(0)
 atexit.register(report)
-runpy.run_path(sys.argv[0], run_name="__main__")
+runpy.run_module("rabc", run_name="__main__")
 """
 
 
 def _peak_of_scoring(video: Path, model: Path, folder: Path) -> float:
-    script = Path(__file__).resolve().parents[2] / "scripts" / "score.py"
     peak = folder / "peak"
     child = subprocess.run(
         [
-            sys.executable, "-c", _WATCHED, str(peak), str(script), "--video", str(video),
+            sys.executable, "-c", _WATCHED, str(peak), "rabc", "score", "--video", str(video),
             "--instruction", INSTRUCTION, "--scorer.model", str(model), "--scorer.fps", str(SAMPLE_FPS),
             "--device", "cpu", "--output", str(folder / "curve.png"),
         ],
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     if child.returncode != 0:
-        raise RuntimeError(f"scripts/score.py --video {video} failed")
+        raise RuntimeError(f"rabc score --video {video} failed")
     return int(peak.read_text()) / 1024

@@ -12,13 +12,13 @@ import torch
 from lightning.pytorch import LightningDataModule
 
 from rabc.benchmarks.lines import synchronise
-from rabc.config import Config
-from rabc.fitting import fit
-from rabc.module import WeightedPolicy
-from rabc.optimizers import optimization
-from rabc.policies import build_policy
-from rabc.tables import load_meta
-from rabc.training_data import data_module, training_frames
+from rabc.config.settings import Config
+from rabc.datasets.tables import load_meta
+from rabc.policies.build import build_policy
+from rabc.training.fitting import fit
+from rabc.training.module import WeightedPolicy
+from rabc.training.optimizers import optimization
+from rabc.training.sources import data_module, training_frames
 
 IN_MEMORY = 16
 """Batches that both loops go through again and again."""

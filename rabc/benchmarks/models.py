@@ -5,8 +5,9 @@ from typing import Any, Literal
 
 import torch
 
-from rabc.scoring import TOPReward, small
-from rabc.scoring.train import save_scorer
+from rabc.scoring.small.architecture import build_model, build_processor
+from rabc.scoring.small.train import save_scorer
+from rabc.scoring.topreward import TOPReward
 
 Architecture = Literal["tiny", "small", "100m", "qwen3-vl-8b"]
 
@@ -29,14 +30,14 @@ def random_scorer(
     seed: int = 0,
 ) -> TOPReward:
     """A scorer of this architecture with random weights. pixels: budget of its video processor per clip."""
-    processor: Any = small.build_processor()
+    processor: Any = build_processor()
     processor.video_processor.size = pixels
     model: Any
     if architecture == "qwen3-vl-8b":
         model = _qwen3_vl_8b(processor, device, dtype)
     else:
         sizes = SIZES[architecture]
-        model = small.build_model(processor, seed, **sizes)
+        model = build_model(processor, seed, **sizes)
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.ndim > 1:

@@ -24,11 +24,12 @@ from typing import Any, Literal
 import gymnasium
 import numpy as np
 import torch
+from einops import rearrange
 from numpy.typing import NDArray
 from so101_nexus.lerobot_dataset import dataset_row_to_sim_qpos, sim_qpos_to_dataset_row
 from so101_nexus.observations import JointPositions, OverheadCamera, WristCamera
 
-from rabc.rollout import TICKS_AFTER_SUCCESS, ChunkPolicy, Rollout, RolloutJob
+from rabc.rollouts.play import TICKS_AFTER_SUCCESS, ChunkPolicy, Rollout, RolloutJob
 from rabc.sim.environment import COLORS, FPS, close_renderer, front_view
 from rabc.sim.meshes import simplify_visual_meshes
 from rabc.sim.scene import Scene
@@ -79,7 +80,7 @@ class VisualEnvironment:
         self._gripper = float(self._low[-1]), float(self._high[-1])
 
     def play(self, policy: ChunkPolicy, job: RolloutJob) -> Rollout:
-        """One rollout, as `rabc.rollout.roll_out` ends it; every tick is observed and rendered."""
+        """One rollout, as `rabc.rollouts.play.roll_out` ends it; every tick is observed and rendered."""
         observation, info = self._env.reset(seed=job.seed)
         seen: deque[dict[str, Any]] = deque(maxlen=policy.history)
         frames: list[NDArray[np.uint8]] = []
@@ -98,7 +99,7 @@ class VisualEnvironment:
                 success_at = tick
         return Rollout(
             job.policy_folder, job.seed, success_at is not None, tick, closest,
-            np.stack(frames).transpose(0, 3, 1, 2),
+            rearrange(frames, "t h w c -> t c h w"),
         )  # fmt: skip
 
     def close(self) -> None:
@@ -116,7 +117,10 @@ class VisualEnvironment:
             self.nexus._get_current_qpos().astype(np.float64), gripper_limits_rad=self._gripper
         )
         images = {
-            f"observation.images.{ours}": torch.from_numpy(observation[theirs]).permute(2, 0, 1).float() / 255
+            f"observation.images.{ours}": rearrange(
+                torch.from_numpy(observation[theirs]), "h w c -> c h w"
+            ).float()
+            / 255
             for ours, theirs in CAMERAS.items()
         }
         return {

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rabc.benchmarks.lines import HEADERS, Line
-from rabc.marked_page import markdown_table, replace_marked
+from rabc.pages.marked import markdown_table, replace_marked
 
 
 def fill(page: Path, name: str, machine: Mapping[str, str | int], lines: Sequence[Line]) -> None:

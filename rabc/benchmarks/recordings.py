@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from einops import rearrange
 from numpy.typing import NDArray
 
-from rabc.config import DatasetConfig, DemonstrationsConfig
-from rabc.tables import load_meta
-from rabc.weights_file import write_weights
+from rabc.config.settings import DatasetConfig, DemonstrationsConfig
+from rabc.datasets.tables import load_meta
+from rabc.weighting.weights_file import write_weights
 
 FPS = 30
 CAMERAS = ("observation.images.front", "observation.images.wrist")
@@ -58,7 +59,8 @@ def panorama(rng: np.random.Generator, size: tuple[int, int], frames: int) -> ND
     """(height, width + what `frames` frames pan over, 3): smooth patches with some grain."""
     height, width = size[0], size[1] + PIXELS_PER_FRAME * frames
     coarse = torch.from_numpy(rng.uniform(0, 255, (1, 3, -(-height // 16), -(-width // 16))))
-    smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")[0].permute(1, 2, 0)
+    fine = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")
+    smooth = rearrange(fine, "1 c h w -> h w c")
     grain = rng.normal(0, 3, (height, width, 1))
     return np.clip(smooth.numpy() + grain, 0, 255).astype(np.uint8)
 

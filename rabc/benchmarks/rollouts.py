@@ -1,4 +1,4 @@
-"""`scripts/benchmark.py rollouts`: rollouts a minute of ours, and of so101-nexus's own visual environment.
+"""`rabc benchmark rollouts`: rollouts a minute of ours, and of so101-nexus's own visual environment.
 
 `rabc.benchmarks.nexus` says what is the same in both. Both play the same policy with the same seeds in one
 process, one after the other, and draw two cameras of the same size: so101-nexus at every tick, ours when the
@@ -17,11 +17,11 @@ import torch
 
 from rabc.benchmarks.lines import Line, at_least, at_most
 from rabc.benchmarks.nexus import Pictures, VisualEnvironment
-from rabc.config import RolloutsConfig
-from rabc.errors import InputError
-from rabc.rollout import ChunkPolicy, Rollout, RolloutJob, load_policy, roll_out, ticks_per_frame
+from rabc.config.settings import RolloutsConfig
+from rabc.rollouts.play import ChunkPolicy, Rollout, RolloutJob, load_policy, roll_out, ticks_per_frame
 from rabc.sim import seeds
 from rabc.sim.environment import CAMERAS, Simulator
+from rabc.system.errors import InputError
 
 SPEED_UP = 5.0
 SCORER_FPS = 5.0
@@ -155,7 +155,7 @@ def image_size(policy_folder: Path) -> int:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"--policy {policy_folder}: is no policy for the simulator's cameras {', '.join(CAMERAS)} "
-            f"({type(error).__name__}: {error}); train one with scripts/train.py --config so101_pick.yaml"
+            f"({type(error).__name__}: {error}); train one with rabc train --config so101_pick.yaml"
         ) from error
     sides = {side for shape in shapes for side in shape}
     if len(sides) != 1:

@@ -1,4 +1,4 @@
-"""`scripts/benchmark.py scoring`: exactness, parity with LeRobot, and cost of scoring all prefixes."""
+"""`rabc benchmark scoring`: exactness, parity with LeRobot, and cost of scoring all prefixes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from rabc.benchmarks import models
 from rabc.benchmarks.lines import Line, at_least, at_most, ratio, side_by_side
 from rabc.benchmarks.sequential import sequential_log_probs
-from rabc.scoring import TOPReward
 from rabc.scoring.base import Clip
 from rabc.scoring.layout import Questions
 from rabc.scoring.schedule import prefix_ends
+from rabc.scoring.topreward import TOPReward
 
 INSTRUCTION = "Pick up the red cube."
 WORDS = ("Pick", "up", "the", "red", "cube", "and", "put", "it", "into", "box")

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rabc.scoring import TOPReward
 from rabc.scoring.layout import Questions, Tokens, lay_out
 from rabc.scoring.prompt import answer_ids
+from rabc.scoring.topreward import TOPReward
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""`lerobot-train` and `scripts/train.py` as a user runs them, on the same work."""
+"""`lerobot-train` and `rabc train` as a user runs them, on the same work."""
 
 import json
 import os
@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from rabc import config_file
 from rabc.benchmarks.recordings import weights_of_one
-from rabc.config import Config, DatasetConfig, DemonstrationsConfig, RolloutsConfig, WeightsConfig
-from rabc.config_checks import TYPES_WITH
+from rabc.config import yaml_file
+from rabc.config.checks import TYPES_WITH
+from rabc.config.settings import Config, DatasetConfig, DemonstrationsConfig, RolloutsConfig, WeightsConfig
 
-_TRAIN = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
 _SECONDS_BETWEEN_LOOKS = 0.2
 POINTS = 10
 """Of a training's log; what comes before the first is left out of steady figures."""
@@ -84,11 +83,11 @@ def log_every(steps: int) -> int:
 
 
 def train_ours(config: Config, folder: Path) -> Trained:
-    """`scripts/train.py` started in the empty `folder`."""
+    """`rabc train` started in the empty `folder`."""
     folder.mkdir(parents=True)
     file = folder / "benchmark.yaml"
-    file.write_text(config_file.dump(config))
-    seconds, memory = measure_command([sys.executable, str(_TRAIN), "--config", str(file)], folder)
+    file.write_text(yaml_file.dump(config))
+    seconds, memory = measure_command([sys.executable, "-m", "rabc", "train", "--config", str(file)], folder)
     [board] = folder.glob("outputs/benchmark/training-*")
     rate, waited = (_points(board, name) for name in ("samples_per_second", "data_wait"))
     written = folder / "checkpoints" / "benchmark" / "pretrained_model" / "config.json"

@@ -1,4 +1,4 @@
-"""`scripts/benchmark.py training`: against `lerobot-train`, against a bare loop, and memory."""
+"""`rabc benchmark training`: against `lerobot-train`, against a bare loop, and memory."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from rabc import cli
 from rabc.benchmarks import loops
 from rabc.benchmarks.lines import Line, at_least, at_most
 from rabc.benchmarks.recordings import record_cameras, simulated, without_cache
@@ -20,7 +19,9 @@ from rabc.benchmarks.trainers import (
     train_theirs,
     unscored,
 )
-from rabc.config import Config, PolicyConfig, TrainerConfig
+from rabc.config import cli
+from rabc.config.settings import Config
+from rabc.config.training_settings import PolicyConfig, TrainerConfig
 
 DIFFUSION = PolicyConfig(
     type="diffusion", resize_shape=[96, 96], n_obs_steps=2, horizon=16, n_action_steps=8,
@@ -223,7 +224,7 @@ def _against_lerobot(bench: Bench, what: str, config: Config, bound: float) -> M
     wait = f"{100 * theirs[0].data_wait:.0f} % of it data"
     lines = [
         at_least(
-            f"{what}: lerobot-train / scripts/train.py, whole command", whole, bound, "x",
+            f"{what}: lerobot-train / rabc train, whole command", whole, bound, "x",
             f"{_median(theirs, 'seconds'):.0f} s / {_median(ours, 'seconds'):.0f} s, {steps} steps of "
             f"{config.trainer.batch_size}, {bench.repeats} runs each, frame cache built in ours",
         ),

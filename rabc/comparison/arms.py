@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, cast
 
-from rabc.config import Config, WeightsConfig
-from rabc.config_arguments import build_parser, config_arguments, expected, nearest
-from rabc.config_checks import FOLDER_NAME, validate
-from rabc.errors import InputError
+from rabc.config.arguments import build_parser, config_arguments, expected, nearest
+from rabc.config.checks import FOLDER_NAME, validate
+from rabc.config.settings import Config, WeightsConfig
+from rabc.system.errors import InputError
 
 BASELINE = "plain"
 """The arm that every other is compared with."""

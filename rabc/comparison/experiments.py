@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rabc.config import Config, DemonstrationsConfig, WeightsConfig
+from rabc.config.settings import Config, DemonstrationsConfig, WeightsConfig
 
 FLAWS = ("stall", "retry", "drop", "detour", "give_up")
 """Kinds of demonstrations that are not clean."""

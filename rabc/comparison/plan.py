@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rabc.comparison.arms import WEIGHTED, Arm, standard_arms
-from rabc.config import Config, WeightsConfig
-from rabc.errors import InputError, VerdictRefused
+from rabc.config.settings import Config, WeightsConfig
+from rabc.system.errors import InputError, VerdictRefused
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class PlannedRun:
     arm: Arm
     seed: int
     config: Config
-    """Of the run, which `scripts/train.py` would do the same with."""
+    """Of the run, which `rabc train` would do the same with."""
 
 
 def comparison_folder(config: Config) -> Path:
@@ -53,10 +53,10 @@ def prepare(config: Config, arms: Sequence[Arm], training_seeds: Sequence[int]) 
         InputError: weights that cannot be made, such as an oracle's where no simulator knows the progress.
         VerdictRefused: the scores of an arm are unfit for weighting.
     """
-    from rabc import pipeline
+    from rabc.pipeline import main_job, state
 
     weighted = planned_run(config, standard_arms(config)[WEIGHTED], training_seeds[0], 0)
-    results = pipeline.run(weighted.config, last="weights")
+    results = main_job.run(weighted.config, last="weights")
     sources = {arm.made_from for arm in arms}
     if "simulator" in sources:
         write_simulator_progress(Path(results["demonstrations"]["root"]), oracle_file(config))
@@ -64,11 +64,11 @@ def prepare(config: Config, arms: Sequence[Arm], training_seeds: Sequence[int]) 
         write_shuffled(Path(results["weights"]["weights_file"]), shuffled_file(config, seed), seed)
     for arm in arms:
         own = planned_run(config, arm, training_seeds[0], 0).config
-        if "weights" in pipeline.finished(own):
+        if "weights" in state.finished(own):
             continue
         print(f"weights of the arm {arm.name}:")
         try:
-            pipeline.run(own, last="weights")
+            main_job.run(own, last="weights")
         except (InputError, VerdictRefused) as error:
             raise type(error)(f"arm {arm.name}: {error}") from error
 
@@ -95,7 +95,7 @@ def _weights(config: Config, arm: Arm, seed: int) -> WeightsConfig:
 
 def write_simulator_progress(root: Path, path: Path) -> None:
     """Write the simulator's progress of every frame of the dataset in `root`, in LeRobot's columns."""
-    from rabc.frame_columns import write_table
+    from rabc.datasets.columns import write_table
     from rabc.sim.recorder import read_ground_truth
 
     truth = read_ground_truth(root)
@@ -118,7 +118,7 @@ def write_simulator_progress(root: Path, path: Path) -> None:
 
 def write_shuffled(weights_file: Path, path: Path, seed: int) -> None:
     """Write the weights of `weights_file` (N,) in an order drawn from `seed`."""
-    from rabc.weights_file import write_weights
+    from rabc.weighting.weights_file import write_weights
 
     path.parent.mkdir(parents=True, exist_ok=True)
     weights: NDArray[np.float64] = np.load(weights_file)

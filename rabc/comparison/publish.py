@@ -6,16 +6,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rabc.cli import parse
 from rabc.comparison.arms import arms_of
-from rabc.comparison.command import compare, describe
 from rabc.comparison.experiments import EXPERIMENTS, Experiment
+from rabc.comparison.pages.results import experiment_part, sweep_part
 from rabc.comparison.recipes import OVER_DATASET, measure_recipes, recipes_part, shares_part
 from rabc.comparison.results import restated
-from rabc.comparison.results_page import experiment_part, sweep_part
-from rabc.errors import InputError
-from rabc.marked_page import replace_marked
-from rabc.stages import write_json
+from rabc.comparison.run import compare, describe
+from rabc.config.cli import parse
+from rabc.pages.marked import replace_marked
+from rabc.system.errors import InputError
+from rabc.system.stages import write_json
 
 PAGE = Path("docs/results.md")
 RAW = Path("docs/results")

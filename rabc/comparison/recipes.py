@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rabc.config import Config, WeightsConfig
-from rabc.errors import InputError
-from rabc.marked_page import markdown_table
-from rabc.weight_caution import share_behind
+from rabc.config.settings import Config, WeightsConfig
+from rabc.pages.marked import markdown_table
+from rabc.system.errors import InputError
+from rabc.weighting.caution import share_behind
 
 SCHEMES: tuple[dict[str, Any], ...] = (
     {"scheme": "none"},
@@ -60,19 +60,19 @@ def measure_recipes(config: Config, sources: Sequence[Mapping[str, Any]] = PROGR
 
     sources: kinds of progress, each the keys of `weights` that it sets.
 
-    Returns the shares of flawed frames and of frames behind (`rabc.weight_caution`), and a list of recipes,
-    each the keys of `weights` that it sets with its `Treatment`. Raises InputError for a dataset that
-    was not simulated.
+    Returns the shares of flawed frames and of frames behind (`rabc.weighting.caution`), and a list
+    of recipes, each the keys of `weights` that it sets with its `Treatment`. Raises InputError for a dataset
+    that was not simulated.
     """
-    from rabc import pipeline
-    from rabc.frame_weights import frame_weights
+    from rabc.pipeline import main_job
     from rabc.sim.flaws import flawed_frames
     from rabc.sim.recorder import read_ground_truth
+    from rabc.weighting.assign import frame_weights
 
     # Subtracting asks for all scores that any of them needs.
     subtract = "subtract" if any("length_bias" in source for source in sources) else "none"
     weights = replace(config.weights, length_bias=subtract)
-    results = pipeline.run(replace(config, run=f"{config.run}-recipes", weights=weights), last="scores")
+    results = main_job.run(replace(config, run=f"{config.run}-recipes", weights=weights), last="scores")
     root = Path(results["demonstrations"]["root"])
     truth = read_ground_truth(root)
     if not truth:

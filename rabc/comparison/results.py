@@ -12,10 +12,11 @@
     start_states    first (seed), count
     training_seeds  of every arm
     arms            name, about, weights (settings that are not at their default), summary (see
-                    `rabc.weights.WeightSummary`), up and down (pictures of the moments weighted most and
-                    least), success {successes, trials, low, high}, seeds_mean and seeds_spread (of the
-                    success rates of the training seeds; standard deviation), scorer_auc {value, low, high,
-                    count}, mean_final_log_prob (nats), mean_ticks, mean_closest_m
+                    `rabc.weighting.schemes.WeightSummary`), up and down (pictures of the moments
+                    weighted most and least), success {successes, trials, low, high}, seeds_mean and
+                    seeds_spread (of the success rates of the training seeds; standard deviation),
+                    scorer_auc {value, low, high, count}, mean_final_log_prob (nats), mean_ticks,
+                    mean_closest_m
     runs            arm, seed, run, policy_folder, policy_content (hash), steps, training_seconds, curve
                     {step, loss}, rollouts [{seed, success, ticks, closest_m, final_log_prob}], videos
                     {start state: file}
@@ -46,24 +47,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rabc import progress, stats
 from rabc.comparison.arms import (
     BASELINE,
     CONTROLS,
-    ORACLE,
-    SHUFFLED,
-    SUCCESS_ONLY,
-    WEIGHTED,
     Arm,
     differences,
 )
-from rabc.comparison.page_texts import ends, p_value, points
+from rabc.comparison.pages.texts import ends, p_value, points
+from rabc.comparison.pairs import contrasts_of, estimate_of, pairs_of, shares_of_oracle
 from rabc.comparison.plan import PlannedRun
-from rabc.config import Config
-from rabc.evaluation import ScoredRollout
-from rabc.sequential_test import running_interval
+from rabc.config.settings import Config
+from rabc.progress import merit
+from rabc.rollouts.evaluation import ScoredRollout
 from rabc.sim.scene import DONE
-from rabc.stages import Result
+from rabc.statistics import intervals
+from rabc.system.stages import Result
 
 FORMAT = 1
 LEVEL = 0.05
@@ -229,7 +227,7 @@ def _arm(arm: Arm, runs: Sequence[PlayedRun], outcomes: NDArray[np.bool_]) -> di
     final = np.array([rollout.final_log_prob for rollout in rollouts])
     weights = runs[0].results["weights"]
     summary = ("frames", "drawn", "effective_sample_size", "share_zero", "share_saturated")
-    auc = stats.bootstrap(lambda some: progress.roc_auc(final[some], success[some]), len(success))
+    auc = intervals.bootstrap(lambda some: merit.roc_auc(final[some], success[some]), len(success))
     if auc.low == auc.high:  # told apart without an error: the resamples cannot say how sure that is
         auc = replace(auc, low=float("nan"), high=float("nan"))
     return {
@@ -239,10 +237,10 @@ def _arm(arm: Arm, runs: Sequence[PlayedRun], outcomes: NDArray[np.bool_]) -> di
         "summary": {name: weights[name] for name in (*summary, "histogram_edges", "histogram_counts")},
         "up": weights["up"],
         "down": weights["down"],
-        "success": asdict(stats.proportion(int(success.sum()), len(success))),
+        "success": asdict(intervals.proportion(int(success.sum()), len(success))),
         "seeds_mean": float(rates.mean()),
         "seeds_spread": float(rates.std(ddof=1)) if len(rates) > 1 else None,
-        "scorer_auc": _estimate(auc),
+        "scorer_auc": estimate_of(auc),
         "mean_final_log_prob": float(final.mean()),
         "mean_ticks": float(np.mean([rollout.ticks for rollout in rollouts])),
         "mean_closest_m": float(np.mean([rollout.closest_m for rollout in rollouts])),
@@ -278,79 +276,3 @@ def learning_curve(tensorboard: Path) -> dict[str, list[float]]:
     # A resumed training writes the steps since its checkpoint again.
     losses = {event.step: round(event.value, 6) for event in events.Scalars("loss")}
     return {"step": sorted(losses), "loss": [losses[step] for step in sorted(losses)]}
-
-
-def pairs_of(outcomes: dict[str, NDArray[np.bool_]], level: float | None = None) -> list[dict[str, Any]]:
-    """`pairs`; outcomes: arm -> (S, N), S training seeds on N start states; level: of a sequential test."""
-    others = [name for name in outcomes if name != BASELINE]
-    pairs = _adjusted(
-        [_pair(outcomes, name, BASELINE, 1 if name == WEIGHTED else len(others)) for name in others]
-    )
-    if level is None:
-        return pairs
-    return [_looked_at(pair, outcomes, level / len(others)) for pair in pairs]
-
-
-def contrasts_of(outcomes: dict[str, NDArray[np.bool_]]) -> list[dict[str, Any]]:
-    """`contrasts`; outcomes: arm -> (S, N)."""
-    real = [name for name in outcomes if name not in CONTROLS]
-    asked = [(name, SUCCESS_ONLY) for name in real] + [(name, SHUFFLED) for name in real if name == WEIGHTED]
-    return _adjusted([_pair(outcomes, name, other) for name, other in asked if other in outcomes])
-
-
-def _pair(
-    outcomes: dict[str, NDArray[np.bool_]], name: str, baseline: str, comparisons: int = 1
-) -> dict[str, Any]:
-    own, other = outcomes[name], outcomes[baseline]
-    only_arm, only_baseline = int((own & ~other).sum()), int((other & ~own).sum())
-    return {
-        "arm": name,
-        "baseline": baseline,
-        "paired": own.size,
-        "both": int((own & other).sum()),
-        "only_arm": only_arm,
-        "only_baseline": only_baseline,
-        "neither": int((~own & ~other).sum()),
-        "difference": _estimate(stats.paired_difference(own, other)),
-        "over_seeds": stats.difference_over_seeds(own, other).limits,
-        "over_seeds_together": stats.difference_over_seeds(own, other, comparisons).limits,
-        "p": stats.mcnemar(only_arm, only_baseline),
-        "p_states": stats.sign_flips(own, other),
-        "posterior": stats.probability_better(int(own.sum()), own.size, int(other.sum()), other.size),
-        "always_valid": None,
-        "needed": stats.paired_rollouts_needed(only_arm, only_baseline, own.size),
-    }
-
-
-def _looked_at(pair: dict[str, Any], outcomes: dict[str, NDArray[np.bool_]], level: float) -> dict[str, Any]:
-    """`pair` where looking decides when to stop, without what needs a number of rollouts fixed beforehand."""
-    low, high = running_interval(outcomes[pair["arm"]], outcomes[pair["baseline"]], level)
-    nothing = {"low": None, "high": None}
-    return {
-        **pair,
-        **dict.fromkeys(("p", "p_states", "p_adjusted")),
-        "difference": {**pair["difference"], **nothing},
-        "over_seeds": nothing,
-        "over_seeds_together": nothing,
-        "always_valid": {"low": low, "high": high},
-    }
-
-
-def _adjusted(pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    adjusted = stats.holm([pair["p_states"] for pair in pairs])
-    return [{**pair, "p_adjusted": p} for pair, p in zip(pairs, adjusted, strict=True)]
-
-
-def shares_of_oracle(outcomes: dict[str, NDArray[np.bool_]]) -> dict[str, Any]:
-    """`gains`; outcomes: arm -> (S, N)."""
-    if ORACLE not in outcomes:
-        return {}
-    plain, oracle = outcomes[BASELINE], outcomes[ORACLE]
-    others = [name for name in outcomes if name not in (BASELINE, ORACLE)]
-    return {name: _estimate(stats.gain_ratio(outcomes[name], plain, oracle)) for name in others}
-
-
-def _estimate(estimate: stats.Estimate) -> dict[str, Any] | None:
-    if not np.isfinite(estimate.value):
-        return None
-    return {"value": float(estimate.value), **estimate.limits, "count": estimate.count}

@@ -8,20 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rabc import pipeline, stages
 from rabc.comparison.arms import BASELINE, CONTROLS
 from rabc.comparison.plan import PlannedRun
 from rabc.comparison.results import PlayedRun
-from rabc.config import Config
-from rabc.dataset_source import open_dataset
-from rabc.decoding import recorded_shape
-from rabc.device import resolve_device, resolve_dtype
-from rabc.errors import InputError
-from rabc.evaluation import Entrant, ScoredRollout, kept_seeds, play
-from rabc.sequential_test import evidence, stops_after
+from rabc.config.settings import Config
+from rabc.datasets.decoding import recorded_shape
+from rabc.datasets.source import open_dataset
+from rabc.pipeline import state
+from rabc.rollouts.evaluation import Entrant, ScoredRollout, kept_seeds, play
+from rabc.scoring.configured import load_scorer
 from rabc.sim import seeds
-from rabc.stage_work import load_scorer
-from rabc.stages import Result
+from rabc.statistics.sequential import evidence, stops_after
+from rabc.system import stages
+from rabc.system.device import resolve_device, resolve_dtype
+from rabc.system.errors import InputError
+from rabc.system.stages import Result
 
 BLOCK = 10
 """Start states that are played at a time before rollouts may stop."""
@@ -45,7 +46,7 @@ def play_all(
     Raises:
         InputError: a run is not trained.
     """
-    results = [pipeline.finished(run.config) for run in runs]
+    results = [state.finished(run.config) for run in runs]
     for run, found in zip(runs, results, strict=True):
         if "training" not in found:
             raise InputError(f"run {run.config.run}: is not trained; start the comparison again")
@@ -123,7 +124,7 @@ def decided(e_values: Mapping[str, Sequence[float]], level_each: float) -> bool:
 def missing_rollouts(config: Config, run: PlannedRun) -> int:
     """How many of the configured rollouts a run's policy has not played."""
     wanted = seeds.seed_range(seeds.ROLLOUTS, config.rollouts.first_seed, config.rollouts.episodes)
-    results = pipeline.finished(run.config)
+    results = state.finished(run.config)
     if "training" not in results:
         return len(wanted)
     entrant = Entrant(Path(results["training"]["policy_folder"]), _folder(run, results))
@@ -151,7 +152,7 @@ def _folder(run: PlannedRun, results: dict[str, Result]) -> Path:
     config = run.config
     facts: dict[str, Any] = {
         "policy": results["training"]["content"],
-        "scorer": pipeline.scorer_content(config),
+        "scorer": state.scorer_content(config),
         "scorer_settings": asdict(config.scorer),
         "max_ticks": config.rollouts.max_ticks,
         "task": config.demonstrations.task,
@@ -159,4 +160,4 @@ def _folder(run: PlannedRun, results: dict[str, Result]) -> Path:
     precision = resolve_dtype(config.scorer.dtype, resolve_device(config.device))
     if precision != "float32":  # scores of a GPU do not continue those of a CPU
         facts["scorer_precision"] = precision
-    return pipeline.paths(config).outputs / f"rollouts-{stages.key(facts)}"
+    return state.paths(config).outputs / f"rollouts-{stages.key(facts)}"

@@ -1,6 +1,6 @@
 """Trains the runs of a comparison, several at a time, each in a process of its own.
 
-A run is what `scripts/train.py` does: it skips what is finished and resumes what was interrupted, so a
+A run is what `rabc train` does: it skips what is finished and resumes what was interrupted, so a
 comparison that is started again repeats no finished run.
 """
 
@@ -19,8 +19,8 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from rabc.comparison.plan import PlannedRun
-from rabc.config import Config
-from rabc.errors import CheckFailed, InputError, RabcError, Stopped, VerdictRefused
+from rabc.config.settings import Config
+from rabc.system.errors import CheckFailed, InputError, RabcError, Stopped, VerdictRefused
 
 LOG = "comparison.log"
 """What a run prints, in its outputs."""
@@ -36,7 +36,7 @@ class _Running:
 
 def jobs_at_once(config: Config) -> int:
     """Trainings at the same time: as configured, or one for each core, or one on a GPU."""
-    from rabc.device import resolve_device
+    from rabc.system.device import resolve_device
 
     if config.comparison.jobs:
         return config.comparison.jobs
@@ -51,10 +51,10 @@ def train_all(runs: Sequence[PlannedRun], jobs: int) -> None:
             the others have stopped with a checkpoint.
         Stopped: by Ctrl-C or SIGTERM; what runs has stopped with a checkpoint.
     """
-    from rabc import pipeline
+    from rabc.pipeline import state
 
     steps = runs[0].config.trainer.max_steps
-    waiting = [run for run in runs if "training" not in pipeline.finished(run.config)]
+    waiting = [run for run in runs if "training" not in state.finished(run.config)]
     finished = before = len(runs) - len(waiting)
     if not waiting:
         print(f"trainings: all {len(runs)} are finished")
@@ -104,7 +104,7 @@ def train_all(runs: Sequence[PlannedRun], jobs: int) -> None:
 
 
 def _start(run: PlannedRun) -> _Running:
-    from rabc.pipeline import paths
+    from rabc.pipeline.state import paths
 
     log = paths(run.config).outputs / LOG
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -115,15 +115,16 @@ def _start(run: PlannedRun) -> _Running:
 
 
 def _train(config: Config, log: Path) -> NoReturn:
-    from rabc import cli, pipeline
-    from rabc.processes import end_with_parent
+    from rabc.config import cli
+    from rabc.pipeline import main_job
+    from rabc.system.processes import end_with_parent
 
     end_with_parent()
     os.setsid()  # Ctrl-C reaches the comparison alone, which passes it on once
     with log.open("ab") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
-    cli.run(lambda _: _quietly(pipeline.run(config)))
+    cli.run(lambda _: _quietly(main_job.run(config)))
 
 
 def _quietly(_: object) -> None:

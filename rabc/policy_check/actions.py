@@ -10,14 +10,14 @@ import torch
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from numpy.typing import NDArray
 
-from rabc.dataset_frames import read_dataset_frames, spread
-from rabc.lerobot_only import observation
+from rabc.datasets.robot_frames import read_dataset_frames, spread
+from rabc.datasets.tables import FrameTable, read_frames
+from rabc.export.lerobot_only import observation
 from rabc.policy_check.configuration import Loaded
 from rabc.policy_check.files import PolicyFiles
 from rabc.policy_check.findings import Finding, all_or, failed, passed, skipped
 from rabc.policy_check.joints import exchange_words, joint_names, permutation
-from rabc.rollout import ChunkPolicy, chunk_policy
-from rabc.tables import FrameTable, read_frames
+from rabc.rollouts.play import ChunkPolicy, chunk_policy
 
 Array = NDArray[np.float64]
 _QUERIES = 12

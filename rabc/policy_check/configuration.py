@@ -9,7 +9,7 @@ from typing import Any
 import draccus
 from safetensors import SafetensorError
 
-from rabc import lerobot_only
+from rabc.export import lerobot_only
 from rabc.policy_check.files import Json, PolicyFiles
 from rabc.policy_check.findings import Finding, all_or, failed, passed
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rabc.errors import InputError
-from rabc.hub import is_hub_id
 from rabc.policy_check.files import PolicyFiles
+from rabc.system.errors import InputError
+from rabc.system.hub import is_hub_id
 
 if TYPE_CHECKING:
     from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
@@ -17,9 +17,9 @@ def find_dataset(files: PolicyFiles, given: str | None) -> "LeRobotDatasetMetada
     Raises:
         InputError: the given one is not there or cannot be used.
     """
-    from rabc.config import Config, DatasetConfig
-    from rabc.dataset_source import download
-    from rabc.tables import load_meta
+    from rabc.config.settings import Config, DatasetConfig
+    from rabc.datasets.source import download
+    from rabc.datasets.tables import load_meta
 
     if given is not None:
         if Path(given).exists():

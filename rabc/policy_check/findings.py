@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from rabc.terminal import table
+from rabc.system.terminal import table
 
 Status = Literal["pass", "FAIL", "not checked"]
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rabc.errors import InputError
 from rabc.policy_check.joints import joint_names
+from rabc.system.errors import InputError
 
 
 @dataclass(frozen=True)

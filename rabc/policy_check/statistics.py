@@ -8,7 +8,7 @@ from lerobot.configs import NormalizationMode
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rabc.policies import NEEDED_STATISTICS
+from rabc.policies.build import NEEDED_STATISTICS
 from rabc.policy_check.files import PolicyFiles, Step
 from rabc.policy_check.findings import Finding, all_or, skipped
 from rabc.policy_check.joints import (

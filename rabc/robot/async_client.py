@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rabc.errors import CheckFailed, InputError
+from rabc.system.errors import CheckFailed, InputError
 
 if TYPE_CHECKING:
     from lerobot.async_inference.configs import RobotClientConfig

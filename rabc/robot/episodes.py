@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rabc.errors import InputError
 from rabc.robot.outcomes import Outcome, write_outcomes
 from rabc.sim.environment import CAMERAS, Image, Simulator, Vector
 from rabc.sim.scene import TASKS, Scene, Task
+from rabc.system.errors import InputError
 
 
 class Episodes:

@@ -13,9 +13,9 @@ from lerobot.configs import FeatureType, PolicyFeature
 from lerobot.envs.configs import EnvConfig
 from numpy.typing import NDArray
 
-from rabc.errors import InputError
 from rabc.robot.episodes import Episodes
 from rabc.sim.environment import CAMERAS, FPS, JOINTS, Image
+from rabc.system.errors import InputError
 
 ENVIRONMENT = "rabc/SimulatedSO101-v0"
 

@@ -13,10 +13,10 @@ import numpy as np
 import so101_nexus.lerobot_adapter  # noqa: F401  # pyright: ignore[reportUnusedImport]  (registers the follower)
 from numpy.typing import NDArray
 
-from rabc.errors import InputError
 from rabc.robot.episodes import Episodes
 from rabc.sim.environment import FPS, Image
 from rabc.sim.scene import Task
+from rabc.system.errors import InputError
 
 ENVIRONMENTS: dict[str, Task] = {"MuJoCoRabcPick-v0": "pick", "MuJoCoRabcPlace-v0": "place"}
 """What `--robot.env_id` may name."""

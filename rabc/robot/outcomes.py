@@ -1,7 +1,7 @@
 """How the episodes that a LeRobot client played went: the simulator's verdict, one line per episode.
 
 LeRobot's recordings do not say whether an episode succeeded. This file does, in the order of the recorded
-episodes; `scripts/compare.py --labels` reads it as the labels of the recording.
+episodes; `rabc compare --labels` reads it as the labels of the recording.
 """
 
 import csv
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rabc.atomic import whole_file
-from rabc.errors import InputError
 from rabc.sim.environment import JOINTS
+from rabc.system.atomic import whole_file
+from rabc.system.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
-"""Frozen scorers: frames and an instruction give a score for every prefix."""
+"""Frozen scorers: frames and an instruction give a score for every prefix of the video.
 
-from rabc.scoring.base import PrefixScores, Scorer
-from rabc.scoring.topreward import TOPReward
-
-__all__ = ["PrefixScores", "Scorer", "TOPReward"]
+`topreward` asks the question of `prompt`, `qwen3_vl` answers it for all prefixes in two forwards, `label`
+scores a dataset into the `store`, `configured` is the scorer of a configuration.
+"""

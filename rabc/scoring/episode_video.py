@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from einops import rearrange
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from numpy.typing import NDArray
 
-from rabc.errors import InputError
 from rabc.scoring.base import Scorer
 from rabc.scoring.video import decode_at, end_time
+from rabc.system.errors import InputError
 
 CAMERA_PREFIX = "observation.images."
 FRAMES_AT_ONCE = 32
@@ -106,7 +107,7 @@ def frames_at(
 
 
 def _as_tensor(frames: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
-    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+    return rearrange(torch.from_numpy(np.stack(frames)), "t h w c -> t c h w")
 
 
 def _seconds(meta: LeRobotDatasetMetadata, key: str, episode: int, ends: dict[Path, float]) -> float:

@@ -13,12 +13,12 @@ import torch
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from tqdm import tqdm
 
-from rabc.errors import InputError
+from rabc.datasets.tables import load_meta
 from rabc.scoring.base import Clip, PrefixScores, Scorer
 from rabc.scoring.episode_video import camera_keys, check_lengths, episode_length, image_size, sampled_frames
 from rabc.scoring.store import EpisodeScores, ScoreStore
 from rabc.scoring.variants import Variant, instruction_of, needs_all_frames, variant_frames, wrong_sentence
-from rabc.tables import load_meta
+from rabc.system.errors import InputError
 
 BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_noinv_fmt}{postfix}]"
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rabc.errors import InputError
 from rabc.scoring.prompt import PROMPT, Prompt, around_video, token_ids
+from rabc.system.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from rabc.config import Config
-from rabc.dataset_fingerprint import fingerprint
-from rabc.errors import InputError
-from rabc.hub import is_hub_id
+from rabc.config.settings import Config
+from rabc.datasets.fingerprint import fingerprint
+from rabc.datasets.tables import load_meta
 from rabc.scoring.base import Scorer
 from rabc.scoring.label import open_store, score_dataset
 from rabc.scoring.processes import Process
 from rabc.scoring.store import ScoreStore, scores_root
 from rabc.scoring.variants import VARIANTS, Variant
-from rabc.tables import load_meta
+from rabc.system.errors import InputError
+from rabc.system.hub import is_hub_id
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
-from rabc.device import resolve_device
-from rabc.errors import InputError, RabcError
-from rabc.processes import PATIENCE, end_with_parent, started_by_torchrun
-from rabc.quiet import quiet_libraries
+from rabc.system.device import resolve_device
+from rabc.system.errors import InputError, RabcError
+from rabc.system.processes import PATIENCE, end_with_parent, started_by_torchrun
+from rabc.system.quiet import quiet_libraries
 
 
 @dataclass(frozen=True)

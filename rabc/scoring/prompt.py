@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rabc.errors import InputError
+from rabc.system.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import BatchFeature

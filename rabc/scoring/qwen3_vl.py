@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from einops import rearrange
 
 from rabc.scoring.layout import Branch, Layout, Questions, Tokens, lay_out
 from rabc.scoring.prompt import PROMPT, Prompt, answer_ids, resize_frames
@@ -88,14 +89,14 @@ def answer(
         logits = model.lm_head(torch.stack([states[i] for i in range(len(states))])).float()
         shape = (len(questions.instructions), len(questions.ends), 2)
         log_probs.append(torch.log_softmax(logits, dim=-1)[:, columns].view(shape))
-    return Answers(log_probs, torch.cat([e.pairs.features.flatten(0, 1) for e in encoded]))
+    return Answers(log_probs, torch.cat([_tokens(e.pairs.features) for e in encoded]))
 
 
 def video_features(
     model: "Qwen3VLForConditionalGeneration", processor: "Qwen3VLProcessor", batch: Sequence[Questions]
 ) -> torch.Tensor:
     """The vision encoder's part of `answer` alone."""
-    return torch.cat([_encode(model, processor, q, PROMPT).pairs.features.flatten(0, 1) for q in batch])
+    return torch.cat([_tokens(_encode(model, processor, q, PROMPT).pairs.features) for q in batch])
 
 
 def _branches(encoded: _Encoded) -> list[Branch]:
@@ -130,8 +131,9 @@ def _see(model: Any, processor: Any, frames: torch.Tensor, order: torch.Tensor) 
             inputs["pixel_values_videos"].to(model.device), grid, return_dict=True
         )
         pairs = int(grid[0, 0])
-        features.append(seen.pooler_output[0].unflatten(0, (pairs, -1)))
-        deepstack.append([layer.unflatten(0, (pairs, -1)) for layer in seen.deepstack_features])
+        apart = "(pair patch) d -> pair patch d"
+        features.append(rearrange(seen.pooler_output[0], apart, pair=pairs))
+        deepstack.append([rearrange(layer, apart, pair=pairs) for layer in seen.deepstack_features])
     return _Pictures(torch.cat(features), [torch.cat(layer) for layer in zip(*deepstack, strict=True)])
 
 
@@ -190,11 +192,11 @@ def _language_model(
     vision: dict[str, Any] = {}
     if pictures is not None:
         where = ids == model.config.video_token_id
-        features = pictures.features.flatten(0, 1).to(embedded.dtype)
+        features = _tokens(pictures.features).to(embedded.dtype)
         embedded = embedded.masked_scatter(where[..., None], features)
         vision = {
             "visual_pos_masks": where,
-            "deepstack_visual_embeds": [layer.flatten(0, 1) for layer in pictures.deepstack],
+            "deepstack_visual_embeds": [_tokens(layer) for layer in pictures.deepstack],
         }
     return model.model.language_model(
         inputs_embeds=embedded, position_ids=positions.to(model.device), attention_mask=mask,
@@ -249,10 +251,13 @@ def _pad(model: Any, parts: Sequence[Tokens]) -> tuple[torch.Tensor, torch.Tenso
     return ids, positions
 
 
+def _tokens(features: torch.Tensor) -> torch.Tensor:
+    """The patches of all pairs of frames, one after the other."""
+    return rearrange(features, "pair patch d -> (pair patch) d")
+
+
 def _stack(pictures: Sequence[_Pictures]) -> _Pictures:
     """All tokens of pictures that may differ in size, one after the other, as one picture."""
-    features = torch.cat([p.features.flatten(0, 1) for p in pictures])
+    features = torch.cat([_tokens(p.features) for p in pictures])
     layers = zip(*(p.deepstack for p in pictures), strict=True)
-    return _Pictures(
-        features[None], [torch.cat([part.flatten(0, 1) for part in layer])[None] for layer in layers]
-    )
+    return _Pictures(features[None], [torch.cat([_tokens(part) for part in layer])[None] for layer in layers])

@@ -13,8 +13,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from rabc.errors import InputError
 from rabc.scoring.base import PrefixScores
+from rabc.system.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rabc.errors import InputError
 from rabc.scoring import qwen3_vl
 from rabc.scoring.base import Clip, PrefixScores
 from rabc.scoring.layout import Questions, check_context
@@ -27,6 +26,7 @@ from rabc.scoring.prompt import (
     resize_frames,
 )
 from rabc.scoring.schedule import prefix_ends, sample_frame_indices
+from rabc.system.errors import InputError
 
 PAPER_FPS = 2.0
 """Frames per second that TOPReward samples; for models whose own files name no rate."""

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import torch
 
-from rabc.errors import InputError
+from rabc.system.errors import InputError
 
 Variant = Literal["real", "static", "reversed", "wrong_instruction"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)

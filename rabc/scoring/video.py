@@ -10,7 +10,7 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from rabc.errors import InputError
+from rabc.system.errors import InputError
 
 # LeRobotDataset's own default: how far a frame may be from the time it is asked for, seconds.
 TOLERANCE_S = 1e-4

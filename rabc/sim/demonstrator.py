@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rabc.sim.environment import Simulator, Vector
 from rabc.sim.kinematics import Grasp, Kinematics, grasp_for, polar
-from rabc.sim.scene import Scene, Task, Truth
+from rabc.sim.scene import Truth
 
 Kind = Literal["clean", "stall", "retry", "drop", "detour", "give_up"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -251,15 +251,3 @@ class Demonstrator:
 def minimum_jerk(s: float) -> float:
     """Share of a stroke covered after a share `s` of its time (Flash & Hogan 1985)."""
     return 10 * s**3 - 15 * s**4 + 6 * s**5
-
-
-def demonstrate(
-    simulator: Simulator, seed: int, kind: Kind, scene: Scene | None = None, aim_error_m: float = AIM_ERROR_M
-) -> Demonstrator:
-    """Reset `simulator` to start state `seed` and return the demonstrator that is about to play its task."""
-    from rabc.sim.place_demonstrator import PlaceDemonstrator
-
-    simulator.reset(seed, scene)
-    demonstrators: dict[Task, type[Demonstrator]] = {"pick": Demonstrator, "place": PlaceDemonstrator}
-    rng = np.random.default_rng((seed, KINDS.index(kind)))
-    return demonstrators[simulator.task](simulator, kind, rng, aim_error_m)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rabc.errors import InputError
 from rabc.sim.scene import COLORS, Scene, Task, Truth
+from rabc.system.errors import InputError
 
 Vector = NDArray[np.float32]
 Image = NDArray[np.uint8]

@@ -18,15 +18,16 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from rabc.config import DemonstrationsConfig
-from rabc.errors import InputError
-from rabc.lock import alone
-from rabc.quiet import no_library_bars, quiet_libraries
+from rabc.config.settings import DemonstrationsConfig
 from rabc.sim import seeds
-from rabc.sim.demonstrator import KINDS, Kind, demonstrate
+from rabc.sim.demonstrate import demonstrate
+from rabc.sim.demonstrator import KINDS, Kind
 from rabc.sim.environment import CAMERAS, FPS, JOINTS, Simulator
 from rabc.sim.scene import Scene, Task
 from rabc.sim.workers import in_processes
+from rabc.system.errors import InputError
+from rabc.system.lock import alone
+from rabc.system.quiet import no_library_bars, quiet_libraries
 
 EPISODES_PER_SHARD = 10
 ROBOT_TYPE = "so101_follower"

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from einops import rearrange
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from rabc.atomic import whole_file
-from rabc.sim.demonstrator import AIM_ERROR_M, KINDS, Kind, demonstrate
+from rabc.sim.demonstrate import demonstrate
+from rabc.sim.demonstrator import AIM_ERROR_M, KINDS, Kind
 from rabc.sim.environment import Simulator
 from rabc.sim.scene import COLORS, Scene, Task
 from rabc.sim.workers import in_processes
+from rabc.system.atomic import whole_file
 
 EPISODES_PER_FILE = 20
 # A policy's near misses look unlike the scripted ones; clumsy aim makes some for the scorer to see.
@@ -65,7 +67,7 @@ def play(simulator: Simulator, seed: int, clumsy_share: float = CLUMSY_SHARE) ->
         frames.append(simulator.render("front"))
         progress.append(step.truth.progress)
     return SimulatedEpisode(
-        frames=np.stack(frames).transpose(0, 3, 1, 2),
+        frames=rearrange(frames, "t h w c -> t c h w"),
         progress=np.array(progress, dtype=np.float32),
         color=colors[0],
         present=tuple(colors),

@@ -4,7 +4,7 @@ Each constant is the first seed of a range of `RANGE` seeds. Options named `firs
 are offsets within the range of their use.
 """
 
-from rabc.errors import InputError
+from rabc.system.errors import InputError
 
 RANGE = 1_000_000
 DEMONSTRATIONS = 0

@@ -1,0 +1,108 @@
+"""The measured parts of `docs/results.md`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rabc.comparison.arms import BASELINE, ORACLE, WEIGHTED
+from rabc.comparison.pages.texts import OVER_SEEDS_HEADER, P_HEADERS, ends, points, probability
+from rabc.pages.marked import markdown_table
+from rabc.statistics.intervals import Proportion
+
+Found = Mapping[str, Any]
+"""Content of a `comparison.json`."""
+SWEPT = (BASELINE, WEIGHTED, "mask")
+"""Arms of the table over the share of clean demonstrations."""
+_NONE = "no interval"
+_DIFFERENCE_HEADERS = ("points more", OVER_SEEDS_HEADER)
+
+
+def experiment_part(result: Found) -> str:
+    """What one comparison found: the answer, a table of its arms, and what it cost."""
+    pairs = {pair["arm"]: pair for pair in result["pairs"]}
+    rows: list[list[str]] = []
+    for arm in result["arms"]:
+        seeds = [run for run in result["runs"] if run["arm"] == arm["name"]]
+        rates = ", ".join(str(sum(rollout["success"] for rollout in run["rollouts"])) for run in seeds)
+        rows.append(
+            [f"`{arm['name']}`", str(Proportion(**arm["success"])), rates, *_pair(pairs.get(arm["name"]))]
+        )
+        if result["gains"]:
+            rows[-1].append(_share(result["gains"].get(arm["name"]), arm["name"]))
+    headers = [
+        "arm", result["task_done"], "by training seed", *_DIFFERENCE_HEADERS, *P_HEADERS, "P(better)"
+    ]  # fmt: skip
+    if result["gains"]:
+        headers.append("of the oracle's gain")
+    hours = sum(run["training_seconds"] for run in result["runs"]) / 3600
+    states, runs = result["start_states"], len(result["runs"])
+    return "\n\n".join(
+        [
+            result["answer"],
+            markdown_table(headers, rows),
+            *_contrasts(result["contrasts"]),
+            f"{runs} trainings ({hours:.1f} hours of training in all), {states['count']} start states "
+            f"from seed {states['first']}; {result['dataset']['episodes']} demonstrations "
+            f"({', '.join(f'{count} {kind}' for kind, count in result['dataset']['kinds'].items())}).",
+        ]
+    )
+
+
+def sweep_part(results: Sequence[tuple[str, Found]]) -> str:
+    """One row for each (label, comparison), with intervals; an arm that only some have is empty elsewhere."""
+    named = [arm["name"] for _, found in results for arm in found["arms"]]
+    arms = [name for name in SWEPT if name in named]
+    others = [name for name in arms if name != BASELINE]
+    rows: list[list[str]] = []
+    for label, found in results:
+        pairs = {pair["arm"]: pair for pair in found["pairs"]}
+        rates = _rates(found)
+        row = [label, *(str(rates[name]) if name in rates else "" for name in arms)]
+        rows.append(row + [_points(pairs[name]) if name in pairs else "" for name in others])
+    headers = ["", *(f"`{name}`" for name in arms)]
+    return markdown_table([*headers, *(f"`{name}`: points more" for name in others)], rows)
+
+
+def _rates(result: Found) -> dict[str, Proportion]:
+    return {arm["name"]: Proportion(**arm["success"]) for arm in result["arms"]}
+
+
+def _contrasts(contrasts: Sequence[Found]) -> list[str]:
+    """A table of arms against controls; none where there are none."""
+    if not contrasts:
+        return []
+    rows = [
+        [f"`{pair['arm']}` - `{pair['baseline']}`", *_difference(pair), *_p_values(pair)]
+        for pair in contrasts
+    ]
+    return [markdown_table(["beyond the controls", *_DIFFERENCE_HEADERS, *P_HEADERS], rows)]
+
+
+def _pair(pair: Found | None) -> list[str]:
+    if pair is None:
+        return [""] * 6
+    return [*_difference(pair), *_p_values(pair), probability(pair["posterior"])]
+
+
+def _difference(pair: Found) -> list[str]:
+    """Points more with their interval, and the interval over training seeds."""
+    return [_points(pair), ends(pair["over_seeds"], 0) or _NONE]
+
+
+def _p_values(pair: Found) -> list[str]:
+    return [f"{pair[p]:.2g}" for p in ("p", "p_states", "p_adjusted")]
+
+
+def _points(pair: Found) -> str:
+    difference = pair["difference"]
+    return f"{points(difference['value'])} ({ends(difference, 0) or _NONE})"
+
+
+def _share(gain: Found | None, arm: str) -> str:
+    if arm in (BASELINE, ORACLE):
+        return ""
+    if gain is None:
+        return "not computed"
+    value = f"{100 * gain['value']:.0f} %"
+    if gain["low"] is None:
+        return f"{value} (no interval)"
+    return f"{value} ({100 * gain['low']:.0f} to {100 * gain['high']:.0f} %)"

@@ -1,0 +1,145 @@
+"""What `rabc compare` does: trainings, rollouts, statistics, report."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rabc.comparison.arms import WEIGHTED, Arm, standard_arms
+from rabc.comparison.pages.texts import P_HEADERS, ends, points
+from rabc.comparison.plan import PlannedRun, comparison_folder, planned_run, prepare
+from rabc.config.settings import Config
+from rabc.statistics.intervals import Proportion
+from rabc.system.errors import InputError
+from rabc.system.stages import duration, write_json
+from rabc.system.terminal import table
+
+
+def compare(config: Config, arms: Sequence[Arm], training_seeds: int, sequential: bool) -> dict[str, Any]:
+    """Train, play and compare the arms; writes the results and the report, and prints a table.
+
+    Finished trainings and rollouts are kept and used again, those of a comparison with fewer seeds, rollouts
+    or arms too.
+
+    Args:
+        config: of the arm `weighted`; `rollouts.episodes` for each arm and training seed.
+        arms: the baseline first.
+        training_seeds: trainings of each arm, with seeds from `config.seed` on.
+        sequential: stop playing when the sequential test has decided.
+    """
+    from rabc.comparison.pages.board import write_scalars
+    from rabc.comparison.pages.page import write_page
+    from rabc.comparison.results import FILE, LEVEL, summarise
+    from rabc.comparison.rollouts import play_all
+    from rabc.comparison.trainings import jobs_at_once, train_all
+    from rabc.system.quiet import no_library_bars, quiet_libraries
+
+    quiet_libraries()
+    no_library_bars()
+    check_comparison(config, arms)
+    jobs = jobs_at_once(config)
+    runs = planned(config, arms, training_seeds, jobs)
+    folder = comparison_folder(config)
+    prepare(config, arms, [run.seed for run in runs[:: len(arms)]])
+    train_all(runs, jobs)
+    rollouts = replace(config.rollouts, processes=max(jobs, config.rollouts.processes))
+    played, test = play_all(replace(config, rollouts=rollouts), runs, sequential, LEVEL)
+    command = " ".join(["python", *sys.argv])
+    result = summarise(config, arms, played, command, test)
+    write_json(folder / FILE, result)
+    write_scalars(result, folder / "tensorboard")
+    _print(result, write_page(result, folder))
+    return result
+
+
+def check_comparison(config: Config, arms: Sequence[Arm]) -> None:
+    """Raise InputError now for what would else fail when some or all trainings are done."""
+    from rabc.pipeline.checks import check_beforehand, check_foreign
+
+    if not config.demonstrations.simulate:
+        raise InputError(
+            "demonstrations.simulate false: policies are compared in simulation; record rollouts on the arm "
+            "and give them to --recorded"
+        )
+    for key in ("devices", "num_nodes"):
+        if (value := getattr(config.trainer, key)) > 1:
+            raise InputError(
+                f"trainer.{key} {value}: every training of a comparison takes one device; give 1, and "
+                "--comparison.jobs for several trainings side by side"
+            )
+    check_beforehand(config)
+    for arm in arms:
+        check_foreign(arm.weights)
+
+
+def planned(config: Config, arms: Sequence[Arm], training_seeds: int, jobs: int) -> list[PlannedRun]:
+    """All runs: every arm with the first seed, then with the next."""
+    return [
+        planned_run(config, arm, config.seed + number, threads=1 if jobs > 1 else 0)
+        for number in range(training_seeds)
+        for arm in arms
+    ]
+
+
+def describe(config: Config, arms: Sequence[Arm], training_seeds: int) -> str:
+    """Table of the runs: what is trained and played, what is not and what that costs."""
+    from rabc.comparison.rollouts import missing_rollouts
+    from rabc.comparison.trainings import jobs_at_once
+    from rabc.pipeline import state
+    from rabc.pipeline.costs import ROLLOUT_S, TRAIN_S_PER_SAMPLE, cost_table
+
+    jobs = jobs_at_once(config)
+    runs = planned(config, arms, training_seeds, jobs)
+    # The file of shuffled weights is only as new as the weights that it was made from.
+    weights = planned_run(config, standard_arms(config)[WEIGHTED], config.seed, 0).config
+    before = state.STAGES[: state.STAGES.index("training")]
+    shared = [stage for stage in before if stage not in state.finished(weights)]
+    trained = [
+        (not shared or run.arm.made_from != "weights") and "training" in state.finished(run.config)
+        for run in runs
+    ]
+    episodes = config.rollouts.episodes
+    unplayed = [
+        missing_rollouts(config, run) if done else episodes for run, done in zip(runs, trained, strict=True)
+    ]
+    rows = [
+        [run.arm.name, str(run.seed), "done" if done else "to do", f"{episodes - left} of {episodes}"]
+        for run, done, left in zip(runs, trained, unplayed, strict=True)
+    ]
+    left = trained.count(False)
+    samples = left * config.trainer.max_steps * config.trainer.samples_per_step
+    # Threads of one training speed it up less than trainings side by side: the rate is of two cores.
+    seconds = samples * TRAIN_S_PER_SAMPLE
+    played = sum(unplayed) * ROLLOUT_S / max(jobs, config.rollouts.processes)
+    parts = [f"Before the trainings:\n{cost_table(weights, shared)}"] if shared else []
+    parts += [
+        table(rows, ["arm", "seed", "training", "rollouts"]),
+        f"{left} of {len(runs)} trainings to do, at most about {duration(seconds)}; {sum(unplayed)} rollouts "
+        f"to play, about {duration(played)} (rough, on two CPU cores)",
+    ]
+    return "\n\n".join(parts)
+
+
+def _print(result: dict[str, Any], page: Path) -> None:
+    pairs = {pair["arm"]: pair for pair in result["pairs"]}
+    rows: list[list[str]] = []
+    for arm in result["arms"]:
+        row = [arm["name"], str(Proportion(**arm["success"]))]
+        pair = pairs.get(arm["name"])
+        if pair is None:
+            row += [""] * 4
+        elif pair["always_valid"]:
+            row += [_points({**pair["difference"], **pair["always_valid"]}), "", "", ""]
+        else:
+            p_values = (f"{pair[name]:.2g}" for name in ("p", "p_states", "p_adjusted"))
+            row += [_points(pair["difference"]), *p_values]
+        rows.append(row)
+    headers = ["arm", result["task_done"], "points more", *P_HEADERS]
+    print("\n" + table(rows, headers))
+    print(f"\n{result['answer']}\n\nresults: {page.parent}/comparison.json\nreport:  {page}")
+
+
+def _points(difference: dict[str, Any]) -> str:
+    limits = ends(difference, 0)
+    return points(difference["value"], 0) + (f" ({limits})" if limits else "")

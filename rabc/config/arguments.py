@@ -1,0 +1,124 @@
+"""`Config` seen from the command line: one `Argument` for each key, and the parser made of them."""
+
+import difflib
+import types
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from typing import Any, Literal, Union, get_args, get_origin
+
+import docstring_parser
+from jsonargparse import ArgumentParser
+
+from rabc.config.settings import Config
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument that a script has besides the configuration.
+
+    `name` is without dashes. A `bool` is a flag: false unless given. `list[str]` may be given several times.
+    Any other type is a type hint as a field of the configuration has it, e.g. `int`, `str | None`,
+    `Literal["a", "b"]`.
+    """
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+
+
+SECTIONS: dict[str, type[Any]] = {
+    item.name: item.type for item in fields(Config) if isinstance(item.type, type) and is_dataclass(item.type)
+}
+
+
+def config_arguments(names: Iterable[str]) -> dict[str, list[Argument]]:
+    """The arguments for the fields `names` of `Config`, by heading: one for each key, named with dots.
+
+    A name with a dot, such as `demonstrations.task`, stands for that key of the section alone.
+    """
+    groups: dict[str, list[Argument]] = {}
+    for name in names:
+        section, _, key = name.partition(".")
+        if section in SECTIONS:
+            title, arguments = _arguments(SECTIONS[section], f"{section}.")
+            arguments = [item for item in arguments if not key or item.name == name]
+        else:
+            _, arguments = _arguments(Config, "")
+            title, arguments = "The run", [item for item in arguments if item.name == name]
+        groups.setdefault(title, []).extend(arguments)
+    return groups
+
+
+@cache
+def _arguments(owner: type[Any], prefix: str) -> tuple[str, list[Argument]]:
+    """The first line of the docstring of `owner`, and an argument for each field that is no section."""
+    doc = docstring_parser.parse_from_object(owner)
+    helps = {item.arg_name: item.description or "" for item in doc.params}
+    defaults = owner()
+    return (doc.short_description or "").rstrip("."), [
+        Argument(prefix + item.name, item.type, getattr(defaults, item.name), helps[item.name])
+        for item in fields(owner)
+        if item.type not in SECTIONS.values()
+    ]
+
+
+def build_parser(description: str, groups: dict[str, list[Argument]]) -> ArgumentParser:
+    """A jsonargparse parser of `groups`, each under its heading; the heading "" is argparse's own group."""
+    parser = ArgumentParser(
+        description=description,
+        usage="%(prog)s [--config NAME.yaml] [--key value ...]",
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    for title, arguments in groups.items():
+        group = parser.add_argument_group(title) if title else parser
+        for item in arguments:
+            about = " ".join(item.help.split())
+            if is_flag(item):
+                group.add_argument(f"--{item.name}", action="store_true", help=about)
+            else:
+                group.add_argument(f"--{item.name}", type=item.type, default=item.default, help=about)
+    return parser
+
+
+def is_flag(item: Argument) -> bool:
+    """Whether `item` stands without a value. A configuration key never does: `--policy.use_vae false`."""
+    return item.type is bool and item.name.partition(".")[0] not in Config.__dataclass_fields__
+
+
+def is_repeated(item: Argument) -> bool:
+    """Whether `item` may be given several times, a text each."""
+    return item.type == list[str] and item.name.partition(".")[0] not in Config.__dataclass_fields__
+
+
+def expected(hint: Any) -> str:
+    """A type hint in plain words."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(expected(part) for part in get_args(hint))
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(str(choice) for choice in get_args(hint))
+    words = {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "text (in quotes if it looks like a number)",
+        type(None): "null",
+        dict: "a mapping of names to values",
+        list: "a list of whole numbers, e.g. [128, 256]",
+    }
+    return words.get(get_origin(hint) or hint, str(hint))
+
+
+def nearest(key: str, known: Iterable[str]) -> list[str]:
+    """The known key that `key` was probably meant to be, or nothing. A right name in a wrong place counts."""
+    leaf = key.rpartition(".")[2]
+    names = sorted(known)
+    same = [name for name in names if name.rpartition(".")[2] == leaf]
+    leaves = difflib.get_close_matches(leaf, [name.rpartition(".")[2] for name in names], n=1, cutoff=0.75)
+    return (
+        difflib.get_close_matches(key, same, n=1, cutoff=0)
+        or difflib.get_close_matches(key, names, n=1, cutoff=0.75)
+        or [name for name in names if name.rpartition(".")[2] in leaves][:1]
+    )

@@ -1,0 +1,256 @@
+"""The command line of every command: a YAML, overrides on top, all problems at once.
+
+    command = cli.parse(argv, __doc__, sections=("dataset", "demonstrations"), extra=[cli.DRY_RUN])
+    command.config.dataset.path, command.extra["dry_run"]
+
+Nothing here imports torch: `--help` and configuration errors answer at once.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NoReturn, get_args, get_origin
+
+from jsonargparse import ArgumentParser
+
+from rabc.config import yaml_file
+from rabc.config.arguments import (
+    SECTIONS,
+    Argument,
+    build_parser,
+    config_arguments,
+    expected,
+    is_flag,
+    is_repeated,
+    nearest,
+)
+from rabc.config.checks import validate
+from rabc.config.settings import Config
+from rabc.system.errors import InputError, RabcError, Stopped
+
+
+@dataclass(frozen=True)
+class Command:
+    """What the command line asks for: the configuration, and the script's own arguments by name."""
+
+    config: Config
+    extra: dict[str, Any]
+
+
+DRY_RUN = Argument(
+    "dry_run", bool, False, "Say what is done, what is left to do and what that costs; do nothing."
+)
+
+_CONFIG = Argument("config", str, None, "YAML file: a path, or the name of one in configs/.")
+_PRINT = Argument("print_config", bool, False, "Print the resulting configuration as YAML and exit.")
+
+
+def parse(
+    argv: Sequence[str],
+    description: str | None,
+    sections: Sequence[str] | None = None,
+    extra: Sequence[Argument] = (),
+) -> Command:
+    """Defaults, then the YAML of `--config`, then `--key value` overrides, checked in one pass.
+
+    `sections` names the fields of `Config`, or with a dot single keys, that the script reads; only these are
+    in its `--help` and can be overridden (None: all). A YAML may state all of them, so that one file serves
+    every script.
+    `--help` and `--print_config` print and exit. Raises InputError with every problem found.
+    """
+    every = [item.name for item in fields(Config)]
+    shown = every if sections is None else list(sections)
+    groups = {"": [_CONFIG, _PRINT, *extra], **config_arguments(shown)}
+    options = {item.name: item for group in groups.values() for item in group}
+    keys = {item.name: item for group in config_arguments(every).values() for item in group}
+    if "--help" in argv or "-h" in argv:
+        build_parser(description or "", groups).print_help()
+        raise SystemExit(0)
+    reader = _Reader(keys, options)
+    given, stray = _split(argv, {name for name, item in options.items() if is_flag(item)})
+    reader.problems += [f"{word}: belongs to no option; write --key value" for word in stray]
+    reader.read_yaml([text for name, text in given if name == "config"])
+    for name, text in given:
+        if name != "config":
+            reader.read_option(name, text)
+    config = reader.config()
+    if reader.problems:
+        raise InputError(_message(reader.problems))
+    if reader.extra.pop("print_config", False):
+        sys.stdout.write(yaml_file.dump(config, shown))
+        raise SystemExit(0)
+    return Command(config, {item.name: reader.extra.get(item.name, item.default) for item in extra})
+
+
+class _Reader:
+    """Collects values by key, and the problems met on the way."""
+
+    def __init__(self, keys: dict[str, Argument], options: dict[str, Argument]) -> None:
+        own = [item for name, item in options.items() if name not in keys]
+        # Of their own, because a script's `--rollouts` is not the section of that name.
+        self._parsers = {True: _parser(keys.values()), False: _parser(own)}
+        self._keys = keys
+        self._options = options
+        self._whole = frozenset(name for name, item in keys.items() if get_origin(item.type) is dict)
+        self._suspect: set[str] = set()
+        self.values: dict[str, Any] = {}
+        self.extra: dict[str, Any] = {}
+        self.problems: list[str] = []
+
+    def read_yaml(self, names: list[str | None]) -> None:
+        """Reads the one `--config`, when there is one. A file that cannot be read ends the pass."""
+        if len(names) > 1:
+            self.problems.append(f"--config {' '.join(str(name) for name in names)}: given twice; give one")
+        elif names and not names[0]:
+            self.problems.append("--config: no value; give the name of a YAML file")
+        elif names and names[0]:
+            path = yaml_file.find(names[0])
+            for key, value in yaml_file.flatten(yaml_file.read(path), self._whole):
+                self._read_setting(f"{path.name}: {key}", key, value)
+
+    def _read_setting(self, label: str, key: str, value: Any) -> None:
+        if key in SECTIONS:
+            if value not in (None, {}):
+                self.problems.append(f"{label} {value!r}: a section, not a value; give keys beneath it")
+        elif key not in self._keys:
+            self._unknown(label, key, value, self._keys)
+        elif key in self._whole:
+            # Left as YAML typed it: jsonargparse would turn the text "3" into a number.
+            if isinstance(value, dict) and all(isinstance(name, str) for name in value):  # pyright: ignore[reportUnknownVariableType]
+                self.values[key] = value
+            else:
+                self._wrong_type(label, self._keys[key], value)
+        else:
+            *parents, leaf = key.split(".")
+            self._store(
+                label, self._keys[key], value, {parents[0]: {leaf: value}} if parents else {leaf: value}
+            )
+
+    def read_option(self, name: str, text: str | None) -> None:
+        """Reads `--name text`; `text` is None where nothing followed."""
+        parent = next((key for key in self._whole if name.startswith(f"{key}.")), None)
+        item = self._options.get(parent or name)
+        label = f"--{name}"
+        if item is None:
+            if name in SECTIONS:
+                self.problems.append(f"{label}: a section; set its keys, e.g. --{self._example(name)}")
+            elif (parent or name) in self._keys:
+                self.problems.append(f"{label}: not used by this command; leave it out")
+            else:
+                self._unknown(label, name, text, self._options)
+        elif is_flag(item):
+            if text is None:
+                self.extra[name] = True
+            else:
+                self.problems.append(f"{label}={text}: a flag; give it without a value")
+        elif text is None:
+            self.problems.append(f"{label}: no value; give {expected(item.type)}")
+        elif is_repeated(item):
+            self.extra.setdefault(name, []).append(text)
+        elif parent is None:
+            self._store(label, item, text, [f"--{name}={text}"])
+        else:
+            before = self.values.get(parent, {})
+            self._store(label, item, text, [f"--{name}={text}"])
+            self.values[parent] = {**before, **self.values.get(parent, {})}
+
+    def _store(self, label: str, item: Argument, value: Any, source: list[str] | dict[str, Any]) -> None:
+        """Stores `value` as jsonargparse types it, from a word of the command line or from a mapping."""
+        try:
+            parser = self._parsers[item.name in self._keys]
+            parse_one = parser.parse_args if isinstance(source, list) else parser.parse_object
+            typed = parse_one(source)[item.name]  # pyright: ignore[reportArgumentType]
+        except argparse.ArgumentError:
+            return self._wrong_type(label, item, value)
+        if typed is None and type(None) not in get_args(item.type):  # which jsonargparse lets pass
+            return self._wrong_type(label, item, value)
+        (self.values if item.name in self._keys else self.extra)[item.name] = typed
+
+    def _wrong_type(self, label: str, item: Argument, value: Any) -> None:
+        self._suspect.add(item.name)
+        is_choice = get_origin(item.type) is Literal
+        example = "" if item.default is None or is_choice else f", e.g. {item.default}"
+        wrong = "not a choice" if is_choice else "wrong type"
+        shown = "null" if value is None else repr(value)
+        self.problems.append(f"{label} {shown}: {wrong}; give {expected(item.type)}{example}")
+
+    def _unknown(self, label: str, key: str, value: Any, known: Iterable[str]) -> None:
+        near = nearest(key, known)
+        self._suspect.update(near)
+        remedy = f"did you mean {near[0]}?" if near else "--help lists the keys"
+        shown = "" if value is None else f" {value}"
+        self.problems.append(f"{label}{shown}: unknown key; {remedy}")
+
+    def _example(self, section: str) -> str:
+        return next(
+            f"{key} {item.default}" for key, item in self._keys.items() if key.startswith(f"{section}.")
+        )
+
+    def config(self) -> Config:
+        """The configuration from the sound values; adds the problems between them.
+
+        A key that was misspelt or mistyped still has its default here, so nothing is said about it again.
+        """
+        top = {name: value for name, value in self.values.items() if "." not in name}
+        for section, kind in SECTIONS.items():
+            top[section] = kind(
+                **{
+                    name.partition(".")[2]: value
+                    for name, value in self.values.items()
+                    if name.startswith(f"{section}.")
+                }
+            )
+        config = Config(**top)
+        suspect = "|".join(re.escape(key) for key in sorted(self._suspect))
+        about_suspect = re.compile(rf"(?<![\w.])({suspect})(?![\w.])" if suspect else r"(?!)")
+        self.problems += [problem for problem in validate(config) if not about_suspect.search(problem)]
+        return config
+
+
+def _parser(items: Iterable[Argument]) -> ArgumentParser:
+    return build_parser("", {"": list(items)})
+
+
+def _split(argv: Sequence[str], flags: set[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
+    """`--name value`, `--name=value` and flags in their order, and the words that are none of these."""
+    given: list[tuple[str, str | None]] = []
+    stray: list[str] = []
+    for word in argv:
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            given.append((name, value if equals else None))
+        elif given and given[-1][1] is None and given[-1][0] not in flags:
+            given[-1] = (given[-1][0], word)
+        else:
+            stray.append(word)
+    return given, stray
+
+
+def _message(problems: list[str]) -> str:
+    if len(problems) == 1:
+        return problems[0]
+    return "\n".join(
+        [f"{len(problems)} problems in the configuration", *(f"  - {text}" for text in problems)]
+    )
+
+
+def run(main: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None) -> NoReturn:
+    """Runs a command's `main` on `argv` (None: the command line's) and exits.
+
+    An error a user can cause is `error: <message>` on stderr and its exit code; any other keeps its
+    traceback. Ctrl-C exits with 130, as a shell expects.
+    """
+    try:
+        main(sys.argv[1:] if argv is None else argv)
+    except Stopped as stopped:
+        print(f"stopped: {stopped}", file=sys.stderr)
+        sys.exit(stopped.exit_code)
+    except RabcError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)

@@ -1,0 +1,61 @@
+"""Checks of the configuration's section `weights`, as in `rabc.config.checks`."""
+
+from collections.abc import Iterator
+
+from rabc.config.settings import Config, WeightsConfig
+
+
+def weight_problems(config: Config) -> Iterator[str]:
+    """Every problem between the settings of the weights."""
+    yield from _progress_source(config)
+    yield from _filter(config)
+
+
+def _progress_source(config: Config) -> Iterator[str]:
+    weights = config.weights
+    foreign = "weights.weights_file" if weights.weights_file else "weights.progress_file"
+    if weights.weights_file and weights.progress_file:
+        yield (
+            f"weights.weights_file {weights.weights_file!r}: makes weights.progress_file "
+            f"{weights.progress_file!r} useless; give one of them"
+        )
+    elif (weights.weights_file or weights.progress_file) and weights.length_bias == "subtract":
+        yield (
+            f"weights.length_bias 'subtract': corrects our own scores, and {foreign} takes their place; "
+            "give none, or leave the file out"
+        )
+    if weights.scheme == "static" and not weights.weights_file:
+        yield (
+            "weights.scheme 'static': takes the weights from weights.weights_file, which is not given; "
+            "give the file or another scheme"
+        )
+    elif weights.weights_file and weights.scheme != "static":
+        yield (
+            f"weights.weights_file {weights.weights_file!r}: is read by weights.scheme 'static' alone, and "
+            f"the scheme is {weights.scheme!r}; set weights.scheme static, or leave the file out"
+        )
+    if weights.progress_head == "dense" and not weights.progress_file:
+        yield (
+            "weights.progress_head 'dense': names a column of weights.progress_file, which is not given; "
+            "give the file or leave this out"
+        )
+
+
+def _filter(config: Config) -> Iterator[str]:
+    weights = config.weights
+    if weights.drop_below is not None and (weights.scheme, weights.drop) != ("filter", "episodes"):
+        yield (
+            f"weights.drop_below {weights.drop_below}: is read with weights.scheme 'filter' and weights.drop "
+            f"'episodes' alone, not with {weights.scheme!r} and {weights.drop!r}; set these, or leave it out"
+        )
+    if weights.drop_below is not None and weights.drop_share != WeightsConfig.drop_share:
+        yield (
+            f"weights.drop_share {weights.drop_share}: weights.drop_below {weights.drop_below} takes its "
+            "place; give one of them"
+        )
+    by_final = weights.scheme == "filter" and weights.drop == "episodes"
+    if by_final and weights.calibration == "episode" and not weights.progress_file:
+        yield (
+            "weights.calibration 'episode': stretches every episode to its own 0...1, so that a failed one "
+            "ends like a success and weights.drop 'episodes' cannot tell them apart; give dataset or logodds"
+        )

@@ -1,0 +1,93 @@
+"""Finds and reads the YAML of a configuration, and writes one back."""
+
+import re
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rabc.config.settings import Config
+from rabc.system.errors import InputError
+from rabc.system.shipped import CONFIGS
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people write it: `3e-4` is a number, and a key given twice is an error.
+
+    PyYAML follows YAML 1.1, where a float needs a dot, and keeps the last of two equal keys without a word.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        scalars = [key_node for key_node, _ in node.value if isinstance(key_node, yaml.ScalarNode)]
+        for key_node in scalars:
+            key = key_node.value
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def find(name: str) -> Path:
+    """The file that `--config NAME` means: a path, a file in `./configs`, a shipped one; else InputError."""
+    for path in (Path(name), Path("configs") / name, CONFIGS / name):
+        if path.is_file():
+            return path
+    shipped = ", ".join(sorted(path.name for path in CONFIGS.glob("*.yaml"))) or "none"
+    raise InputError(f"--config {name}: no such file here or in configs/; shipped ones: {shipped}")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The mapping in the YAML at `path`; empty for an empty file. InputError if it is not one."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f" line {error.problem_mark.line + 1}"
+        raise InputError(f"{path}{line}: not valid YAML ({error.problem}); mend that line") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML text; give a file like those in configs/") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: not a mapping of keys to values; give `key: value` lines")
+    return content  # pyright: ignore[reportUnknownVariableType]  (YAML has no types)
+
+
+def flatten(mapping: dict[str, Any], whole: frozenset[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of a nested mapping; a mapping under a key in `whole` is a value itself.
+
+    An empty mapping is a value, too.
+    """
+    for name, value in mapping.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict) and value and key not in whole:
+            yield from flatten(value, whole, f"{key}.")  # pyright: ignore[reportUnknownArgumentType]
+        else:
+            yield key, value
+
+
+def dump(config: Config, sections: Sequence[str] | None = None) -> str:
+    """`config` as YAML in the order of its fields, every key stated.
+
+    sections: as in `rabc.config.cli.parse`.
+    """
+    names = [item.name for item in fields(Config)] if sections is None else sections
+    values, stated = asdict(config), {}
+    for name in names:
+        section, _, key = name.partition(".")
+        if key:
+            stated.setdefault(section, {})[key] = values[section][key]
+        else:
+            stated[name] = values[name]
+    return yaml.safe_dump(stated, sort_keys=False, allow_unicode=True)

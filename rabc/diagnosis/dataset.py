@@ -1,0 +1,148 @@
+"""The diagnosis of a dataset's scores: read from the stores, left as JSON, as a page and in TensorBoard."""
+
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rabc.config.settings import Config
+from rabc.datasets.stage_labels import stage_labels
+from rabc.datasets.success_labels import success_labels
+from rabc.datasets.tables import load_meta
+from rabc.diagnosis.calibrations import CalibrationRow, compare
+from rabc.diagnosis.controls import Diagnosis, EpisodeCurves, diagnose
+from rabc.diagnosis.page import PageFacts, filmstrip, render, shown_episodes, strip_frames
+from rabc.diagnosis.tables import text
+from rabc.diagnosis.verdict import GRADES, Verdict, judge
+from rabc.scoring.episode_video import camera_keys, frames_at
+from rabc.scoring.store import ScoreStore
+from rabc.scoring.variants import VARIANTS, Variant
+from rabc.statistics.intervals import Estimate
+from rabc.system.atomic import whole_file
+from rabc.system.errors import InputError
+from rabc.system.stages import write_json
+
+
+@dataclass(frozen=True)
+class DatasetDiagnosis:
+    """Everything that was found out about the scores of a dataset."""
+
+    curves: list[EpisodeCurves]
+    """Every scored episode, ascending."""
+    diagnosis: Diagnosis
+    verdict: Verdict
+    calibrations: list[CalibrationRow]
+
+    def __str__(self) -> str:
+        return text(self.diagnosis, self.verdict, self.calibrations)
+
+    def as_json(self) -> dict[str, Any]:
+        """Verdict, findings, figures and calibrations as JSON values; what is not defined is null.
+
+        Without annotated stages the calibrations have no `stage_error`.
+        """
+        return {
+            "verdict": self.verdict.grade,
+            "reasons": self.verdict.reasons,
+            "findings": [asdict(finding) for finding in self.verdict.findings],
+            "figures": _plain(asdict(self.diagnosis)),
+            "calibrations": [_plain(_figures(row)) for row in self.calibrations],
+        }
+
+
+def diagnose_scores(config: Config, root: Path, stores: Mapping[Variant, ScoreStore]) -> DatasetDiagnosis:
+    """The diagnosis of what is in `stores`, with the labels of the dataset in `root`.
+
+    Without a still picture there is no table of calibrations. Raises InputError where nothing is scored or
+    the annotated stages are inconsistent.
+    """
+    scores = {variant: stores[variant].read() for variant in VARIANTS}
+    if not scores["real"]:
+        raise InputError(f"scores {stores['real'].folder}: none there; score the dataset")
+    meta = load_meta(root)
+    labels, stages = success_labels(meta), stage_labels(meta)
+    curves = [
+        EpisodeCurves(
+            episode_index=episode,
+            length=record.length,
+            instruction=record.instruction,
+            real=record.scores,
+            controls={
+                variant: scores[variant][episode].scores
+                for variant in VARIANTS
+                if variant != "real" and episode in scores[variant]
+            },
+            success=labels.get(episode),
+        )
+        for episode, record in sorted(scores["real"].items())
+    ]
+    found = diagnose(curves)
+    still = scores["real"].keys() & scores["static"].keys()
+    rows = compare(config, scores["real"], scores["static"], labels, stages) if still else []
+    return DatasetDiagnosis(curves, found, judge(found, config.weights.length_bias), rows)
+
+
+def write_diagnosis(config: Config, root: Path, found: DatasetDiagnosis, folder: Path) -> Path:
+    """Writes `diagnosis.json`, `index.html` and TensorBoard scalars into `folder`; returns the page's path.
+
+    Raises InputError for a video that cannot be decoded or a folder that cannot be written.
+    """
+    write_json(folder / "diagnosis.json", found.as_json())
+    page = folder / "index.html"
+    content = _page(config, root, found)
+    with whole_file(page) as partial:
+        partial.write_text(content, encoding="utf-8")
+    _write_scalars(found, folder / "tensorboard")
+    return page
+
+
+def _page(config: Config, root: Path, found: DatasetDiagnosis) -> str:
+    meta = load_meta(root)
+    (key, *_) = camera_keys(meta, config.scorer.cameras)
+    strips: dict[int, bytes] = {}
+    for position in shown_episodes(found.curves):
+        episode = found.curves[position]
+        frames = frames_at(meta, key, episode.episode_index, strip_frames(episode.length))
+        strips[episode.episode_index] = filmstrip(np.stack(list(frames)))
+    facts = {
+        "dataset": str(root),
+        "scorer": config.scorer.model,
+        "camera": config.scorer.camera,
+        "length bias": config.weights.length_bias,
+        "effective sample size under": f"{config.weights.scheme}, chunks of {config.policy.chunk}",
+    }
+    page = PageFacts(
+        f"How good are the scores of {root.name}?", facts, found.diagnosis, found.verdict, found.calibrations
+    )
+    return render(page, found.curves, float(meta.fps), strips)
+
+
+def _write_scalars(found: DatasetDiagnosis, folder: Path) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier diagnosis: its curves would be drawn as well
+    with SummaryWriter(str(folder)) as writer:
+        for item in fields(found.diagnosis):
+            value = getattr(found.diagnosis, item.name)
+            number = value.value if isinstance(value, Estimate) else float(value)
+            if math.isfinite(number):
+                writer.add_scalar(f"diagnosis/{item.name}", number, 0)
+        writer.add_scalar("diagnosis/verdict", GRADES.index(found.verdict.grade), 0)
+        writer.add_text("diagnosis/verdict", str(found.verdict), 0)
+
+
+def _figures(row: CalibrationRow) -> dict[str, Any]:
+    return {name: value for name, value in asdict(row).items() if name != "stage_error" or value is not None}
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity; null stands for a figure that is not defined."""
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value

@@ -1,0 +1,1 @@
+"""What all our documents share: templates and pictures of HTML pages, marked parts of Markdown files."""

@@ -1,0 +1,97 @@
+"""The main job: demonstrations -> scores -> weights -> training -> rollouts -> summary.
+
+Every stage reads what the one before left on disk and is skipped when nothing it depends on changed.
+"""
+
+import time
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from rabc.config.settings import Config
+from rabc.pipeline.checks import check_beforehand, check_dataset
+from rabc.pipeline.costs import cost_table
+from rabc.pipeline.state import STAGES, inputs, lost, paths, stage_state
+from rabc.system import stages
+from rabc.system.processes import global_rank
+from rabc.system.stages import Result, Stages
+from rabc.system.terminal import table
+
+
+def run(config: Config, dry_run: bool = False, last: str = STAGES[-1]) -> dict[str, Result]:
+    """Do what is not done yet and print the summary; with `dry_run` only say what that would be.
+
+    last: stage to end with; before the last of all there is no summary. Returns the results by stage, none
+    where nothing was done.
+    """
+    from rabc.system.quiet import quiet_libraries
+
+    quiet_libraries()
+    if global_rank(config.trainer.devices, config.trainer.num_nodes) > 0:
+        if not dry_run:
+            train_along(config)
+        return {}
+    check_beforehand(config)
+    if dry_run:
+        print(describe(config))
+        return {}
+    from rabc.pipeline import work
+    from rabc.pipeline.summary import print_summary, write_model_card, write_summary
+    from rabc.system.quiet import no_library_bars
+
+    no_library_bars()
+    where = paths(config)
+    markers = Stages(where.outputs / "stages")
+    stages.write_json(where.outputs / "config.json", asdict(config))
+    done: dict[str, stages.Finished] = {}
+    results: dict[str, Result] = {}
+    for name in STAGES[: STAGES.index(last) + 1]:
+        done[name] = markers.run(
+            name,
+            inputs(config, name, results),
+            lambda name=name: work.DO[name](config, where, results),
+            partial(lost, config, name, results),
+        )
+        results[name] = done[name].result
+        if name == "demonstrations" and done[name].skipped:
+            # What was sound for another chunk, camera or policy need not be for this one.
+            check_dataset(config, Path(results[name]["root"]))
+    if last == STAGES[-1]:
+        write_model_card(config, where, results)
+        print_summary(write_summary(config, where, done))
+    return results
+
+
+def train_along(config: Config) -> None:
+    """What every process but the first does: wait until it comes to training, and take part in that."""
+    from rabc.pipeline import work
+
+    where = paths(config)
+    markers = Stages(where.outputs / "stages")
+    results: dict[str, Result] = {}
+    for name in STAGES[: STAGES.index("training")]:
+        while stage_state(config, name, markers, results).status != "done":
+            time.sleep(1)
+        results[name] = markers.result(name)
+    if stage_state(config, "training", markers, results).status != "done":
+        work.do_training(config, where, results)
+
+
+def describe(config: Config) -> str:
+    """Table of the stages: what is done, what is stale and why, what the rest will cost."""
+    markers = Stages(paths(config).outputs / "stages")
+    rows: list[list[str]] = []
+    results: dict[str, Result] = {}
+    waiting = ""
+    for name in STAGES:
+        if waiting:
+            rows.append([name, "to do", f"after {waiting}"])
+            continue
+        state = stage_state(config, name, markers, results)
+        rows.append([name, state.status, state.reason])
+        if state.status == "done":
+            results[name] = markers.result(name)
+        else:
+            waiting = name
+    unfinished = [row[0] for row in rows if row[1] != "done"]
+    return table(rows, ["stage", "state", "why"]) + "\n\n" + cost_table(config, unfinished)

@@ -1,0 +1,197 @@
+"""What each stage of the pipeline does, and what it reports.
+
+Each function gets the configuration, the run's folders and the results of the stages before, and returns
+JSON values: what the summary shows, and under `files` the paths whose loss makes the stage stale.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rabc.config.settings import Config
+from rabc.pipeline.checks import check_dataset, check_values
+from rabc.pipeline.state import Paths, inputs
+from rabc.progress import merit
+from rabc.system import stages
+from rabc.system.atomic import whole_file
+from rabc.system.stages import Result
+from rabc.weighting import schemes
+
+if TYPE_CHECKING:
+    from rabc.scoring.plan import ScoringPlan
+
+
+def do_demonstrations(config: Config, where: Paths, results: dict[str, Result]) -> Result:
+    """The dataset: recorded in simulation, downloaded, or simply there."""
+    from rabc.datasets.fingerprint import fingerprint
+    from rabc.datasets.source import download, open_dataset
+    from rabc.sim.recorder import check_recorded_with, read_ground_truth, record, remove_shards
+
+    root = Path(config.dataset.path)
+    if not root.exists():
+        if config.demonstrations.simulate:
+            record(config.demonstrations, root)
+        else:
+            root = download(config)
+    elif config.demonstrations.simulate:
+        check_recorded_with(config.demonstrations, root)
+        remove_shards(root)
+    check_dataset(config, root)
+    check_values(config, root)
+    meta = open_dataset(config, root)
+    truth = read_ground_truth(root)
+    kinds = sorted({episode.kind for episode in truth})
+    return {
+        "root": str(root),
+        "content": fingerprint(root),
+        "episodes": int(meta.total_episodes),
+        "frames": int(meta.total_frames),
+        "fps": int(meta.fps),
+        "kinds": {kind: sum(episode.kind == kind for episode in truth) for kind in kinds},
+        "files": [str(root / "meta" / "info.json")],
+    }
+
+
+def do_scores(config: Config, where: Paths, results: dict[str, Result]) -> Result:
+    """Log-probabilities of every prefix of every episode, and how good they are as far as that is known."""
+    from rabc.diagnosis.dataset import diagnose_scores, write_diagnosis
+    from rabc.scoring.configured import load_scorer
+    from rabc.scoring.plan import carry_out, plan_scoring
+
+    foreign = config.weights.foreign_file
+    if foreign is not None:
+        return {"replaced_by": foreign, "files": []}
+    scorer = load_scorer(config.scorer, config.device)
+    plan = plan_scoring(config, Path(results["demonstrations"]["root"]), scorer)
+    carry_out(config, plan, scorer)
+    found = diagnose_scores(config, plan.root, plan.stores)
+    page = write_diagnosis(config, plan.root, found, where.outputs / "diagnosis")
+    print(f"verdict on the scores: {found.verdict} ({page})")
+    return {**scores_report(plan), "diagnosis": {**found.as_json(), "page": str(page)}}
+
+
+def scores_report(plan: "ScoringPlan") -> Result:
+    """What is known of the scores of a whole dataset."""
+    from rabc.sim.recorder import read_ground_truth
+
+    root, store = plan.root, plan.stores["real"]
+    episodes = store.read()
+    curves = [episodes[episode].scores.log_prob_true for episode in sorted(episodes)]
+    truth = read_ground_truth(root)
+    final = np.array([merit.success_score(curve) for curve in curves])
+    vocs = np.array([merit.voc(curve) for curve in curves])
+    report: Result = {
+        "store": str(store.folder),
+        "static_store": str(plan.stores["static"].folder),
+        "scorer": {k: v for k, v in store.meta.items() if k not in ("format", "dataset_fingerprint")},
+        "prefixes": int(sum(len(curve) for curve in curves)),
+        "voc": round(float(vocs.mean()), 4),
+        "final_log_prob": round(float(final.mean()), 4),
+        "files": [str(store.path)],
+    }
+    if truth:
+        success = np.array([episode.success for episode in truth])
+        clean = np.array([episode.kind == "clean" for episode in truth])
+        report["success_auc"] = _finite(merit.roc_auc(final, success))
+        report["voc_clean"] = round(float(vocs[clean].mean()), 4) if clean.any() else None
+    return report
+
+
+def do_weights(config: Config, where: Paths, results: dict[str, Result]) -> Result:
+    """One weight per frame: progress, chunk deltas, scheme, mean 1; and what these weights do."""
+    from rabc.datasets.tables import load_meta, read_frames
+    from rabc.weighting.assign import frame_weights
+    from rabc.weighting.report import FOLDER, write_report
+    from rabc.weighting.weights_file import DATASET, FILE_NAME, write_weights
+
+    settings = config.weights
+    meta = load_meta(Path(results["demonstrations"]["root"]))
+    frames = read_frames(meta, [])
+    dataset = results["demonstrations"]["content"]
+    made = frame_weights(config, results["scores"], frames.episode_index, dataset)
+    path, shared = where.outputs / "weights.npy", where.outputs / FILE_NAME
+    _save_array(path, made.values)
+    facts = {"rabc.scheme": settings.scheme, "rabc.source": made.source.name, DATASET: dataset}
+    write_weights(shared, made.values, facts)
+    report = write_report(config, meta, frames, made, where.outputs / FOLDER)
+    return {
+        "scheme": settings.scheme,
+        "caution": report.caution,
+        **asdict(schemes.summary(made.values)),
+        "progress_file": str(made.source),
+        "weights_file": str(path),
+        "weights_parquet": str(shared),
+        "page": str(report.page),
+        "up": [str(picture) for picture in report.up],
+        "down": [str(picture) for picture in report.down],
+        "files": [str(file) for file in (made.source, path, shared, *report.files)],
+    }
+
+
+def do_training(config: Config, where: Paths, results: dict[str, Result]) -> Result:
+    """The policy, trained with the weights, as a LeRobot folder."""
+    from rabc.datasets.source import open_dataset
+    from rabc.export.folder import export, lerobot_train_config
+    from rabc.export.proof import proof_frames
+    from rabc.scoring.loading import folder_hash
+    from rabc.training.run import train
+    from rabc.weighting.strips import moment_images
+
+    meta = open_dataset(config, Path(results["demonstrations"]["root"]))
+    # A training of other settings keeps its folder; nothing of it is lost.
+    folder = where.outputs / f"training-{stages.key(inputs(config, 'training', results))}"
+    moments = moment_images(Path(results["weights"]["page"]).parent)
+    trained = train(config, meta, np.load(results["weights"]["weights_file"]), folder, moments)
+    parts = trained.parts
+    record = lerobot_train_config(config, meta, parts.policy)
+    print(f"export: {export(parts, where.policy, record, proof_frames(meta, parts))}")
+    return {
+        "steps": trained.steps,
+        "training_seconds": round(trained.seconds, 1),
+        "samples_per_second": round(trained.samples_per_second, 1),
+        "loss": round(trained.loss, 5),
+        "tensorboard": str(folder / "tensorboard"),
+        "policy_folder": str(where.policy),
+        "content": folder_hash(where.policy),
+        "files": [str(where.policy / "config.json"), str(where.policy / "model.safetensors")],
+    }
+
+
+def do_rollouts(config: Config, where: Paths, results: dict[str, Result]) -> Result:
+    """The policy in the simulator, judged by the simulator and, on the same frames, by the scorer."""
+    from rabc.datasets.decoding import recorded_shape
+    from rabc.datasets.source import open_dataset
+    from rabc.rollouts.evaluation import evaluate
+    from rabc.scoring.configured import load_scorer
+
+    if config.rollouts.episodes == 0:
+        return {"episodes": 0, "files": []}
+    scorer = load_scorer(config.scorer, config.device)
+    folder = where.outputs / f"rollouts-{stages.key(inputs(config, 'rollouts', results))}"
+    meta = open_dataset(config, Path(results["demonstrations"]["root"]))
+    height, _ = recorded_shape(meta, meta.camera_keys[0])
+    return evaluate(config, where.policy, height, scorer, folder)
+
+
+def _save_array(path: Path, values: NDArray[np.float64]) -> None:
+    with whole_file(path) as partial:
+        np.save(partial, values)
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN; None stands for a figure that is not defined."""
+    return round(value, 4) if np.isfinite(value) else None
+
+
+DO: dict[str, Callable[[Config, Paths, dict[str, Result]], Result]] = {
+    "demonstrations": do_demonstrations,
+    "scores": do_scores,
+    "weights": do_weights,
+    "training": do_training,
+    "rollouts": do_rollouts,
+}
+"""What makes each stage of `rabc.pipeline.state.STAGES`."""

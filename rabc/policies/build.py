@@ -1,0 +1,153 @@
+"""Builds LeRobot policies and their processors from our configuration and a dataset's facts."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from lerobot.configs import NormalizationMode, PreTrainedConfig
+from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+from lerobot.policies.pretrained import PreTrainedPolicy
+from lerobot.processor import PolicyAction, PolicyProcessorPipeline
+from lerobot.utils.constants import IMAGENET_STATS
+from lerobot.utils.feature_utils import dataset_to_policy_features
+from torch import nn
+
+from rabc.config.training_settings import PolicyConfig
+from rabc.datasets.resize import with_resize
+from rabc.policies.batch_norm import frozen_state
+from rabc.policies.settings import policy_settings
+from rabc.system.errors import InputError
+
+NEEDED_STATISTICS = {
+    NormalizationMode.MEAN_STD: ("mean", "std"),
+    NormalizationMode.MIN_MAX: ("min", "max"),
+    NormalizationMode.QUANTILES: ("q01", "q99"),
+    NormalizationMode.QUANTILE10: ("q10", "q90"),
+    NormalizationMode.IDENTITY: (),
+}
+# Weights that LeRobot would download to overwrite them with those of the folder it loads.
+_DOWNLOADS = {"pretrained_backbone_weights": None, "load_vlm_weights": False}
+
+
+@dataclass(frozen=True)
+class PolicyParts:
+    """A LeRobot policy with the processors around it, as LeRobot saves them together."""
+
+    policy: PreTrainedPolicy
+    """The network; actions in normalised units."""
+    preprocessor: PolicyProcessorPipeline[dict[str, Any], dict[str, Any]]
+    """Dataset units -> normalised units, batch dimension, device."""
+    postprocessor: PolicyProcessorPipeline[PolicyAction, PolicyAction]
+    """Normalised actions -> dataset units, on the CPU."""
+    resize_shape: tuple[int, int] | None = None
+    """Height and width the policy sees, where the cameras give others; training has resized already."""
+
+    def for_robot(self) -> "PolicyParts":
+        """As stock LeRobot, in eval mode, with a preprocessor that resizes the cameras' own pictures."""
+        preprocessor = self.preprocessor
+        if self.resize_shape is not None:
+            preprocessor = with_resize(preprocessor, self.resize_shape)
+        return PolicyParts(stock_policy(self.policy), preprocessor, self.postprocessor)
+
+
+def build_policy(config: PolicyConfig, meta: LeRobotDatasetMetadata, device: str = "cpu") -> PolicyParts:
+    """A LeRobot policy for a dataset, freshly initialised or pretrained, with its processors.
+
+    Initial weights come from torch's global generator: seed it before.
+
+    Args:
+        config: our policy section.
+        meta: metadata of the dataset: features, statistics, cameras.
+        device: a torch device, e.g. `cpu`.
+
+    Raises:
+        InputError: a camera or a statistic that the policy needs is missing, LeRobot rejects a setting, or
+            the pretrained policy cannot be loaded.
+    """
+    settings = policy_settings(config, meta, device)
+    statistics = normalisation_statistics(settings, meta)
+    try:
+        kind = get_policy_class(config.type)
+        if config.pretrained_path is None:
+            policy = kind(cast(Any, settings)).to(device)
+        else:
+            # Strict: LeRobot's default trains on with random weights where the folder has none.
+            policy = kind.from_pretrained(config.pretrained_path, config=settings, strict=True)
+        preprocessor, postprocessor = make_pre_post_processors(settings, dataset_stats=cast(Any, statistics))
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"policy {config.pretrained_path or config.type}: LeRobot cannot build it ({reason}); check "
+            "the policy section"
+        ) from error
+    return PolicyParts(policy, preprocessor, postprocessor, _resize_shape(config, settings, meta))
+
+
+def stock_policy(trained: PreTrainedPolicy) -> PreTrainedPolicy:
+    """LeRobot's own policy, frozen layers included, with the weights of a trained one, in eval mode.
+
+    Its configuration names no pretrained weights: it has its own, and LeRobot would otherwise download some
+    on the robot only to overwrite them.
+
+    Args:
+        trained: a policy with frozen or live batch normalisation.
+    """
+    settings = deepcopy(trained.config)
+    for name, value in _DOWNLOADS.items():
+        if hasattr(settings, name):
+            setattr(settings, name, value)
+    policy = type(trained)(cast(Any, settings))
+    policy.load_state_dict(frozen_state(trained))
+    return policy.to(next(trained.parameters()).device).eval()
+
+
+def image_encoders(policy: PreTrainedPolicy) -> list[nn.Module]:
+    """The convolutional networks that see the cameras, for a memory format; none for other policies."""
+    if not policy.config.image_features:
+        return []
+    if policy.config.type == "act":
+        return [cast(Any, policy).model.backbone]
+    return [cast(Any, policy).diffusion.rgb_encoder] if policy.config.type == "diffusion" else []
+
+
+def _resize_shape(
+    config: PolicyConfig, settings: PreTrainedConfig, meta: LeRobotDatasetMetadata
+) -> tuple[int, int] | None:
+    if config.resize_shape is None:
+        return None
+    height, width = config.resize_shape
+    cameras = dataset_to_policy_features(meta.features)
+    same = all(cameras[key].shape[1:] == (height, width) for key in settings.image_features)
+    return None if same else (height, width)
+
+
+def normalisation_statistics(
+    config: PreTrainedConfig, meta: LeRobotDatasetMetadata
+) -> dict[str, dict[str, Any]]:
+    """The dataset statistics that the policy's processors will use, checked.
+
+    LeRobot passes features without statistics through unnormalised, which trains a blind policy; here
+    that is an error. With a pretrained backbone the cameras get ImageNet's statistics, as in LeRobot.
+
+    Raises:
+        InputError: a needed statistic is missing or not finite.
+    """
+    statistics: dict[str, dict[str, Any]] = deepcopy(dict(meta.stats or {}))
+    if getattr(config, "pretrained_backbone_weights", None) is not None:
+        for key in config.image_features:
+            imagenet = {name: np.asarray(value, np.float32) for name, value in IMAGENET_STATS.items()}
+            statistics[key] = {**statistics.get(key, {}), **imagenet}
+    # A field of every policy's own configuration; its keys are strings, which feature types are, too.
+    modes: dict[str, NormalizationMode] = cast(Any, config).normalization_mapping
+    remedy = "recompute meta/stats.json with LeRobot or record the dataset again"
+    for key, feature in {**(config.input_features or {}), **(config.output_features or {})}.items():
+        mode = modes.get(feature.type, NormalizationMode.IDENTITY)
+        for name in NEEDED_STATISTICS[mode]:
+            value = statistics.get(key, {}).get(name)
+            if value is None:
+                raise InputError(f"statistic {name} of {key}: missing in the dataset {meta.root}; {remedy}")
+            if not np.isfinite(np.asarray(value, np.float64)).all():
+                raise InputError(f"statistic {name} of {key} {value}: not finite in {meta.root}; {remedy}")
+    return statistics

@@ -1,0 +1,155 @@
+"""LeRobot's configuration of a policy, from our configuration and a dataset's features."""
+
+import dataclasses
+from typing import Any
+
+from lerobot.configs import FeatureType, NormalizationMode, PolicyFeature, PreTrainedConfig
+from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+from lerobot.policies.factory import make_policy_config
+from lerobot.utils.feature_utils import dataset_to_policy_features
+
+from rabc.config.checks import TYPES_WITH
+from rabc.config.training_settings import PolicyConfig
+from rabc.system.errors import InputError
+
+# Fields that have a key of their own in the configuration or follow from the dataset or the device.
+_NOT_EXTRA = {field.name for field in dataclasses.fields(PolicyConfig)}
+_NOT_SETTABLE = {"device", "output_features", "pretrained_path", "pretrained_revision", "use_peft"}
+# Ours alone: LeRobot's layers stay frozen in its own policy.
+_OURS = {"batch_norm"}
+
+
+def policy_settings(config: PolicyConfig, meta: LeRobotDatasetMetadata, device: str) -> PreTrainedConfig:
+    """LeRobot's policy configuration with the features of the dataset.
+
+    Raises:
+        InputError: a camera or another input is missing, an `extra` field is unknown, LeRobot rejects a
+            setting, or a pretrained policy is of another type or chunk.
+    """
+    features: dict[str, PolicyFeature] = dataset_to_policy_features(meta.features)
+    outputs = {key: feature for key, feature in features.items() if feature.type is FeatureType.ACTION}
+    if "action" not in outputs:
+        raise InputError(f"dataset {meta.root}: has no `action` column; record demonstrations with actions")
+    inputs = {key: feature for key, feature in features.items() if key not in outputs}
+    extra = dict(config.extra)
+    wanted = extra.pop("input_features", None)
+    if wanted is not None:
+        inputs = _wanted_inputs(wanted, inputs)
+    cameras = {key: feature for key, feature in inputs.items() if feature.type is FeatureType.VISUAL}
+    if not cameras:
+        raise InputError(f"dataset {meta.root}: has no camera; the policy needs an `observation.images.*`")
+    if config.resize_shape is not None:
+        small = {key: PolicyFeature(FeatureType.VISUAL, (3, *config.resize_shape)) for key in cameras}
+        inputs, cameras = {**inputs, **small}, small
+    _check_equal_sizes(config, cameras)
+    given = {
+        "push_to_hub": False,
+        **_checked_extra(config, extra),
+        "n_action_steps": config.n_action_steps,
+        "device": device,
+        "input_features": inputs,
+        "output_features": outputs,
+    }
+    if config.pretrained_path is not None:
+        return _pretrained_settings(config, given)
+    mine = {name for name, types in TYPES_WITH.items() if config.type in types} - _OURS
+    ours = {name: getattr(config, name) for name in mine}
+    try:
+        return make_policy_config(config.type, **_tuples(config.type, {**ours, **given}))
+    # LeRobot answers some combinations, such as temporal ensembling with several action steps, with a
+    # NotImplementedError of its own.
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise InputError(f"policy {config.type}: LeRobot rejects the settings: {error}") from error
+
+
+def _pretrained_settings(config: PolicyConfig, given: dict[str, Any]) -> PreTrainedConfig:
+    path = str(config.pretrained_path)
+    try:
+        settings = PreTrainedConfig.from_pretrained(path)
+        if settings.type == config.type:
+            settings = dataclasses.replace(settings, **_tuples(config.type, given))
+    except (OSError, TypeError, ValueError, NotImplementedError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"policy.pretrained_path {path}: cannot be read ({reason}); give a LeRobot policy folder or "
+            "a hub id"
+        ) from error
+    if settings.type != config.type:
+        raise InputError(
+            f"policy.pretrained_path {path}: is a policy of type {settings.type}; set policy.type "
+            f"{settings.type}"
+        )
+    # The weights of the frames are made for the chunk that the configuration states.
+    for name in ("horizon", "n_obs_steps") if config.type == "diffusion" else ("chunk_size",):
+        if getattr(settings, name) != getattr(config, name):
+            raise InputError(
+                f"policy.{name} {getattr(config, name)}: {path} has {getattr(settings, name)}; set "
+                f"policy.{name} {getattr(settings, name)}"
+            )
+    return settings
+
+
+def _fields(kind: str) -> set[str]:
+    """Names of the settable fields of LeRobot's configuration of a policy type."""
+    return {field.name for field in dataclasses.fields(PreTrainedConfig.get_choice_class(kind)) if field.init}
+
+
+def _tuples(kind: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """YAML has lists where LeRobot's configuration has tuples, and can be saved only with tuples."""
+    types = {
+        field.name: str(field.type) for field in dataclasses.fields(PreTrainedConfig.get_choice_class(kind))
+    }
+    return {
+        name: tuple(value) if isinstance(value, list) and "tuple" in types.get(name, "") else value
+        for name, value in settings.items()
+    }
+
+
+def _checked_extra(config: PolicyConfig, extra: dict[str, Any]) -> dict[str, Any]:
+    known = _fields(config.type)
+    for name in extra:
+        if name in _NOT_EXTRA:
+            raise InputError(f"policy.extra.{name} {extra[name]}: has a key of its own; set policy.{name}")
+        if name not in known or name in _NOT_SETTABLE:
+            fields = ", ".join(sorted(known - _NOT_EXTRA - _NOT_SETTABLE))
+            raise InputError(
+                f"policy.extra.{name} {extra[name]}: cannot be set; LeRobot's {config.type} has: {fields}"
+            )
+    if "normalization_mapping" in extra:
+        return {**extra, "normalization_mapping": _normalization_mapping(extra["normalization_mapping"])}
+    return extra
+
+
+def _check_equal_sizes(config: PolicyConfig, cameras: dict[str, PolicyFeature]) -> None:
+    """Diffusion stacks its cameras."""
+    sizes = {key: feature.shape[1:] for key, feature in cameras.items()}
+    if config.type == "diffusion" and len(set(sizes.values())) > 1:
+        named = ", ".join(f"{key} {height}x{width}" for key, (height, width) in sizes.items())
+        raise InputError(
+            f"camera sizes {named}: differ, and Diffusion needs equal ones; set policy.resize_shape, "
+            "e.g. [96, 96]"
+        )
+
+
+def _wanted_inputs(wanted: Any, available: dict[str, PolicyFeature]) -> dict[str, PolicyFeature]:
+    """The inputs named by `policy.extra.input_features` (names, or LeRobot's name -> feature)."""
+    if not isinstance(wanted, list | dict) or not all(isinstance(key, str) for key in wanted):
+        raise InputError(f"policy.extra.input_features {wanted}: not a list of feature names; list names")
+    names = [str(key) for key in wanted]
+    for name in names:
+        if name not in available:
+            kind = "camera" if name.startswith("observation.images.") else "input"
+            raise InputError(
+                f"{kind} {name}: needed by the policy but not in the dataset, which has "
+                f"{', '.join(available)}; record it or change policy.extra.input_features"
+            )
+    return {name: available[name] for name in names}
+
+
+def _normalization_mapping(value: Any) -> dict[FeatureType, NormalizationMode]:
+    try:
+        return {FeatureType(key): NormalizationMode(mode) for key, mode in dict(value).items()}
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"policy.extra.normalization_mapping {value}: {error}; use e.g. VISUAL: MEAN_STD"
+        ) from error

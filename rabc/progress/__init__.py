@@ -1,0 +1,1 @@
+"""Pure: how scores become progress (`calibrations`), and how good scores and progress are (`merit`)."""

@@ -1,0 +1,1 @@
+"""A policy in the simulator (`play`), and rollouts that are scored and kept one by one (`evaluation`)."""

@@ -1,0 +1,1 @@
+"""The small scorer that ships: a tiny Qwen3-VL, its clips, its training, how good it is."""

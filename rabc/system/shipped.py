@@ -1,0 +1,19 @@
+"""What ships with the program besides code: configurations, and the small scorers.
+
+In a clone they lie at its top, in `configs/` and `checkpoints/`; an installed wheel carries them inside the
+package, in `rabc/shipped/`.
+"""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+SHIPPED = _PACKAGE / "shipped" if (_PACKAGE / "shipped").is_dir() else _PACKAGE.parent
+"""The folder with `configs/` and `checkpoints/`."""
+CONFIGS = SHIPPED / "configs"
+"""The shipped YAMLs."""
+
+
+def model_path(name: str) -> str:
+    """What model `name` means: a path as it is, else the shipped folder of that name, else `name` itself."""
+    shipped = SHIPPED / name
+    return str(shipped) if not Path(name).is_dir() and shipped.is_dir() else name

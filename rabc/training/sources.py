@@ -1,0 +1,132 @@
+"""Everything between a dataset and the batches of a training: cache, windows, split, order, augmentation."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from lerobot.configs import PreTrainedConfig
+from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+from numpy.typing import NDArray
+
+from rabc.config.settings import Config
+from rabc.datasets.decoding import DecodedFrames, Frames
+from rabc.datasets.fingerprint import fingerprint
+from rabc.datasets.frames import cache_folder, cached_frames
+from rabc.datasets.tables import FrameTable, check_chunk, episode_lengths, read_frames
+from rabc.training.augmentation import Augmentation
+from rabc.training.data import ChunkDataModule, ChunkDataset, spread
+from rabc.training.order import BatchOrder, drawable_weights, frames_of, held_out_episodes
+from rabc.training.windows import Windows
+
+
+@dataclass(frozen=True)
+class TrainingFrames:
+    """Which frames training and validation draw, and what they weigh."""
+
+    table: FrameTable
+    """The dataset's low-dimensional columns."""
+    weights: NDArray[np.float32]
+    """(N,) mean 1 over `drawable`."""
+    drawable: NDArray[np.int64]
+    """(M,) frames that training draws."""
+    validation: NDArray[np.int64]
+    """(V,) frames that validation draws."""
+
+
+def training_frames(
+    config: Config,
+    meta: LeRobotDatasetMetadata,
+    policy: PreTrainedConfig,
+    weights: NDArray[np.floating[Any]],
+) -> TrainingFrames:
+    """Split the dataset by episode and leave out what the policy does not train on.
+
+    Args:
+        config: sections `dataset`, `policy` and `trainer` are used.
+        meta: metadata of the dataset.
+        policy: LeRobot's configuration of the policy: its features and `drop_n_last_frames`.
+        weights: (N,) of every frame of the dataset.
+
+    Raises:
+        InputError: unusable dataset or weights, an episode shorter than a chunk, nothing left to train on.
+    """
+    check_chunk(episode_lengths(meta), config.policy.chunk, config.policy.chunk_key)
+    cameras = set(policy.image_features)
+    table = read_frames(meta, [*(n for n in policy.input_features or {} if n not in cameras), "action"])
+    held_out = held_out_episodes(_tasks(table, meta.total_episodes), config.dataset.eval_split)
+    drop_last = int(getattr(policy, "drop_n_last_frames", 0))
+    scaled, drawable = drawable_weights(weights, len(table), frames_of(table, ~held_out, drop_last))
+    validation = np.flatnonzero(frames_of(table, held_out, drop_last))
+    return TrainingFrames(table, scaled, drawable, spread(validation, config.trainer.max_eval_samples))
+
+
+def open_frames(config: Config, meta: LeRobotDatasetMetadata, cameras: list[str]) -> Frames:
+    """The cameras' frames at the policy's resolution: from the cache, made where it is missing, or decoded
+    when they are read (`dataset.cache` false)."""
+    shape = resize_shape(config)
+    if config.dataset.cache:
+        return cached_frames(meta, cameras, cache_folder(meta.root, fingerprint(meta.root)), shape)
+    return DecodedFrames(meta, cameras, shape)
+
+
+def resize_shape(config: Config) -> tuple[int, int] | None:
+    """Height and width of `policy.resize_shape`."""
+    if config.policy.resize_shape is None:
+        return None
+    height, width = config.policy.resize_shape
+    return height, width
+
+
+def data_module(
+    config: Config,
+    meta: LeRobotDatasetMetadata,
+    policy: PreTrainedConfig,
+    frames: TrainingFrames,
+    device: str,
+    rank: int = 0,
+    world_size: int = 1,
+) -> ChunkDataModule:
+    """What feeds the trainer; see `rabc.training.data.ChunkDataModule` for the batches.
+
+    Args:
+        config: sections `dataset`, `policy`, `weights`, `trainer` and `seed` are used.
+        meta: metadata of the dataset.
+        policy: LeRobot's configuration of the policy: its windows and cameras.
+        frames: what to draw.
+        device: the torch device that computes.
+        rank: of this process.
+        world_size: processes.
+
+    Raises:
+        InputError: a video that cannot be decoded, a full disk, an augmentation that LeRobot rejects.
+    """
+    trainer, settings = config.trainer, config.dataset.image_transforms
+    cameras = list(policy.image_features)
+    on_gpu = device == "cuda"
+    sampled = frames.weights[frames.drawable] if config.weights.apply == "sampler" else None
+    samples = trainer.batch_size * trainer.accumulate_grad_batches * world_size
+    return ChunkDataModule(
+        ChunkDataset(frames.table, open_frames(config, meta, cameras), Windows.of(policy)),
+        BatchOrder(frames.drawable, samples, config.seed, sampled),
+        trainer.batch_size,
+        accumulate=trainer.accumulate_grad_batches,
+        rank=rank,
+        world_size=world_size,
+        workers=loading_processes(config, device),
+        eval_index=frames.validation if trainer.eval_steps else None,
+        augmentation=Augmentation(settings, cameras, config.seed) if settings.get("enable") else None,
+        pin_memory=on_gpu,
+    )
+
+
+def loading_processes(config: Config, device: str) -> int:
+    """`trainer.workers`; by itself none where the network runs on the cores and gathering is quick."""
+    if config.trainer.workers >= 0:
+        return config.trainer.workers
+    return 2 if device == "cuda" or not config.dataset.cache else 0
+
+
+def _tasks(table: FrameTable, episodes: int) -> list[str]:
+    """Instruction of each episode: that of its first frame."""
+    first = np.searchsorted(table.episode_index, np.arange(episodes))
+    return table.task[first].tolist()

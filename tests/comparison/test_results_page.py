@@ -1,0 +1,120 @@
+"""The tables of docs/results.md, from results as `scripts/compare.py` keeps them."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rabc.comparison import publish
+from rabc.comparison.experiments import EXPERIMENTS
+from rabc.comparison.pages.results import experiment_part, sweep_part
+from rabc.comparison.results import restated
+from rabc.config import cli
+from rabc.system.stages import write_json
+from tests.support import REPO
+from tests.support.made_comparison import make
+
+ARMS = "plain,weighted,shuffled,success-only,oracle"
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return make(tmp_path_factory.mktemp("made"), seeds=2, start_states=60, videos=0, names=ARMS)
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """First cell -> the other cells of the tables' rows."""
+    lines = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+    return {first.strip(): [cell.strip() for cell in rest] for first, *rest in lines}
+
+
+def test_an_experiment_s_table_says_what_was_found(result: dict[str, Any]) -> None:
+    text = experiment_part(result)
+    assert text.startswith(result["answer"])
+    table = rows(text)
+    for arm in result["arms"]:
+        success = arm["success"]
+        assert table[f"`{arm['name']}`"][0].startswith(f"{success['successes']}/{success['trials']} = ")
+    pair = next(pair for pair in result["pairs"] if pair["arm"] == "weighted")
+    cells = table["`weighted`"]
+    assert cells[2].startswith(f"{100 * pair['difference']['value']:+.1f} (")
+    assert cells[3] == f"{100 * pair['over_seeds']['low']:+.0f} to {100 * pair['over_seeds']['high']:+.0f}"
+    assert cells[4:7] == [f"{pair[name]:.2g}" for name in ("p", "p_states", "p_adjusted")]
+    assert cells[-1].endswith("%)")
+    assert table["`weighted` - `success-only`"][0].startswith(
+        f"{100 * result['contrasts'][0]['difference']['value']:+.1f} ("
+    )
+    assert table["`plain`"][-1] == table["`oracle`"][-1] == ""
+    assert "10 trainings" in text
+
+
+def test_statistics_of_a_kept_result_are_made_anew_from_its_rollouts(result: dict[str, Any]) -> None:
+    assert restated(result) == result
+    old = {**result, "pairs": [], "contrasts": [], "gains": {}, "answer": "as it was said once"}
+    assert restated(old) == result
+
+
+def test_figures_that_are_not_defined_are_said_to_be(result: dict[str, Any]) -> None:
+    odd = copy.deepcopy(result)
+    odd["pairs"][0]["difference"].update(low=None, high=None)
+    odd["gains"]["weighted"] = None
+    odd["gains"]["shuffled"].update(low=None, high=None)
+    table = rows(experiment_part(odd))
+    assert table[f"`{odd['pairs'][0]['arm']}`"][2].endswith("(no interval)")
+    assert table["`weighted`"][-1] == "not computed"
+    assert table["`shuffled`"][-1].endswith("% (no interval)")
+
+
+def test_the_sweep_has_every_share_s_rates_with_intervals(result: dict[str, Any]) -> None:
+    table = rows(sweep_part([("20 % clean", result), ("80 % clean", result)]))
+    plain = result["arms"][0]["success"]
+    for label in ("20 % clean", "80 % clean"):
+        assert table[label][0].startswith(f"{plain['successes']}/{plain['trials']} = ")
+        assert "95 % interval" in table[label][1]
+
+
+def test_an_arm_that_one_share_lacks_is_empty_there(result: dict[str, Any]) -> None:
+    # As if success-only had been called mask.
+    other = json.loads(json.dumps(result).replace("success-only", "mask"))
+    table = rows(sweep_part([("20 % clean", result), ("80 % clean", other)]))
+    assert table[""] == [
+        "`plain`", "`weighted`", "`mask`", "`weighted`: points more", "`mask`: points more"
+    ]  # fmt: skip
+    without, complete = table["20 % clean"], table["80 % clean"]
+    assert without[2] == without[4] == ""
+    assert "95 % interval" in complete[2]
+    assert [complete[0], complete[1], complete[3]] == [without[0], without[1], without[3]]
+
+
+def test_what_is_finished_is_on_the_page_when_a_later_experiment_fails(
+    result: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = tmp_path / publish.PAGE
+    page.parent.mkdir()
+    marks = [*(experiment.name for experiment in EXPERIMENTS), "recipes", "sweep"]
+    page.write_text("".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in marks))
+
+    def run(experiment: Any, dry_run: bool) -> None:
+        if experiment.name == "pick_diffusion":
+            raise RuntimeError("stopped")
+        write_json(publish.RAW / f"{experiment.name}.json", result)
+
+    monkeypatch.setattr(publish, "run_experiment", run)
+    with pytest.raises(RuntimeError, match="stopped"):
+        publish.publish(["pick", "pick_diffusion"], dry_run=False)
+    assert result["answer"] in page.read_text()
+
+
+def test_tables_of_recipes_are_of_experiments_that_are_there() -> None:
+    names = {experiment.name: experiment for experiment in EXPERIMENTS}
+    page = (REPO / publish.PAGE).read_text()
+    for table, columns in publish.RECIPES_OF.items():
+        assert set(columns.values()) <= set(names)
+        assert f"<!-- {table} -->" in page
+    for label, name in publish.RECIPES_OF["recipes_sweep"].items():
+        config = cli.parse(["--config", names[name].config], "").config
+        clean = names[name].configured(config).demonstrations.clean
+        assert label == f"{100 * clean:.0f} % clean"

@@ -1,0 +1,257 @@
+"""The in-memory dataset against LeRobotDataset, and what damaged datasets answer."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from lerobot.configs import PreTrainedConfig
+from lerobot.datasets.factory import resolve_delta_timestamps
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from lerobot.policies.act.configuration_act import ACTConfig
+from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
+from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
+
+from rabc.config.training_settings import PolicyConfig
+from rabc.datasets.frames import cached_frames
+from rabc.datasets.tables import check_chunk, load_meta, read_frames
+from rabc.policies.build import build_policy
+from rabc.system.errors import InputError
+from rabc.system.lock import alone
+from rabc.training.data import ChunkDataset
+from rabc.training.windows import Windows
+
+# As recorded by tests/conftest.py.
+CAMERAS = ("observation.images.front", "observation.images.wrist")
+EPISODE_LENGTHS = (12, 15, 9, 14)
+CHUNK = 5
+VECTORS = ["observation.state", "action"]
+Copy = Callable[[], Path]
+
+
+def read(root: Path, cache: Path, chunk: int = CHUNK) -> ChunkDataset:
+    meta = load_meta(root)
+    frames = cached_frames(meta, CAMERAS, cache)
+    return ChunkDataset(read_frames(meta, VECTORS), frames, Windows.chunk(chunk))
+
+
+def edit_table(root: Path, change: Callable[[pd.DataFrame], None]) -> None:
+    (path,) = (root / "data").glob("*/*.parquet")
+    frame = pd.read_parquet(path)
+    change(frame)
+    frame.to_parquet(path)
+
+
+POLICIES = {
+    "act": ACTConfig(chunk_size=CHUNK, n_action_steps=CHUNK),
+    "diffusion of one observation": DiffusionConfig(n_obs_steps=1, horizon=8, n_action_steps=4),
+    "diffusion of two": DiffusionConfig(n_obs_steps=2, horizon=16, n_action_steps=8),
+    "smolvla": SmolVLAConfig(chunk_size=CHUNK, n_action_steps=CHUNK),
+}
+
+
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES.keys())
+@pytest.mark.parametrize("fixture", ["recorded_dataset", "recorded_pictures"])
+def test_samples_are_lerobots(
+    request: pytest.FixtureRequest, tmp_path: Path, fixture: str, policy: PreTrainedConfig
+) -> None:
+    """Every tensor of every sample, the windows clamped at both ends of the episodes, which are short."""
+    root = request.getfixturevalue(fixture)
+    meta = load_meta(root)
+    frames = cached_frames(meta, CAMERAS, tmp_path)
+    ours = ChunkDataset(read_frames(meta, VECTORS), frames, Windows.of(policy))
+    deltas = resolve_delta_timestamps(policy, meta)
+    theirs: Any = LeRobotDataset("local/tiny", root=root, delta_timestamps=deltas)
+    assert len(ours) == len(theirs) == sum(EPISODE_LENGTHS)
+    batch = ours.batch(np.arange(len(ours)))
+    padding = [key for key in theirs[0] if key.endswith("_is_pad")]
+    assert {*padding, *CAMERAS, *VECTORS} <= set(batch)
+    valid = 0
+    for i in range(len(theirs)):
+        item = theirs[i]
+        assert batch["task"][i] == item["task"]
+        for name in ("index", "episode_index", "frame_index", *VECTORS, *padding):
+            assert torch.equal(batch[name][i], item[name]), (i, name)
+        for camera in CAMERAS:
+            picture = item[camera]
+            if fixture == "recorded_pictures" and picture.ndim == 4 and len(picture) == 1:
+                picture = picture[0]  # LeRobot keeps this axis for pictures from tables, but not from videos
+            assert torch.equal(batch[camera][i].float() / 255.0, picture), (i, camera)
+        valid += int((~item["action_is_pad"]).sum())
+    assert ours.valid_ticks(np.arange(len(ours))) == valid
+
+
+def test_frames_are_decoded_once(recorded_dataset: Path, tmp_path: Path) -> None:
+    read(recorded_dataset, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("[!.]*")}
+    assert {path.name for path in before} == {f"{camera}.32x32.npy" for camera in CAMERAS}
+    read(recorded_dataset, tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("[!.]*")} == before
+    (tmp_path / f"{CAMERAS[0]}.32x32.npy").write_bytes(b"half a file")
+    read(recorded_dataset, tmp_path)
+    assert (tmp_path / f"{CAMERAS[0]}.32x32.npy").stat().st_size > 1000
+
+
+def test_two_processes_build_one_cache(recorded_dataset: Path, tmp_path: Path) -> None:
+    """The second waits, then takes what the first has made; neither removes the other's unfinished file."""
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom rabc.datasets.frames import cached_frames\n"
+        "from rabc.datasets.tables import load_meta\n"
+        "print('ready', flush=True)\nsys.stdin.readline()\n"
+        "frames = cached_frames(load_meta(Path(sys.argv[1])), sys.argv[3:], Path(sys.argv[2]))\n"
+        "print(frames.read)"
+    )
+    command = [sys.executable, "-c", program, str(recorded_dataset), str(tmp_path / "cache"), *CAMERAS]
+    both = [
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    with alone(tmp_path / "cache" / ".lock", "test"):  # so that both really meet a lock
+        for process in both:
+            assert process.stdout is not None
+            assert process.stdin is not None
+            assert process.stdout.readline() == "ready\n"
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        for process in both:
+            assert process.stdout is not None
+            assert "waiting for another process" in process.stdout.readline()
+    outputs = [process.communicate() for process in both]
+    assert all(process.returncode == 0 for process in both), outputs
+    assert sum("decoding" in errors for _, errors in outputs) == 1
+    assert not list((tmp_path / "cache").glob("*.partial"))
+
+
+def test_cache_that_cannot_be_written(recorded_dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"frame cache .*file/cache: cannot be written"):
+        read(recorded_dataset, tmp_path / "file" / "cache")
+
+
+def test_episode_shorter_than_a_chunk() -> None:
+    with pytest.raises(
+        InputError, match=r"0 \(12 frames\), 2 \(9 frames\): shorter than a chunk of 13.*at most 9"
+    ):
+        check_chunk(np.array(EPISODE_LENGTHS), 13)
+
+
+def test_empty_task(dataset_copy: Copy, tmp_path: Path) -> None:
+    root = dataset_copy()
+    tasks = pd.read_parquet(root / "meta/tasks.parquet")
+    tasks.index = pd.Index(["  ", *tasks.index[1:]], name=tasks.index.name)
+    tasks.to_parquet(root / "meta/tasks.parquet")
+    with pytest.raises(InputError, match="task '  ': empty in episode 0"):
+        read(root, tmp_path / "cache")
+
+
+def test_action_that_is_not_a_number(dataset_copy: Copy, tmp_path: Path) -> None:
+    root = dataset_copy()
+
+    def spoil(frame: pd.DataFrame) -> None:
+        actions = [np.array(value) for value in frame["action"]]
+        actions[EPISODE_LENGTHS[0] + 3][2] = np.nan
+        frame["action"] = actions
+
+    edit_table(root, spoil)
+    with pytest.raises(InputError, match=r"action .*nan.* not finite in episode 1, frame 3"):
+        read(root, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.9])
+def test_truncated_video(dataset_copy: Copy, tmp_path: Path, kept: float) -> None:
+    root = dataset_copy()
+    video = next((root / "videos" / CAMERAS[1]).glob("*/*.mp4"))
+    os.truncate(video, int(kept * video.stat().st_size))
+    with pytest.raises(InputError, match=f"video {video}: .*cannot be decoded.*record the data") as raised:
+        read(root, tmp_path / "cache")
+    assert "\n" not in str(raised.value)
+    # The camera that could be read is kept, the broken one leaves nothing behind.
+    assert [path.name for path in (tmp_path / "cache").glob("[!.]*")] == [f"{CAMERAS[0]}.32x32.npy"]
+
+
+def test_corrupt_table(dataset_copy: Copy, tmp_path: Path) -> None:
+    root = dataset_copy()
+    (path,) = (root / "data").glob("*/*.parquet")
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match=f"table {path}: cannot be read"):
+        read(root, tmp_path / "cache")
+
+
+def test_corrupt_metadata(dataset_copy: Copy) -> None:
+    root = dataset_copy()
+    (path,) = (root / "meta/episodes").glob("*/*.parquet")
+    path.write_bytes(b"not parquet")
+    with pytest.raises(InputError, match="metadata cannot be read"):
+        load_meta(root)
+
+
+def test_missing_frames(dataset_copy: Copy, tmp_path: Path) -> None:
+    root = dataset_copy()
+    (path,) = (root / "data").glob("*/*.parquet")
+    pd.read_parquet(path).iloc[:-2].to_parquet(path)
+    with pytest.raises(InputError, match="48 of 50 frames are in data/"):
+        read(root, tmp_path / "cache")
+
+
+def test_missing_dataset(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no LeRobotDataset there"):
+        load_meta(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("version", "remedy"),
+    [
+        ("v2.1", r"lerobot\.scripts\.convert_dataset_v21_to_v30 --repo-id=local/tiny --root=.*/tiny --push"),
+        ("v2.0", "to v2.1 with an older LeRobot first"),
+    ],
+)
+def test_older_format(dataset_copy: Copy, version: str, remedy: str) -> None:
+    root = dataset_copy()
+    info = json.loads((root / "meta/info.json").read_text())
+    (root / "meta/info.json").write_text(json.dumps({**info, "codebase_version": version}))
+    with pytest.raises(InputError, match=rf"has format {version}, not v3\.0; convert it.*{remedy}"):
+        load_meta(root)
+
+
+def test_camera_that_the_policy_needs_is_absent(recorded_dataset: Path) -> None:
+    config = PolicyConfig(extra={"input_features": ["observation.images.top", "observation.state"]})
+    with pytest.raises(InputError, match=r"camera observation.images.top: needed .*observation.images.front"):
+        build_policy(config, load_meta(recorded_dataset))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("observation.state", None, "statistic mean of observation.state: missing"),
+        ("action", {"mean": [np.inf] * 6, "std": [1.0] * 6}, "statistic mean of action .*inf.*not finite"),
+    ],
+)
+def test_unusable_statistics(dataset_copy: Copy, name: str, change: object, message: str) -> None:
+    meta = load_meta(dataset_copy())
+    meta.stats = {**meta.stats, name: change or {}}
+    with pytest.raises(InputError, match=message):
+        build_policy(PolicyConfig(), meta)
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"latent_dims": 8}, "policy.extra.latent_dims 8: cannot be set; .*latent_dim"),
+        ({"chunk_size": 8}, "policy.extra.chunk_size 8: .*set policy.chunk_size"),
+        ({"temporal_ensemble_coeff": 0.01}, "LeRobot rejects the settings: .*temporal ensembling"),
+    ],
+)
+def test_extra_field_that_lerobot_refuses(
+    recorded_dataset: Path, extra: dict[str, int], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        build_policy(PolicyConfig(extra=extra), load_meta(recorded_dataset))

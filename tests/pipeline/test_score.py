@@ -1,0 +1,152 @@
+"""`scripts/score.py` on one video, on some episodes, and on what cannot be scored."""
+
+import resource
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from rabc.scoring.topreward import TOPReward
+from tests.scoring.test_video import FPS, FRAMES, decode_all, write_video
+from tests.support import REPO
+
+SCORER = REPO / "checkpoints" / "so101-scorer"
+TASK = "Pick up the red cube."
+
+
+@pytest.fixture
+def score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs scripts/score.py in an empty folder; gives its exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*argv: str) -> tuple[int, str, str]:
+        settings = ["--scorer.model", str(SCORER), "--device", "cpu", "--scorer.num_prefixes", "5"]
+        monkeypatch.setattr(sys, "argv", ["score.py", *settings, *argv])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(REPO / "scripts" / "score.py"), run_name="__main__")
+        code = ended.value.code
+        assert isinstance(code, int)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_a_video_is_scored_and_drawn(tmp_path: Path, score) -> None:
+    path = tmp_path / "clip.mp4"
+    write_video(path, "libx264", {"g": "12"})
+    code, out, err = score("--video", str(path), "--instruction", TASK)
+    assert code == 0, err
+    rows = [line.split() for line in out.splitlines() if line.strip()[:1].isdigit()]
+    video = np.stack([frame for _, frame in decode_all(path)]).transpose(0, 3, 1, 2)
+    expected = TOPReward.from_pretrained(str(SCORER)).score(video, TASK, FPS, 5)
+    assert [int(row[0]) for row in rows] == expected.prefix_lengths.tolist()
+    assert np.allclose([float(row[2]) for row in rows], expected.log_prob_true, atol=1e-3)
+    assert np.allclose([float(row[3]) for row in rows], expected.log_prob_false, atol=1e-3)
+    assert float(rows[-1][1]) == pytest.approx((expected.prefix_lengths[-1] - 1) / FPS, abs=0.01)
+    with Image.open(tmp_path / "outputs" / "clip.png") as picture:
+        assert min(picture.size) > 200
+    assert score("--video", str(path), "--instruction", TASK, "--output", "here/curve.png")[0] == 0
+    assert (tmp_path / "here" / "curve.png").exists()
+    assert len(video) == FRAMES
+
+
+def test_what_cannot_be_scored(tmp_path: Path, score) -> None:
+    one, broken, sound = (tmp_path / f"{name}.mp4" for name in ("one", "broken", "sound"))
+    write_video(sound, "libx264", {})
+    write_video(one, "libx264", {}, frames=1)
+    write_video(broken, "libx264", {})
+    broken.write_bytes(broken.read_bytes()[:2000])
+    for argv, words in (
+        (["--video", str(one), "--instruction", TASK], "has one frame: progress needs at least two"),
+        (["--video", str(broken), "--instruction", TASK], f"video {broken}: it cannot be decoded"),
+        (["--video", "none.mp4", "--instruction", TASK], "--video none.mp4: no such file"),
+        (["--video", str(one)], "needs --instruction"),
+        (["--video", str(one), "--instruction", TASK, "--devices", "2"], "leave out --episodes, --devices"),
+        (["--instruction", TASK], "belongs to --video"),
+        (["--episodes", "4:"], "--episodes 4:: '4:' is no episode and no range; write 0:50,60"),
+        (["--episodes", "4:4"], "'4:4' is empty"),
+        (["--devices", "0"], "--devices 0 --num_nodes 1: give 1 or more"),
+        (["--video", str(sound), "--instruction", " "], "instruction ' ': is empty"),
+    ):
+        code, _, err = score(*argv)
+        assert code == 2, err
+        assert [line for line in err.splitlines() if line.startswith("error: ") and words in line], err
+        assert not (tmp_path / "outputs").exists()
+
+
+def refused(outcome: tuple[int, str, str], *words: str) -> None:
+    """Exit code 2 and one `error:` line with all the words."""
+    code, _, err = outcome
+    assert code == 2, err
+    (line,) = [line for line in err.replace("\r", "\n").splitlines() if line.startswith("error:")]
+    assert all(word in line for word in words), line
+    assert "Traceback" not in err
+
+
+def edit_episode(root: Path, name: str, value: float) -> None:
+    path = next((root / "meta" / "episodes").rglob("*.parquet"))
+    table = pd.read_parquet(path)
+    table.loc[1, name] = value
+    table.to_parquet(path)
+
+
+def test_some_episodes_then_all(dataset_copy, score) -> None:
+    root = dataset_copy()
+    code, out, err = score("--dataset.path", str(root), "--episodes", "0:2,3")
+    assert code == 0, err
+    assert "3 of 4 episodes have scores" in out
+    assert not list(root.rglob("*.parquet.partial*")) + list((root / ".rabc").rglob("*.parquet"))
+    code, out, err = score("--dataset.path", str(root))
+    assert code == 0, err
+    assert "1/1" in err
+    (progress,) = (root / ".rabc").rglob("topreward_progress.parquet")
+    assert str(progress) in out
+    assert pd.read_parquet(progress)["episode_index"].nunique() == 4
+
+
+def test_datasets_that_cannot_be_scored(dataset_copy, score) -> None:
+    root = dataset_copy()
+    arguments = ["--dataset.path", str(root)]
+    refused(score(*arguments, "--episodes", "2:6"), "episode 4", "has episodes 0 to 3")
+    refused(
+        score(*arguments, "--scorer.camera", "front,top"), "scorer.camera top", "choose one of front, wrist"
+    )
+    refused(score(*arguments, "--scorer.camera", "front,front"), "names a camera twice")
+    refused(score(*arguments, "--scorer.num_prefixes", "1"), "scorer.num_prefixes 1", "0 for every sampled")
+    edit_episode(root, "videos/observation.images.wrist/to_timestamp", 2.5)
+    both = score(*arguments, "--scorer.camera", "front,wrist")
+    refused(both, "episode 1", "of different length", "front has 15 frames, wrist has 13 frames")
+    edit_episode(root, "length", 1)
+    refused(score(*arguments), "episode 1", "has one frame: progress needs at least two")
+    edit_episode(root, "length", 0)
+    refused(score(*arguments), "episode 1", "has no frames")
+    assert not list((root / ".rabc").rglob("*.jsonl"))
+
+
+def test_a_full_disk_keeps_what_is_finished(dataset_copy, score) -> None:
+    root = dataset_copy()
+    arguments = ["--dataset.path", str(root), "--scorer.num_prefixes", "0"]
+    assert score("--dataset.path", str(root), "--episodes", "0")[0] == 0  # libraries fill their caches
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, hard))
+    try:
+        refused(score(*arguments), "part-0.jsonl", "cannot be written", "finished episodes are kept")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    kept = {path: path.read_bytes() for path in (root / ".rabc").rglob("part-0.jsonl")}
+    assert any(kept.values())
+    assert all(content.endswith(b"\n") for content in kept.values() if content)
+    code, _, err = score(*arguments)
+    assert code == 0, err
+    for part, content in kept.items():
+        merged = (part.parent / "scores.jsonl").read_bytes()
+        assert all(line in merged for line in content.splitlines())
+        assert not part.exists()

@@ -1,0 +1,195 @@
+"""Properties of the calibrations and of what stage annotations say."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from rabc.progress import calibrations, merit
+from rabc.scoring.base import PrefixScores
+from rabc.scoring.store import EpisodeScores
+from rabc.system.errors import InputError
+from rabc.weighting.progress import CALIBRATIONS, LENGTH_BIASES, Calibration, LengthBias, calibrate
+
+EPSILON = 1e-6
+SHIFT_EPSILON = 1e-3  # so that rounding of a shifted curve is not blown up where the curve is nearly constant
+nats = st.floats(-30, 0, width=32)
+curves = hnp.arrays(np.float64, st.integers(2, 20), elements=nats)
+
+
+@st.composite
+def datasets(draw: st.DrawFn) -> tuple[dict[int, EpisodeScores], dict[int, EpisodeScores]]:
+    """Real and static scores of one to five episodes."""
+    real: dict[int, EpisodeScores] = {}
+    static: dict[int, EpisodeScores] = {}
+    for episode in range(draw(st.integers(1, 5))):
+        count = draw(st.integers(2, 12))
+        ends = np.cumsum(draw(hnp.arrays(np.int64, count, elements=st.integers(1, 4))))
+        for store in (real, static):
+            true, false = (draw(hnp.arrays(np.float64, count, elements=nats)) for _ in range(2))
+            store[episode] = EpisodeScores(episode, int(ends[-1]), PrefixScores(ends, true, false))
+    return real, static
+
+
+def shifted(episodes: dict[int, EpisodeScores], true: float, false: float) -> dict[int, EpisodeScores]:
+    return {
+        number: EpisodeScores(
+            number,
+            record.length,
+            PrefixScores(
+                record.scores.prefix_lengths,
+                record.scores.log_prob_true + true,
+                record.scores.log_prob_false + false,
+            ),
+        )
+        for number, record in episodes.items()
+    }
+
+
+@given(datasets(), st.sampled_from(CALIBRATIONS), st.sampled_from(LENGTH_BIASES))
+def test_progress_is_bounded_and_there_for_every_frame(
+    data: tuple[dict[int, EpisodeScores], dict[int, EpisodeScores]],
+    calibration: Calibration,
+    length_bias: LengthBias,
+) -> None:
+    real, static = data
+    values = calibrate(real, calibration, EPSILON, length_bias, static)
+    assert {number: len(curve) for number, curve in values.items()} == {
+        number: record.length for number, record in real.items()
+    }
+    every = np.concatenate(list(values.values()))
+    assert np.all((every >= 0) & (every <= 1))
+
+
+@given(datasets(), st.sampled_from(CALIBRATIONS))
+def test_a_calibration_keeps_the_order_of_what_it_scales(
+    data: tuple[dict[int, EpisodeScores], dict[int, EpisodeScores]], calibration: Calibration
+) -> None:
+    real, _ = data
+    values = calibrate(real, calibration, EPSILON)
+    for number, record in real.items():
+        scores = record.scores
+        raw = scores.log_prob_true - (scores.log_prob_false if calibration == "logodds" else 0)
+        at_prefixes = values[number][scores.prefix_lengths - 1]
+        assert np.all(np.diff(at_prefixes[np.argsort(raw, kind="stable")]) >= 0)
+
+
+@given(
+    hnp.arrays(np.float64, st.integers(2, 20), elements=st.integers(-20, 0).map(float)),
+    st.sampled_from(["scale", "bend"]),
+)
+def test_a_monotone_map_of_the_scores_keeps_the_order(scores: NDArray[np.float64], kind: str) -> None:
+    mapped = 2 * scores - 1 if kind == "scale" else -np.exp(-scores / 10)
+    for calibration in (
+        lambda curve: calibrations.episode_progress(curve, 0.0 if np.ptp(curve) else EPSILON),
+        lambda curve: calibrations.dataset_progress([curve], EPSILON)[0],
+        calibrations.logodds_progress,
+    ):
+        before, after = calibration(scores), calibration(mapped)
+        order = np.argsort(scores, kind="stable")
+        assert np.all(np.diff(before[order]) >= 0)
+        assert np.all(np.diff(after[order]) >= 0)
+
+
+@given(datasets(), st.floats(-5, 5), st.sampled_from(LENGTH_BIASES))
+def test_what_shifts_every_score_alike_changes_nothing(
+    data: tuple[dict[int, EpisodeScores], dict[int, EpisodeScores]], offset: float, length_bias: LengthBias
+) -> None:
+    """`episode` and `dataset` ignore an offset of log p(True); `logodds` one of both answers."""
+    real, static = data
+    for calibration, false in (("episode", 0.0), ("dataset", 0.0), ("logodds", offset)):
+        before = calibrate(real, calibration, SHIFT_EPSILON, length_bias, static)
+        after = calibrate(shifted(real, offset, false), calibration, SHIFT_EPSILON, length_bias, static)
+        if calibration == "dataset" and degenerate(real, static, length_bias):
+            continue
+        for number in real:
+            assert np.allclose(before[number], after[number], atol=1e-6)
+
+
+def degenerate(
+    real: dict[int, EpisodeScores], static: dict[int, EpisodeScores], length_bias: LengthBias
+) -> bool:
+    """Whether the pooled bounds coincide up to rounding, where progress jumps to 0."""
+    curves = [record.scores.log_prob_true for record in real.values()]
+    if length_bias == "subtract":
+        curves = [
+            calibrations.subtract_static(curve, record.scores.log_prob_true)
+            for curve, record in zip(curves, static.values(), strict=True)
+        ]
+    low, high = calibrations.dataset_bounds(curves)
+    return abs(high - low) < 1e-6
+
+
+def test_logodds_is_not_free_of_an_offset_of_one_answer() -> None:
+    """It is absolute: that a model finds True likelier is what it measures."""
+    assert calibrations.logodds_progress(np.array([0.0]))[0] == 0.5
+    assert calibrations.logodds_progress(np.array([2.0]))[0] == pytest.approx(1 / (1 + np.exp(-2)))
+
+
+@given(hnp.arrays(np.float64, st.integers(1, 20), elements=st.floats(-1e6, 1e6)))
+def test_logodds_never_overflows(log_odds: NDArray[np.float64]) -> None:
+    with np.errstate(all="raise", under="ignore"):
+        values = calibrations.logodds_progress(log_odds)
+    assert np.all((values >= 0) & (values <= 1))
+
+
+@pytest.mark.parametrize("length_bias", LENGTH_BIASES)
+def test_constant_curves(length_bias: LengthBias) -> None:
+    flat = PrefixScores(np.arange(1, 6), np.full(5, -2.0), np.full(5, -2.0))
+    episodes = {0: EpisodeScores(0, 5, flat), 1: EpisodeScores(1, 5, flat)}
+    for calibration, value in (("episode", 0.0), ("dataset", 0.0), ("logodds", 0.5)):
+        values = calibrate(episodes, calibration, EPSILON, length_bias, episodes)
+        assert all(np.array_equal(curve, np.full(5, value)) for curve in values.values())
+
+
+@given(curves)
+def test_subtracting_a_static_curve_leaves_what_it_does_not_explain(curve: NDArray[np.float64]) -> None:
+    assert np.allclose(calibrations.subtract_static(curve, curve), curve[0])
+    assert np.array_equal(calibrations.subtract_static(curve, np.full_like(curve, -3.0)), curve)
+    assert calibrations.subtract_static(curve, curve[::-1].copy())[0] == curve[0]
+
+
+def test_subtract_needs_the_static_curve_of_every_episode() -> None:
+    scores = PrefixScores(np.arange(1, 4), np.zeros(3), np.zeros(3))
+    episodes = {number: EpisodeScores(number, 3, scores) for number in range(2)}
+    with pytest.raises(InputError, match="episode 1: has no static scores"):
+        calibrate(episodes, "dataset", EPSILON, "subtract", {0: episodes[0]})
+    with pytest.raises(ValueError, match="one shape"):
+        calibrations.subtract_static(np.zeros(3), np.zeros(4))
+
+
+@given(curves)
+def test_neumann_ratio_ignores_scale_and_offset(curve: NDArray[np.float64]) -> None:
+    ratio = merit.von_neumann_ratio(curve)
+    if np.ptp(curve) < 1e-3:
+        return
+    assert merit.von_neumann_ratio(2 * curve + 1) == pytest.approx(ratio)
+    assert 0 <= ratio <= 4 * len(curve) / (len(curve) - 1)
+
+
+def test_neumann_ratio_tells_noise_from_a_ramp() -> None:
+    assert merit.von_neumann_ratio(np.random.default_rng(0).normal(size=5000)) == pytest.approx(2, abs=0.1)
+    assert merit.von_neumann_ratio(np.linspace(-4, 0, 15)) < 0.1
+    assert merit.von_neumann_ratio(np.full(15, -0.1)) == np.inf
+
+
+def test_stage_progress_by_hand() -> None:
+    target = merit.stage_progress([0, 4, 6], np.array([0.5, 0.5]))
+    assert np.allclose(target, [0, 0.125, 0.25, 0.375, 0.5, 1.0])
+    assert merit.stage_error(target, [0, 4, 6], np.array([0.5, 0.5])) == 0
+    # Off by 0.1 in the short stage only: stages count alike.
+    off = target + np.array([0, 0, 0, 0, 0.1, -0.1])
+    assert merit.stage_error(off, [0, 4, 6], np.array([0.5, 0.5])) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("edges", [[1, 4, 6], [0, 4, 4], [0, 6]])
+def test_impossible_boundaries(edges: list[int]) -> None:
+    with pytest.raises(ValueError, match="boundaries"):
+        merit.stage_progress(edges, np.array([0.5, 0.5]))
+
+
+def test_proportions_add_up() -> None:
+    with pytest.raises(ValueError, match="proportions"):
+        merit.stage_progress([0, 4, 6], np.array([0.5, 0.6]))

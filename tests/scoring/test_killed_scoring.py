@@ -1,0 +1,103 @@
+"""Labelling that is killed, or shared by two processes, leaves the files of one that ran through."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.scoring.killed_scoring import SCRIPT, real_lines, snapshot
+from tests.support import REPO
+from tests.support.recordings import record_dataset
+
+# Every real command imports for 10 to 20 s, more where cores are shared.
+pytestmark = pytest.mark.timeout(900)
+
+SCORER = REPO / "checkpoints" / "so101-scorer"
+LENGTHS = (12, 15, 9, 14, 30, 8, 11, 20, 13, 10)
+
+
+def arguments(root: Path) -> list[str]:
+    return [
+        "--dataset.path", str(root), "--scorer.model", str(SCORER), "--scorer.num_prefixes", "6",
+        "--diagnostics.episodes", "4", "--weights.length_bias", "subtract", "--device", "cpu",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return record_dataset(tmp_path_factory.mktemp("killed") / "tiny", lengths=LENGTHS)
+
+
+def fresh(dataset: Path, folder: Path) -> Path:
+    return shutil.copytree(dataset, folder / "tiny", ignore=shutil.ignore_patterns(".rabc"))
+
+
+def run(root: Path, *extra: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, SCRIPT, *arguments(root), *extra], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.fixture(scope="module")
+def expected(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What one command leaves that nobody stops."""
+    root = fresh(dataset, tmp_path_factory.mktemp("whole"))
+    run(root)
+    return snapshot(root)
+
+
+@pytest.mark.slow
+def test_twenty_kills_change_nothing(dataset: Path, tmp_path: Path) -> None:
+    root = fresh(dataset, tmp_path)
+    command = [
+        sys.executable, Path(__file__).with_name("killed_scoring.py"), root, tmp_path / "log", "20", "0",
+        "--", *arguments(root),
+    ]  # fmt: skip
+    ended = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)},
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    report = json.loads(ended.stdout)
+    assert len(report["kills"]) >= 20
+    assert sum(lines >= 1 for lines in report["kills"]) >= 15
+    assert len({lines for lines in report["kills"] if lines}) >= 5  # the moments differ
+    assert report["differing"] == 0
+    assert sum(name.endswith("scores.jsonl") for name in report["files"]) == 4
+    assert sum(name.endswith(".parquet") for name in report["files"]) == 1
+    assert not [name for name in report["files"] if "part" in Path(name).name]
+
+
+def test_the_command_goes_on_where_it_was_killed(
+    dataset: Path, tmp_path: Path, expected: dict[str, bytes]
+) -> None:
+    root = fresh(dataset, tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, SCRIPT, *arguments(root)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while not real_lines(root):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert 1 <= real_lines(root) < len(LENGTHS)
+    run(root)
+    assert snapshot(root) == expected
+
+
+def test_two_processes_leave_the_files_of_one(
+    dataset: Path, tmp_path: Path, expected: dict[str, bytes]
+) -> None:
+    root = fresh(dataset, tmp_path)
+    run(root, "--devices", "2")
+    assert snapshot(root) == expected

@@ -1,0 +1,42 @@
+"""When the weights say that they suit their data badly."""
+
+import numpy as np
+import pytest
+
+from rabc.config.settings import WeightsConfig
+from rabc.weighting.caution import MIN_BEHIND, caution, pace
+
+EPISODES = np.repeat(np.arange(5), [30, 40, 50, 60, 200])
+CHUNK = 20
+
+
+def deltas(behind: float) -> np.ndarray:
+    """Of so large a share of the frames just below half the pace, the others just above."""
+    ranks = np.random.default_rng(0).permutation(len(EPISODES))
+    return np.where(ranks < round(behind * len(EPISODES)), 0.199, 0.201)
+
+
+def test_the_pace_is_that_of_the_median_episode():
+    assert pace(EPISODES, CHUNK) == pytest.approx(20 / 50)
+    assert pace(EPISODES, 500) == 1.0
+
+
+def test_awr_on_data_that_hardly_ever_lag_is_warned_of():
+    said = caution(WeightsConfig(scheme="awr"), deltas(0.4), EPISODES, CHUNK)
+    assert said is not None
+    assert "only 40 % of the frames" in said
+    assert said.endswith(": --weights.scheme mask --weights.min_delta 0.2")
+
+
+@pytest.mark.parametrize("scheme", ["awr", "mask", "rabc", "topreward", "none"])
+def test_nothing_is_said_where_many_lag(scheme):
+    assert caution(WeightsConfig(scheme=scheme), deltas(MIN_BEHIND), EPISODES, CHUNK) is None
+
+
+@pytest.mark.parametrize("scheme", ["mask", "rabc", "topreward", "none"])
+def test_no_other_scheme_is_warned_of(scheme):
+    assert caution(WeightsConfig(scheme=scheme), deltas(0.1), EPISODES, CHUNK) is None
+
+
+def test_weights_from_elsewhere_are_not_judged():
+    assert caution(WeightsConfig(scheme="awr"), None, EPISODES, CHUNK) is None
