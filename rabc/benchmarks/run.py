@@ -13,8 +13,8 @@ from rabc.benchmarks import scoring as measure
 from rabc.benchmarks.lines import HEADERS, Line, machine
 from rabc.benchmarks.page import fill
 from rabc.scoring.schedule import sample_frame_indices
+from rabc.system.atomic import write_json
 from rabc.system.device import resolve_device
-from rabc.system.stages import write_json
 from rabc.system.terminal import table
 
 RAW_CLIPS = (64, 256, 984)

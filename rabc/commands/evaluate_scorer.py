@@ -23,9 +23,9 @@ def main(argv: Sequence[str]) -> None:
     from rabc.scoring.small.report import report
     from rabc.sim import seeds
     from rabc.sim.scorer_data import scorer_episodes
+    from rabc.system.atomic import write_json
     from rabc.system.errors import CheckFailed
     from rabc.system.quiet import no_library_bars, quiet_libraries
-    from rabc.system.stages import write_json
     from rabc.system.terminal import table
 
     quiet_libraries()

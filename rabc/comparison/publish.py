@@ -14,8 +14,8 @@ from rabc.comparison.results import restated
 from rabc.comparison.run import compare, describe
 from rabc.config.cli import parse
 from rabc.pages.marked import replace_marked
+from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
-from rabc.system.stages import write_json
 
 PAGE = Path("docs/results.md")
 RAW = Path("docs/results")

@@ -11,9 +11,9 @@ from rabc.comparison.pages.texts import P_HEADERS, ends, points
 from rabc.comparison.plan import PlannedRun, comparison_folder, planned_run, prepare
 from rabc.config.settings import Config
 from rabc.statistics.intervals import Proportion
+from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
-from rabc.system.stages import duration, write_json
-from rabc.system.terminal import table
+from rabc.system.terminal import duration, table
 
 
 def compare(config: Config, arms: Sequence[Arm], training_seeds: int, sequential: bool) -> dict[str, Any]:

@@ -22,9 +22,8 @@ from rabc.scoring.episode_video import camera_keys, frames_at
 from rabc.scoring.store import ScoreStore
 from rabc.scoring.variants import VARIANTS, Variant
 from rabc.statistics.intervals import Estimate
-from rabc.system.atomic import whole_file
+from rabc.system.atomic import whole_file, write_json
 from rabc.system.errors import InputError
-from rabc.system.stages import write_json
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,10 @@ from rabc.sim.environment import CAMERAS, FPS
 from rabc.sim.recorder import ROBOT_TYPE
 from rabc.sim.scene import Scene
 from rabc.statistics import intervals, significance
-from rabc.system.atomic import whole_folder
+from rabc.system.atomic import whole_folder, write_json
 from rabc.system.errors import CheckFailed, InputError
 from rabc.system.shipped import CONFIGS
-from rabc.system.stages import key, write_json
+from rabc.system.stages import key
 
 LEROBOT = CONFIGS / "lerobot"
 SLACK = 1.2

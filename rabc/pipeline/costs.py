@@ -15,8 +15,7 @@ from rabc.config.settings import Config
 from rabc.datasets.fingerprint import fingerprint
 from rabc.system.errors import InputError
 from rabc.system.hub import derived_folder
-from rabc.system.stages import duration
-from rabc.system.terminal import table
+from rabc.system.terminal import duration, table
 
 FRAMES_PER_EPISODE = {"pick": 65, "place": 95}  # simulated
 RECORD_S_PER_EPISODE = 1.8  # per process

@@ -13,6 +13,7 @@ from rabc.pipeline.checks import check_beforehand, check_dataset
 from rabc.pipeline.costs import cost_table
 from rabc.pipeline.state import STAGES, inputs, lost, paths, stage_state
 from rabc.system import stages
+from rabc.system.atomic import write_json
 from rabc.system.processes import global_rank
 from rabc.system.stages import Result, Stages
 from rabc.system.terminal import table
@@ -42,7 +43,7 @@ def run(config: Config, dry_run: bool = False, last: str = STAGES[-1]) -> dict[s
     no_library_bars()
     where = paths(config)
     markers = Stages(where.outputs / "stages")
-    stages.write_json(where.outputs / "config.json", asdict(config))
+    write_json(where.outputs / "config.json", asdict(config))
     done: dict[str, stages.Finished] = {}
     results: dict[str, Result] = {}
     for name in STAGES[: STAGES.index(last) + 1]:

@@ -18,8 +18,8 @@ from rabc.scoring.label import open_store, score_dataset
 from rabc.scoring.store import scores_root
 from rabc.statistics import intervals
 from rabc.statistics.intervals import Estimate
+from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
-from rabc.system.stages import write_json
 
 
 @dataclass(frozen=True)

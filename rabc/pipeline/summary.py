@@ -33,9 +33,9 @@ from rabc.export.card import model_card
 from rabc.pipeline.state import Paths
 from rabc.sim.scene import DONE
 from rabc.statistics.intervals import Proportion
-from rabc.system.atomic import whole_file
-from rabc.system.stages import Finished, duration, write_json
-from rabc.system.terminal import table
+from rabc.system.atomic import whole_file, write_json
+from rabc.system.stages import Finished
+from rabc.system.terminal import duration, table
 
 FORMAT = 1
 _SECTION = {

@@ -5,10 +5,12 @@ the next attempt.
 """
 
 import contextlib
+import json
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rabc.system.errors import InputError
 
@@ -29,6 +31,12 @@ def whole_file(path: Path) -> Generator[Path]:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON at once or not at all. Raises InputError where the folder cannot be written."""
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n")
 
 
 @contextmanager

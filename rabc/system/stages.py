@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rabc.system.atomic import whole_file
+from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
+from rabc.system.terminal import duration
 
 Inputs = dict[str, Any]
 Result = dict[str, Any]
@@ -133,15 +134,3 @@ class _Clock:
         if kind is not None:
             seconds = self._earlier + time.monotonic() - self._started
             write_json(self._path, {"key": self._key, "seconds": round(seconds, 1)})
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON at once or not at all. Raises InputError where the folder cannot be written."""
-    with whole_file(path) as partial:
-        partial.write_text(json.dumps(content, indent=2) + "\n")
-
-
-def duration(seconds: float) -> str:
-    """`42 s` or `3 min 20 s`."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,4 +1,4 @@
-"""Plain text for people: tables."""
+"""Plain text for people: tables, durations."""
 
 from collections.abc import Sequence
 
@@ -27,3 +27,9 @@ def table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
 
 def _text(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """`42 s` or `3 min 20 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from rabc.config.settings import Config
 from rabc.config.training_settings import TrainerConfig
+from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
-from rabc.system.stages import write_json
 
 _FREE = (
     "checkpoint_every", "keep_checkpoints", "log_every", "threads", "workers", "rollout_every",

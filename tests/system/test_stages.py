@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from rabc.system.errors import InputError
-from rabc.system.stages import Stages, duration
+from rabc.system.stages import Stages
+from rabc.system.terminal import duration
 
 
 def lost(result: dict[str, Any]) -> str:

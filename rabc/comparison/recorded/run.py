@@ -43,8 +43,9 @@ from rabc.progress.merit import success_score
 from rabc.scoring.base import Scorer
 from rabc.scoring.configured import load_scorer
 from rabc.scoring.plan import carry_out, plan_scoring
+from rabc.system.atomic import write_json
 from rabc.system.hub import is_hub_id
-from rabc.system.stages import key, write_json
+from rabc.system.stages import key
 
 FORMAT = 1
 FILE = "recorded.json"

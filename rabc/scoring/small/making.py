@@ -14,7 +14,7 @@ from rabc.scoring.topreward import TOPReward
 from rabc.sim import seeds
 from rabc.sim.scene import COLORS, Task
 from rabc.sim.scorer_data import SimulatedEpisode, scorer_episodes
-from rabc.system.stages import duration
+from rabc.system.terminal import duration
 
 
 def make_scorer(
