@@ -104,7 +104,7 @@ def record(config: DemonstrationsConfig, root: Path) -> None:
 def _work_folder(config: DemonstrationsConfig, root: Path) -> Path:
     """Where the shards go; those of other settings, which nobody will join any more, are removed."""
     partial = _partial(root)
-    work = partial / fingerprint(config)
+    work = partial / settings_key(config)
     work.mkdir(parents=True, exist_ok=True)
     for other in partial.iterdir():
         if other.is_dir() and other != work:
@@ -144,7 +144,7 @@ def _partial(root: Path) -> Path:
     return root.with_name(f"{root.name}.partial")
 
 
-def fingerprint(config: DemonstrationsConfig) -> str:
+def settings_key(config: DemonstrationsConfig) -> str:
     """Short hash of everything that decides what is recorded (not how many processes do it)."""
     facts = {key: value for key, value in asdict(config).items() if key not in ("processes", "simulate")}
     if config.task == "pick":
@@ -153,7 +153,7 @@ def fingerprint(config: DemonstrationsConfig) -> str:
 
 
 def recorded_with(root: Path) -> str | None:
-    """The fingerprint of the configuration that recorded `root`; None for a dataset from elsewhere."""
+    """The key of the settings that recorded `root`; None for a dataset from elsewhere."""
     path = root / GROUND_TRUTH / "recording.json"
     try:
         return json.loads(path.read_text())["fingerprint"] if path.exists() else None
@@ -163,7 +163,7 @@ def recorded_with(root: Path) -> str | None:
 
 def check_recorded_with(config: DemonstrationsConfig, root: Path) -> None:
     """Raise InputError unless the dataset in `root` was recorded with these settings."""
-    if recorded_with(root) != fingerprint(config):
+    if recorded_with(root) != settings_key(config):
         raise InputError(
             f"dataset.path {root}: was not recorded with these demonstrations settings; remove it to record "
             "anew, choose another dataset.path, or set demonstrations.simulate false to use it as it is"
@@ -263,7 +263,7 @@ def _join(shards: list[_Shard], root: Path, config: DemonstrationsConfig) -> Non
             aggr_root=root,
         )
     _write_truth(root, [truth for shard in shards for truth in read_ground_truth(shard.folder)])
-    recording = {"fingerprint": fingerprint(config), "demonstrations": asdict(config)}
+    recording = {"fingerprint": settings_key(config), "demonstrations": asdict(config)}
     (root / GROUND_TRUTH / "recording.json").write_text(json.dumps(recording, indent=2) + "\n")
 
 

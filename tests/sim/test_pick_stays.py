@@ -1,4 +1,4 @@
-"""Picking is as it was before there was another task: episodes and the recorder's fingerprint."""
+"""Picking is as it was before there was another task: episodes, and the key of the recorder's settings."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ from rabc.config.settings import DemonstrationsConfig
 from rabc.sim.demonstrate import demonstrate
 from rabc.sim.demonstrator import KINDS, Kind
 from rabc.sim.environment import COLORS, Simulator
-from rabc.sim.recorder import fingerprint
+from rabc.sim.recorder import settings_key
 
 GOLDEN = Path(__file__).with_name("pick_episodes.json")
 # A hundredth of a degree: another processor's linear algebra may round otherwise, another program moves more.
@@ -34,5 +34,5 @@ def test_a_seed_gives_the_episode_it_always_gave(kind: Kind) -> None:
 
 def test_what_was_recorded_of_picking_is_still_the_same_dataset() -> None:
     default = DemonstrationsConfig()
-    assert fingerprint(default) == "b3b137b9afa0"
-    assert fingerprint(dataclasses.replace(default, task="place")) != fingerprint(default)
+    assert settings_key(default) == "b3b137b9afa0"
+    assert settings_key(dataclasses.replace(default, task="place")) != settings_key(default)

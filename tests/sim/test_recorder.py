@@ -18,11 +18,11 @@ from rabc.sim.environment import FPS, JOINTS, Simulator
 from rabc.sim.recorder import (
     EPISODES_PER_SHARD,
     check_recorded_with,
-    fingerprint,
     plan,
     read_ground_truth,
     record,
     recorded_with,
+    settings_key,
 )
 from rabc.sim.scene import Scene
 from rabc.system.errors import InputError
@@ -87,7 +87,7 @@ def test_the_sidecar_knows_what_happened(demonstrations: DemonstrationsConfig, s
         assert len(truth.progress) == lengths[episode]
         assert truth.success == (truth.kind != "give_up")
         assert truth.phases[0][0] == 0
-    assert recorded_with(simulated) == fingerprint(demonstrations)
+    assert recorded_with(simulated) == settings_key(demonstrations)
 
 
 @pytest.mark.slow
@@ -131,7 +131,7 @@ def test_a_killed_recording_goes_on(demonstrations: DemonstrationsConfig, simula
         overrides += [f"--demonstrations.{name}", str(value).lower()]
     command = [sys.executable, str(REPO / "scripts" / "record.py"), *overrides]
     running = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)
-    shards = tmp_path / "killed.partial" / fingerprint(demonstrations)
+    shards = tmp_path / "killed.partial" / settings_key(demonstrations)
     deadline = time.monotonic() + 120
     while not (shards / "shard_00000").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
