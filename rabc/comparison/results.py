@@ -139,6 +139,7 @@ def restated(result: dict[str, Any]) -> dict[str, Any]:
     outcomes = {name: np.array(rows, bool) for name, rows in success.items()}
     found = {
         **result,
+        "arms": [{**arm, "success": _success(outcomes[arm["name"]])} for arm in result["arms"]],
         "pairs": pairs_of(outcomes),
         "contrasts": contrasts_of(outcomes),
         "gains": shares_of_oracle(outcomes),
@@ -237,7 +238,7 @@ def _arm(arm: Arm, runs: Sequence[PlayedRun], outcomes: NDArray[np.bool_]) -> di
         "summary": {name: weights[name] for name in (*summary, "histogram_edges", "histogram_counts")},
         "up": weights["up"],
         "down": weights["down"],
-        "success": asdict(intervals.proportion(int(success.sum()), len(success))),
+        "success": _success(outcomes),
         "seeds_mean": float(rates.mean()),
         "seeds_spread": float(rates.std(ddof=1)) if len(rates) > 1 else None,
         "scorer_auc": estimate_of(auc),
@@ -245,6 +246,10 @@ def _arm(arm: Arm, runs: Sequence[PlayedRun], outcomes: NDArray[np.bool_]) -> di
         "mean_ticks": float(np.mean([rollout.ticks for rollout in rollouts])),
         "mean_closest_m": float(np.mean([rollout.closest_m for rollout in rollouts])),
     }
+
+
+def _success(outcomes: NDArray[np.bool_]) -> dict[str, Any]:
+    return asdict(intervals.proportion(int(outcomes.sum()), outcomes.size))
 
 
 def _run(run: PlayedRun) -> dict[str, Any]:
