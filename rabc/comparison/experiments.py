@@ -21,7 +21,7 @@ class Experiment:
     """One comparison of the results page."""
 
     name: str
-    """Of its raw results, `docs/results/<name>.json`."""
+    """Of its files in `docs/results/`, too."""
     title: str
     config: str
     """File in `configs/`."""

@@ -1,6 +1,9 @@
-"""Runs the published experiments and writes them into `docs/results.md`."""
+"""Runs the published experiments and writes them into `docs/results.md`.
 
-import json
+What they found is kept in `docs/results/` (the columns: `rabc.comparison.kept` and `kept_recipes`), and the
+page is written from there.
+"""
+
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -8,18 +11,18 @@ from typing import Any
 
 from rabc.comparison.arms import arms_of
 from rabc.comparison.experiments import EXPERIMENTS, Experiment
+from rabc.comparison.kept import keep_comparison, read_comparison
+from rabc.comparison.kept_recipes import keep_recipes, read_recipes
 from rabc.comparison.pages.results import experiment_part, sweep_part
 from rabc.comparison.recipes import OVER_DATASET, measure_recipes, recipes_part, shares_part
-from rabc.comparison.results import restated
 from rabc.comparison.run import compare, describe
 from rabc.config.cli import parse
 from rabc.pages.marked import replace_marked
-from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
 
 PAGE = Path("docs/results.md")
 RAW = Path("docs/results")
-"""Folder of the raw results, `<experiment>.json`."""
+"""Folder of the raw results."""
 RECIPES = "recipes"
 RECIPES_CONFIG = "so101_pick.yaml"
 """Tables that need no training: of these demonstrations by every recipe, and those of RECIPES_OF."""
@@ -53,7 +56,7 @@ def publish(names: Sequence[str], dry_run: bool) -> None:
         elif dry_run:
             print(f"\n{name}: weights by every recipe, without training; a few minutes")
         else:
-            write_json(RAW / f"{name}.json", untrained[name]())
+            keep_recipes(RAW, name, untrained[name]())
         if not dry_run:
             write_page()  # now, so that what is finished stands whatever comes later
 
@@ -67,11 +70,11 @@ def run_experiment(experiment: Experiment, dry_run: bool) -> None:
         print(describe(config, arms, experiment.seeds))
         return
     result = compare(config, arms, experiment.seeds, sequential=False)
-    write_json(RAW / f"{experiment.name}.json", result)
+    keep_comparison(RAW, experiment.name, result)
 
 
 def _recipes() -> dict[str, Any]:
-    return measure_recipes(parse(["--config", RECIPES_CONFIG], "").config)
+    return {RECIPES_CONFIG: measure_recipes(parse(["--config", RECIPES_CONFIG], "").config)}
 
 
 def _recipes_of(table: str) -> dict[str, Any]:
@@ -85,37 +88,20 @@ def _recipes_of(table: str) -> dict[str, Any]:
 
 def write_page() -> None:
     """Write every kept result into its place in the page."""
-    kept = {experiment.name: _restate(experiment.name) for experiment in EXPERIMENTS}
+    kept = {experiment.name: read_comparison(RAW, experiment.name) for experiment in EXPERIMENTS}
     for name, result in kept.items():
         if result is not None:
             replace_marked(PAGE, name, experiment_part(result), "page")
-    recipes = read_kept(RECIPES)
+    recipes = read_recipes(RAW, RECIPES, [RECIPES_CONFIG])
     if recipes is not None:
-        replace_marked(PAGE, RECIPES, recipes_part(recipes), "page")
-    for name in RECIPES_OF:
-        shares = read_kept(name)
+        replace_marked(PAGE, RECIPES, recipes_part(recipes[RECIPES_CONFIG]), "page")
+    for name, columns in RECIPES_OF.items():
+        shares = read_recipes(RAW, name, [*columns])
         if shares is not None:
             replace_marked(PAGE, name, shares_part(shares), "page")
     sweep = [(_share(found), found) for found in (kept[name] for name in SWEEP) if found is not None]
     if len(sweep) > 1:
         replace_marked(PAGE, "sweep", sweep_part(sweep), "page")
-
-
-def read_kept(name: str) -> dict[str, Any] | None:
-    """The raw result of an experiment; None where it has not been run."""
-    path = RAW / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else None
-
-
-def _restate(name: str) -> dict[str, Any] | None:
-    """The raw result of a comparison with its statistics by the present code, which are kept, too."""
-    kept = read_kept(name)
-    if kept is None:
-        return None
-    result = restated(kept)
-    if result != kept:
-        write_json(RAW / f"{name}.json", result)
-    return result
 
 
 def _share(result: dict[str, Any]) -> str:

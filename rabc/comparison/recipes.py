@@ -102,10 +102,7 @@ def measure_recipes(config: Config, sources: Sequence[Mapping[str, Any]] = PROGR
 def recipes_part(found: Mapping[str, Any]) -> str:
     """One row for each scheme, one column for each kind of progress."""
     cells = _cells(found)
-    rows = [
-        [_words(scheme), *(cells[json.dumps({**scheme, **source})] for source in PROGRESS)]
-        for scheme in SCHEMES
-    ]
+    rows = [[_words(scheme), *(_cell(cells, scheme, source) for source in PROGRESS)] for scheme in SCHEMES]
     table = markdown_table(["", *(_words(source) for source in PROGRESS)], rows)
     return f"{100 * found['flawed']:.0f} % of the {found['frames']} frames are flawed.\n\n{table}"
 
@@ -114,8 +111,7 @@ def shares_part(found: Mapping[str, Mapping[str, Any]]) -> str:
     """One row for each scheme, on progress over the dataset, one column for each name -> recipes."""
     cells = {name: _cells(one) for name, one in found.items()}
     rows = [
-        [_words(scheme), *(own[json.dumps({**scheme, **OVER_DATASET})] for own in cells.values())]
-        for scheme in SCHEMES
+        [_words(scheme), *(_cell(own, scheme, OVER_DATASET) for own in cells.values())] for scheme in SCHEMES
     ]
     flawed = ["flawed frames", *(f"{100 * one['flawed']:.0f}" for one in found.values())]
     behind = ["frames behind", *(f"{100 * one['behind']:.0f}" for one in found.values())]
@@ -124,9 +120,20 @@ def shares_part(found: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _cells(found: Mapping[str, Any]) -> dict[str, str]:
     return {
-        json.dumps(recipe["weights"]): f"{100 * recipe['on_flawed']:.0f} / {100 * recipe['sample_size']:.0f}"
+        _key(recipe["weights"]): f"{100 * recipe['on_flawed']:.0f} / {100 * recipe['sample_size']:.0f}"
         for recipe in found["recipes"]
     }
+
+
+def _cell(cells: Mapping[str, str], scheme: Mapping[str, Any], source: Mapping[str, Any]) -> str:
+    recipe = {**scheme, **source}
+    if _key(recipe) not in cells:
+        raise InputError(f"recipe {_words(recipe)}: is not in the kept table; run rabc results on it again")
+    return cells[_key(recipe)]
+
+
+def _key(weights: Mapping[str, Any]) -> str:
+    return json.dumps(weights, sort_keys=True)
 
 
 def _words(settings: Mapping[str, Any]) -> str:

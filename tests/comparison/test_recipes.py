@@ -6,6 +6,7 @@ import pytest
 from rabc.comparison.recipes import OVER_DATASET, PROGRESS, SCHEMES, recipes_part, shares_part, treatment
 from rabc.sim.flaws import flawed_frames
 from rabc.sim.recorder import EpisodeTruth
+from rabc.system.errors import InputError
 
 
 def flawed(kind: str, *phases: tuple[int, str], frames: int) -> list[int]:
@@ -65,6 +66,11 @@ def test_the_table_has_every_recipe() -> None:
     table = recipes_part({"flawed": 0.4, "frames": 100, "recipes": recipes})
     assert table.count("25 / 50") == len(SCHEMES) * len(PROGRESS)
     assert "| rabc κ 0.2 |" in table
+
+
+def test_a_recipe_that_the_kept_table_lacks_is_named() -> None:
+    with pytest.raises(InputError, match="recipe none episode: is not in the kept table; run rabc results"):
+        recipes_part({"flawed": 0.4, "frames": 100, "recipes": []})
 
 
 def test_the_table_of_shares_has_every_scheme() -> None:

@@ -2,6 +2,8 @@
 
 import copy
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,10 @@ import pytest
 
 from rabc.comparison import publish
 from rabc.comparison.experiments import EXPERIMENTS
+from rabc.comparison.kept import keep_comparison
 from rabc.comparison.pages.results import experiment_part, sweep_part
 from rabc.comparison.results import restated
 from rabc.config import cli
-from rabc.system.stages import write_json
 from tests.support import REPO
 from tests.support.made_comparison import make
 
@@ -52,7 +54,10 @@ def test_an_experiment_s_table_says_what_was_found(result: dict[str, Any]) -> No
 
 def test_statistics_of_a_kept_result_are_made_anew_from_its_rollouts(result: dict[str, Any]) -> None:
     assert restated(result) == result
-    old = {**result, "pairs": [], "contrasts": [], "gains": {}, "answer": "as it was said once"}
+    arms = [{**arm, "success": None} for arm in result["arms"]]
+    old = {
+        **result, "arms": arms, "pairs": [], "contrasts": [], "gains": {}, "answer": "as it was said once"
+    }  # fmt: skip
     assert restated(old) == result
 
 
@@ -100,7 +105,7 @@ def test_what_is_finished_is_on_the_page_when_a_later_experiment_fails(
     def run(experiment: Any, dry_run: bool) -> None:
         if experiment.name == "pick_diffusion":
             raise RuntimeError("stopped")
-        write_json(publish.RAW / f"{experiment.name}.json", result)
+        keep_comparison(publish.RAW, experiment.name, result)
 
     monkeypatch.setattr(publish, "run_experiment", run)
     with pytest.raises(RuntimeError, match="stopped"):
@@ -118,3 +123,26 @@ def test_tables_of_recipes_are_of_experiments_that_are_there() -> None:
         config = cli.parse(["--config", names[name].config], "").config
         clean = names[name].configured(config).demonstrations.clean
         assert label == f"{100 * clean:.0f} % clean"
+
+
+def test_the_page_is_what_the_kept_files_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (REPO / publish.PAGE).read_text(encoding="utf-8")
+    marked = re.compile(r"<!-- (\w+) -->\n(.*?)<!-- /\1 -->", re.DOTALL)
+    not_run = {"pick_diffusion"}
+    assert {name for name, content in marked.findall(page) if not content} == not_run
+    assert {experiment.name for experiment in EXPERIMENTS} | {"recipes", "sweep", *publish.RECIPES_OF} == {
+        name for name, _ in marked.findall(page)
+    }
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(REPO / publish.RAW, publish.RAW)
+    publish.PAGE.write_text(marked.sub(r"<!-- \1 -->\n<!-- /\1 -->", page), encoding="utf-8")
+    publish.write_page()
+    assert publish.PAGE.read_text(encoding="utf-8") == page
+
+
+def test_what_is_kept_is_data_and_not_text() -> None:
+    for path in (REPO / "docs").rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
+        if b"\0" not in content:  # what git shows line by line
+            assert content.count(b"\n") <= 3000, path
+    assert sum(path.stat().st_size for path in (REPO / publish.RAW).iterdir()) < 300_000
