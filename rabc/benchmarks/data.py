@@ -18,7 +18,8 @@ from rabc.config.training_settings import PolicyConfig, TrainerConfig
 from rabc.datasets.pictures import as_float
 from rabc.datasets.tables import load_meta
 from rabc.policies.settings import policy_settings
-from rabc.training.sources import data_module, training_frames
+from rabc.training.run import training_frames
+from rabc.training.sources import data_module
 
 REPOSITORY = "local/benchmark"
 BATCH_SIZE, WORKERS = 8, 2

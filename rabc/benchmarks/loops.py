@@ -18,7 +18,8 @@ from rabc.policies.build import build_policy
 from rabc.training.fitting import fit
 from rabc.training.module import WeightedPolicy
 from rabc.training.optimizers import optimization
-from rabc.training.sources import data_module, training_frames
+from rabc.training.run import training_frames
+from rabc.training.sources import data_module
 
 IN_MEMORY = 16
 """Batches that both loops go through again and again."""

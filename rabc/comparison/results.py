@@ -57,10 +57,10 @@ from rabc.comparison.pages.texts import ends, p_value, points
 from rabc.comparison.pairs import contrasts_of, estimate_of, pairs_of, shares_of_oracle
 from rabc.comparison.plan import PlannedRun
 from rabc.config.settings import Config
-from rabc.progress import merit
 from rabc.rollouts.evaluation import ScoredRollout
 from rabc.sim.scene import DONE
 from rabc.statistics import intervals
+from rabc.statistics.curves import roc_auc
 from rabc.system.stages import Result
 
 FORMAT = 1
@@ -228,7 +228,7 @@ def _arm(arm: Arm, runs: Sequence[PlayedRun], outcomes: NDArray[np.bool_]) -> di
     final = np.array([rollout.final_log_prob for rollout in rollouts])
     weights = runs[0].results["weights"]
     summary = ("frames", "drawn", "effective_sample_size", "share_zero", "share_saturated")
-    auc = intervals.bootstrap(lambda some: merit.roc_auc(final[some], success[some]), len(success))
+    auc = intervals.bootstrap(lambda some: roc_auc(final[some], success[some]), len(success))
     if auc.low == auc.high:  # told apart without an error: the resamples cannot say how sure that is
         auc = replace(auc, low=float("nan"), high=float("nan"))
     return {

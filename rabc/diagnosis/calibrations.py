@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from rabc.config.settings import Config
 from rabc.datasets.stage_labels import StageLabels
-from rabc.progress.merit import stage_error
 from rabc.scoring.store import EpisodeScores
+from rabc.statistics.curves import stage_error
 from rabc.system.errors import InputError
 from rabc.weighting import schemes
-from rabc.weighting.deltas import chunk_deltas
 from rabc.weighting.progress import CALIBRATIONS, LENGTH_BIASES, Calibration, LengthBias, calibrate
+from rabc.weighting.schemes import chunk_deltas
 
 FAILURE_PERCENTILE = 10.0
 
@@ -40,7 +40,7 @@ class CalibrationRow:
     or the scheme is `static`."""
     stage_error: float | None
     """Mean over episodes of the error of progress against their annotated stages
-    (`rabc.progress.merit.stage_error`); None where none of the episodes is annotated."""
+    (`rabc.statistics.curves.stage_error`); None where none of the episodes is annotated."""
 
 
 def compare(

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rabc.progress import calibrations, merit
 from rabc.scoring.base import PrefixScores
+from rabc.statistics.curves import rise, roc_auc, success_score, voc, von_neumann_ratio
 from rabc.statistics.intervals import Estimate, bootstrap, mean
+from rabc.weighting import progress
 
 SPREAD_PERCENTILES = (5.0, 95.0)
 MIN_RANGE_SHARE = 0.1
@@ -94,28 +95,28 @@ def diagnose(episodes: Sequence[EpisodeCurves]) -> Diagnosis:
     if not episodes:
         raise ValueError("no episodes")
     real = [episode.real.log_prob_true for episode in episodes]
-    final = np.array([merit.success_score(curve) for curve in real])
+    final = np.array([success_score(curve) for curve in real])
     low, high = np.percentile(final, SPREAD_PERCENTILES)
     controlled = [e for e in episodes if {"static", "reversed", "wrong_instruction"} <= e.controls.keys()]
     # A failed episode has nothing to rise to, and nothing that a wrong instruction could take away.
     rising = [e for e in episodes if e.success is not False]
     still, wrong = _with(rising, "static"), _with(rising, "wrong_instruction")
-    still_real, still_static = _each(still, merit.rise), _each(still, merit.rise, "static")
-    gap = _each(wrong, merit.success_score) - _each(wrong, merit.success_score, "wrong_instruction")
+    still_real, still_static = _each(still, rise), _each(still, rise, "static")
+    gap = _each(wrong, success_score) - _each(wrong, success_score, "wrong_instruction")
     labelled = [(score, e.success) for score, e in zip(final, episodes, strict=True) if e.success is not None]
     scale = curve_scale(real)
     return Diagnosis(
         episodes=len(episodes),
         controlled=len(controlled),
-        voc=mean(_each(episodes, merit.voc)),
-        static_voc=mean(_each(_with(episodes, "static"), merit.voc, "static")),
-        reversed_voc=mean(_each(_with(episodes, "reversed"), merit.voc, "reversed")),
-        real_rise=mean(_each(rising, merit.rise)),
+        voc=mean(_each(episodes, voc)),
+        static_voc=mean(_each(_with(episodes, "static"), voc, "static")),
+        reversed_voc=mean(_each(_with(episodes, "reversed"), voc, "reversed")),
+        real_rise=mean(_each(rising, rise)),
         static_rise=mean(still_static),
         static_share=_ratio(still_static, still_real),
         remaining_rise=mean(still_real - still_static),
         wrong_instruction_gap=mean(gap),
-        gap_share=_ratio(gap, _each(wrong, merit.rise)),
+        gap_share=_ratio(gap, _each(wrong, rise)),
         final_score=mean(final),
         final_spread=float(final.std(ddof=1)) if len(final) > 1 else float("nan"),
         final_low=float(low),
@@ -131,7 +132,7 @@ def diagnose(episodes: Sequence[EpisodeCurves]) -> Diagnosis:
 
 def curve_scale(curves: Sequence[NDArray[np.float64]]) -> float:
     """What a whole task is worth to this scorer, nats: the distance between the pooled bounds; 0 or more."""
-    low, high = calibrations.dataset_bounds(curves)
+    low, high = progress.dataset_bounds(curves)
     return max(high - low, 0.0)
 
 
@@ -149,7 +150,7 @@ def usable(episode: EpisodeCurves, scale: float) -> bool:
         span > 0
         and span >= MIN_RANGE_SHARE * scale
         and span >= MIN_RANGE_OVER_STATIC * still
-        and merit.von_neumann_ratio(curve) < MAX_NEUMANN_RATIO
+        and von_neumann_ratio(curve) < MAX_NEUMANN_RATIO
     )
 
 
@@ -179,4 +180,4 @@ def _auc(scores: NDArray[np.float64], success: NDArray[np.bool_]) -> Estimate:
     if not success.any() or success.all():
         nan = float("nan")
         return Estimate(nan, nan, nan, nan, len(scores))
-    return bootstrap(lambda chosen: merit.roc_auc(scores[chosen], success[chosen]), len(scores))
+    return bootstrap(lambda chosen: roc_auc(scores[chosen], success[chosen]), len(scores))

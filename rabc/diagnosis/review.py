@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rabc.diagnosis.controls import EpisodeCurves
-from rabc.progress import calibrations, merit
+from rabc.statistics.curves import rise, success_score, voc
+from rabc.weighting import progress
 
 NAMED_FROM = 0.25
 """A reason is named from this share of the dataset's scale on."""
@@ -32,25 +33,25 @@ class Review:
 
 def review(episodes: Sequence[EpisodeCurves]) -> list[Review]:
     """A review of each episode, in the order given; at least one episode."""
-    low, high = calibrations.dataset_bounds([episode.real.log_prob_true for episode in episodes])
+    low, high = progress.dataset_bounds([episode.real.log_prob_true for episode in episodes])
     return [_review(episode, low, max(high - low, 1e-9)) for episode in episodes]
 
 
 def _review(episode: EpisodeCurves, low: float, scale: float) -> Review:
     curve = episode.real.log_prob_true
-    final, voc = merit.success_score(curve), merit.voc(curve)
+    final, order = success_score(curve), voc(curve)
     share = float(np.clip((final - low) / scale, 0.0, 1.0))
-    found = {"ends below its peak": float(curve.max() - curve[-1]) / scale, "falls over time": -voc * share}
+    found = {"ends below its peak": float(curve.max() - curve[-1]) / scale, "falls over time": -order * share}
     if episode.success is not None:
         label = "labelled a success, ends low" if episode.success else "labelled a failure, ends high"
         found[label] = 1.0 - share if episode.success else share
     if "static" in episode.controls:
-        found["rises on a still picture"] = merit.rise(episode.controls["static"].log_prob_true) / scale
+        found["rises on a still picture"] = rise(episode.controls["static"].log_prob_true) / scale
     strongest = sorted(found.items(), key=lambda item: -item[1])
     return Review(
         episode_index=episode.episode_index,
-        voc=voc,
-        rise=merit.rise(curve),
+        voc=order,
+        rise=rise(curve),
         final=final,
         final_share=share,
         suspicion=float(np.clip(strongest[0][1], 0.0, 1.0)),

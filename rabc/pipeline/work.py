@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rabc.config.settings import Config
 from rabc.pipeline.checks import check_dataset, check_values
 from rabc.pipeline.state import Paths, inputs
-from rabc.progress import merit
+from rabc.statistics.curves import roc_auc, success_score, voc
 from rabc.system import stages
 from rabc.system.atomic import whole_file
 from rabc.system.stages import Result
@@ -82,8 +82,8 @@ def scores_report(plan: "ScoringPlan") -> Result:
     episodes = store.read()
     curves = [episodes[episode].scores.log_prob_true for episode in sorted(episodes)]
     truth = read_ground_truth(root)
-    final = np.array([merit.success_score(curve) for curve in curves])
-    vocs = np.array([merit.voc(curve) for curve in curves])
+    final = np.array([success_score(curve) for curve in curves])
+    vocs = np.array([voc(curve) for curve in curves])
     report: Result = {
         "store": str(store.folder),
         "static_store": str(plan.stores["static"].folder),
@@ -96,7 +96,7 @@ def scores_report(plan: "ScoringPlan") -> Result:
     if truth:
         success = np.array([episode.success for episode in truth])
         clean = np.array([episode.kind == "clean" for episode in truth])
-        report["success_auc"] = _finite(merit.roc_auc(final, success))
+        report["success_auc"] = _finite(roc_auc(final, success))
         report["voc_clean"] = round(float(vocs[clean].mean()), 4) if clean.any() else None
     return report
 

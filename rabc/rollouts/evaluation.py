@@ -12,12 +12,12 @@ import numpy as np
 from tqdm import tqdm
 
 from rabc.config.settings import Config, RolloutsConfig
-from rabc.progress import merit
 from rabc.rollouts.play import Rollout, RolloutJob, roll_outs, ticks_per_frame
 from rabc.scoring.base import PrefixScores, Scorer
 from rabc.sim import seeds
 from rabc.sim.environment import FPS
 from rabc.sim.scene import DONE, Scene
+from rabc.statistics.curves import roc_auc, success_score
 from rabc.statistics.intervals import proportion
 from rabc.system.errors import InputError
 
@@ -124,7 +124,7 @@ def figures(rollouts: list[ScoredRollout], folder: Path) -> dict[str, Any]:
     """Success rate with its interval, scores, and how far the scorer agrees with the simulator."""
     success = np.array([rollout.success for rollout in rollouts])
     final = np.array([rollout.final_log_prob for rollout in rollouts])
-    auc = merit.roc_auc(final, success)
+    auc = roc_auc(final, success)
     return {
         "episodes": len(rollouts),
         "success": asdict(proportion(int(success.sum()), len(success))),
@@ -187,7 +187,7 @@ def _scored(rollout: Rollout, scores: PrefixScores) -> ScoredRollout:
         success=rollout.success,
         ticks=rollout.ticks,
         closest_m=rollout.closest_m,
-        final_log_prob=merit.success_score(scores.log_prob_true),
+        final_log_prob=success_score(scores.log_prob_true),
         prefix_lengths=tuple(int(length) for length in scores.prefix_lengths),
         log_prob_true=tuple(float(value) for value in scores.log_prob_true),
     )

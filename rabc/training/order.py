@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from rabc.datasets.tables import FrameTable
 from rabc.system.errors import InputError
-from rabc.weighting.schemes import normalise
 
 
 def held_out_episodes(tasks: Sequence[str], share: float) -> NDArray[np.bool_]:
@@ -53,40 +52,6 @@ def frames_of(table: FrameTable, episodes: NDArray[np.bool_], drop_last: int = 0
     """
     before_end = np.arange(len(table)) < table.episode_end - drop_last
     return episodes[table.episode_index] & before_end
-
-
-def drawable_weights(
-    weights: NDArray[np.floating[Any]], frames: int, allowed: NDArray[np.bool_] | None = None
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Check weights and scale them to mean 1 over the frames that training draws.
-
-    Args:
-        weights: (N,) one per frame.
-        frames: N of the dataset.
-        allowed: (N,) false for frames that training must not draw, whatever their weight; by default none.
-
-    Returns:
-        (N,) weights of all frames, scaled; and (M,) the allowed frames of positive weight.
-
-    Raises:
-        InputError: a missing, negative or non-finite weight, or no allowed frame has a positive one.
-    """
-    weights = np.asarray(weights, np.float64)
-    if weights.shape != (frames,):
-        raise InputError(f"weights {weights.shape}: the dataset has {frames} frames; weight every frame once")
-    bad = np.flatnonzero(~np.isfinite(weights) | (weights < 0))
-    if len(bad):
-        raise InputError(
-            f"weight {weights[bad[0]]} of frame {bad[0]}: not a non-negative number ({len(bad)} such "
-            "frames); score and weight every episode"
-        )
-    allowed = np.ones(frames, bool) if allowed is None else allowed
-    drawable = np.flatnonzero(allowed & (weights > 0))
-    # Without a positive weight this raises, and says how many frames there are.
-    drawn = normalise(weights, allowed & (weights > 0) if len(drawable) else allowed)
-    largest = drawable[drawn[drawable].argmax()]
-    scaled = weights * (drawn[largest] / weights[largest])
-    return scaled.astype(np.float32), drawable
 
 
 class BatchOrder:

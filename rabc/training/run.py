@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lerobot.configs import PreTrainedConfig
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from numpy.typing import NDArray
 
@@ -15,7 +16,7 @@ from rabc.datasets.tables import load_meta
 from rabc.policies.build import PolicyParts, build_policy
 from rabc.policies.settings import policy_settings
 from rabc.system.device import resolve_device
-from rabc.system.errors import CheckFailed
+from rabc.system.errors import CheckFailed, InputError
 from rabc.system.lock import alone
 from rabc.system.processes import (
     check_started,
@@ -29,7 +30,8 @@ from rabc.training.fitting import fit, training_ended
 from rabc.training.identity import claim, identity
 from rabc.training.module import WeightedPolicy
 from rabc.training.optimizers import state_rates
-from rabc.training.sources import TrainingFrames, data_module, training_frames
+from rabc.training.sources import TrainingFrames, data_module, split_frames
+from rabc.weighting.schemes import normalise
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,56 @@ def train(
     claim(folder, identity(config, fingerprint(meta.root), frames.weights, device))
     with alone(folder / ".lock", f"training {folder}"):
         return _continued(config, meta, frames, folder, moments or {}, device, rank)
+
+
+def training_frames(
+    config: Config,
+    meta: LeRobotDatasetMetadata,
+    policy: PreTrainedConfig,
+    weights: NDArray[np.floating[Any]],
+) -> TrainingFrames:
+    """What training and validation draw of a dataset, and what it weighs.
+
+    weights: (N,) of every frame of the dataset. The others, and the errors, as in
+    `rabc.training.sources.split_frames` and `drawable_weights`.
+    """
+    split = split_frames(config, meta, policy)
+    scaled, drawable = drawable_weights(weights, len(split.table), split.allowed)
+    return TrainingFrames(split.table, scaled, drawable, split.validation)
+
+
+def drawable_weights(
+    weights: NDArray[np.floating[Any]], frames: int, allowed: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Check weights and scale them to mean 1 over the frames that training draws.
+
+    Args:
+        weights: (N,) one per frame.
+        frames: N of the dataset.
+        allowed: (N,) false for frames that training must not draw, whatever their weight; by default none.
+
+    Returns:
+        (N,) weights of all frames, scaled; and (M,) the allowed frames of positive weight.
+
+    Raises:
+        InputError: a missing, negative or non-finite weight, or no allowed frame has a positive one.
+    """
+    weights = np.asarray(weights, np.float64)
+    if weights.shape != (frames,):
+        raise InputError(f"weights {weights.shape}: the dataset has {frames} frames; weight every frame once")
+    bad = np.flatnonzero(~np.isfinite(weights) | (weights < 0))
+    if len(bad):
+        raise InputError(
+            f"weight {weights[bad[0]]} of frame {bad[0]}: not a non-negative number ({len(bad)} such "
+            "frames); score and weight every episode"
+        )
+    allowed = np.ones(frames, bool) if allowed is None else allowed
+    drawable = np.flatnonzero(allowed & (weights > 0))
+    # Without a positive weight this raises, and says how many frames there are.
+    drawn = normalise(weights, allowed & (weights > 0) if len(drawable) else allowed)
+    largest = drawable[drawn[drawable].argmax()]
+    scaled = weights * (drawn[largest] / weights[largest])
+    return scaled.astype(np.float32), drawable
 
 
 def _continued(

@@ -1,7 +1,6 @@
 """Everything between a dataset and the batches of a training: cache, windows, split, order, augmentation."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from lerobot.configs import PreTrainedConfig
@@ -15,7 +14,7 @@ from rabc.datasets.frames import cache_folder, cached_frames
 from rabc.datasets.tables import FrameTable, check_chunk, episode_lengths, read_frames
 from rabc.training.augmentation import Augmentation
 from rabc.training.data import ChunkDataModule, ChunkDataset, spread
-from rabc.training.order import BatchOrder, drawable_weights, frames_of, held_out_episodes
+from rabc.training.order import BatchOrder, frames_of, held_out_episodes
 from rabc.training.windows import Windows
 
 
@@ -33,31 +32,38 @@ class TrainingFrames:
     """(V,) frames that validation draws."""
 
 
-def training_frames(
-    config: Config,
-    meta: LeRobotDatasetMetadata,
-    policy: PreTrainedConfig,
-    weights: NDArray[np.floating[Any]],
-) -> TrainingFrames:
+@dataclass(frozen=True)
+class SplitFrames:
+    """Which frames training and validation may draw, whatever they weigh."""
+
+    table: FrameTable
+    """The dataset's low-dimensional columns."""
+    allowed: NDArray[np.bool_]
+    """(N,) frames that training may draw."""
+    validation: NDArray[np.int64]
+    """(V,) frames that validation draws."""
+
+
+def split_frames(config: Config, meta: LeRobotDatasetMetadata, policy: PreTrainedConfig) -> SplitFrames:
     """Split the dataset by episode and leave out what the policy does not train on.
 
     Args:
         config: sections `dataset`, `policy` and `trainer` are used.
         meta: metadata of the dataset.
         policy: LeRobot's configuration of the policy: its features and `drop_n_last_frames`.
-        weights: (N,) of every frame of the dataset.
 
     Raises:
-        InputError: unusable dataset or weights, an episode shorter than a chunk, nothing left to train on.
+        InputError: unusable dataset, an episode shorter than a chunk, nothing left to train on.
     """
     check_chunk(episode_lengths(meta), config.policy.chunk, config.policy.chunk_key)
     cameras = set(policy.image_features)
     table = read_frames(meta, [*(n for n in policy.input_features or {} if n not in cameras), "action"])
     held_out = held_out_episodes(_tasks(table, meta.total_episodes), config.dataset.eval_split)
     drop_last = int(getattr(policy, "drop_n_last_frames", 0))
-    scaled, drawable = drawable_weights(weights, len(table), frames_of(table, ~held_out, drop_last))
     validation = np.flatnonzero(frames_of(table, held_out, drop_last))
-    return TrainingFrames(table, scaled, drawable, spread(validation, config.trainer.max_eval_samples))
+    return SplitFrames(
+        table, frames_of(table, ~held_out, drop_last), spread(validation, config.trainer.max_eval_samples)
+    )
 
 
 def open_frames(config: Config, meta: LeRobotDatasetMetadata, cameras: list[str]) -> Frames:

@@ -13,9 +13,9 @@ from rabc.scoring.store import ScoreStore
 from rabc.system.errors import VerdictRefused
 from rabc.system.lock import alone
 from rabc.weighting import schemes
-from rabc.weighting.deltas import chunk_deltas
 from rabc.weighting.progress import calibrate, joined
 from rabc.weighting.progress_file import progress_path, read_foreign, write_progress
+from rabc.weighting.schemes import chunk_deltas
 from rabc.weighting.weights_file import read_weights
 
 

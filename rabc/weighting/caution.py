@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rabc.config.settings import WeightsConfig
-from rabc.weighting.deltas import episode_bounds
+from rabc.weighting.schemes import episode_bounds
 
 MIN_BEHIND = 0.5
 """Share of frames behind, below which there is a warning of `awr`: above it awr helped in all simulated
@@ -33,7 +33,7 @@ def caution(
 ) -> str | None:
     """What speaks against the scheme on these data, a sentence; None where nothing is known to.
 
-    deltas: (N,) from `rabc.weighting.deltas.chunk_deltas`; None: the weights come from elsewhere.
+    deltas: (N,) from `rabc.weighting.schemes.chunk_deltas`; None: the weights come from elsewhere.
     """
     if settings.scheme != "awr" or deltas is None:
         return None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rabc.weighting.deltas import episode_bounds
+from rabc.weighting.schemes import episode_bounds
 
 COUNT = 10
 """Moments of each kind."""

@@ -15,9 +15,9 @@ from rabc.system.errors import InputError
 from rabc.weighting import schemes
 from rabc.weighting.assign import FrameWeights
 from rabc.weighting.caution import caution
-from rabc.weighting.deltas import episode_bounds
 from rabc.weighting.moments import Moment, moments
 from rabc.weighting.page import PageFacts, ShownMoment, render, scheme_text
+from rabc.weighting.schemes import episode_bounds
 from rabc.weighting.strips import caption, captioned, moment_strip
 
 FOLDER = "weights"

@@ -23,8 +23,8 @@ from rabc.policies.settings import policy_settings
 from rabc.system.errors import InputError
 from rabc.training.data import ChunkDataModule
 from rabc.training.module import WeightedPolicy
-from rabc.training.run import training_module
-from rabc.training.sources import TrainingFrames, data_module, loading_processes, training_frames
+from rabc.training.run import training_frames, training_module
+from rabc.training.sources import TrainingFrames, data_module, loading_processes
 from tests.support.training_runs import tiny
 
 FRAMES = 50

@@ -8,7 +8,7 @@ from rabc.system.device import resolve_device
 from rabc.system.errors import InputError
 from rabc.training.module import sample_weights
 from rabc.training.optimizers import learning_rate_factor
-from rabc.training.order import drawable_weights
+from rabc.training.run import drawable_weights
 
 FRAMES = 50
 WEIGHTS = np.resize([0.0, 0.5, 1.0, 2.5], FRAMES)

@@ -19,9 +19,9 @@ from rabc.scoring.variants import Variant
 from rabc.system.errors import InputError, VerdictRefused
 from rabc.weighting import schemes
 from rabc.weighting.assign import FrameWeights, check_verdict, frame_weights
-from rabc.weighting.deltas import chunk_deltas
 from rabc.weighting.progress import CALIBRATIONS, LENGTH_BIASES, calibrate, joined
 from rabc.weighting.progress_file import progress_path, read_foreign, write_progress
+from rabc.weighting.schemes import chunk_deltas
 from rabc.weighting.weights_file import DATASET, read_weights, write_weights
 
 LENGTHS = (12, 30, 7)

@@ -23,10 +23,10 @@ from rabc.pages.html import side_by_side
 from rabc.system.errors import InputError
 from rabc.weighting import schemes
 from rabc.weighting.assign import FrameWeights
-from rabc.weighting.deltas import chunk_deltas
 from rabc.weighting.moments import Moment, Moments, moments
 from rabc.weighting.page import ShownMoment, scheme_text
 from rabc.weighting.report import WeightsReport, shown_camera, write_report
+from rabc.weighting.schemes import chunk_deltas
 from rabc.weighting.strips import HEIGHT, caption, captioned, moment_images, moment_strip
 
 CHUNK = 4

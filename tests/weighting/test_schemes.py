@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rabc.config.settings import WeightsConfig
 from rabc.system.errors import InputError
 from rabc.weighting import schemes
-from rabc.weighting.deltas import chunk_deltas, episode_bounds
+from rabc.weighting.schemes import chunk_deltas, episode_bounds
 
 CHUNK = 4
 SCHEMES = {

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rabc.system.errors import InputError
 from rabc.weighting import schemes
-from rabc.weighting.deltas import chunk_deltas
+from rabc.weighting.schemes import chunk_deltas
 
 KAPPA, EPSILON = 0.01, 1e-6
 progress_values = hnp.arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1, width=32))

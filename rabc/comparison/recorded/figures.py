@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rabc.comparison.recorded.estimated_success import Sample, estimated_difference, estimated_rate
-from rabc.progress import merit
+from rabc.statistics.curves import roc_auc
 from rabc.statistics.intervals import Estimate, Proportion, bootstrap, mean, proportion
 from rabc.statistics.significance import holm, probability_better, rollouts_needed
 from rabc.statistics.unpaired import difference_of_means, difference_of_proportions, fisher
@@ -103,7 +103,7 @@ def auc(recorded: Sequence[Rollouts]) -> dict[str, Any] | None:
     outcomes = np.concatenate([one.outcomes for one in recorded]).astype(bool)
     if outcomes.all() or not outcomes.any():
         return None
-    found = bootstrap(lambda chosen: merit.roc_auc(scores[chosen], outcomes[chosen]), len(scores))
+    found = bootstrap(lambda chosen: roc_auc(scores[chosen], outcomes[chosen]), len(scores))
     if found.low == found.high:
         found = replace(found, low=math.nan, high=math.nan)
     return {**_interval(found), "count": found.count}

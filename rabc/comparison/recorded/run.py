@@ -39,10 +39,10 @@ from rabc.comparison.recorded.labels import write_label_template
 from rabc.comparison.recorded.recordings import Recording, open_recordings
 from rabc.comparison.recorded.text import answer, notes, tables
 from rabc.config.settings import Config
-from rabc.progress.merit import success_score
 from rabc.scoring.base import Scorer
 from rabc.scoring.configured import load_scorer
 from rabc.scoring.plan import carry_out, plan_scoring
+from rabc.statistics.curves import success_score
 from rabc.system.atomic import write_json
 from rabc.system.hub import is_hub_id
 from rabc.system.stages import key

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from rabc.progress import merit
 from rabc.scoring.base import Scorer
 from rabc.scoring.small.clips import LOG_PROB_SPAN
 from rabc.sim.environment import FPS
 from rabc.sim.scene import COLORS, Scene
 from rabc.sim.scorer_data import SimulatedEpisode
+from rabc.statistics.curves import roc_auc, success_score, voc
 
 MIN_VOC, MIN_AUC, MAX_STATIC_RISE, MIN_GAP = 0.9, 0.95, 0.10, 2.0
 
@@ -103,10 +103,10 @@ def report(scorer: Scorer, episodes: Sequence[SimulatedEpisode], num_prefixes: i
         other = Scene(wrong, task=episode.task)
         wrong_curve = scorer.score(episode.frames, other.instruction, FPS, num_prefixes).log_prob_true
         seen = np.clip(1 + curve / LOG_PROB_SPAN, 0, 1)
-        vocs.append(merit.voc(curve))
-        static_vocs.append(merit.voc(static))
-        final.append(merit.success_score(curve))
-        wrong_final.append(merit.success_score(wrong_curve))
+        vocs.append(voc(curve))
+        static_vocs.append(voc(static))
+        final.append(success_score(curve))
+        wrong_final.append(success_score(wrong_curve))
         rises.append(curve[-1] - curve[0])
         static_rises.append(static[-1] - static[0])
         errors.append(np.abs(seen - episode.progress[scores.prefix_lengths - 1]).mean())
@@ -119,7 +119,7 @@ def report(scorer: Scorer, episodes: Sequence[SimulatedEpisode], num_prefixes: i
         clean=int(clean.sum()),
         voc_clean=float(np.mean(np.array(vocs)[clean])),
         voc_all=float(np.mean(vocs)),
-        success_auc=merit.roc_auc(np.array(final), success),
+        success_auc=roc_auc(np.array(final), success),
         real_rise=float(np.mean(np.array(rises)[success])),
         static_rise=float(np.mean(np.array(static_rises)[success])),
         static_voc=float(np.mean(static_vocs)),

@@ -7,16 +7,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from rabc.progress import calibrations, merit
 from rabc.scoring.base import PrefixScores
 from rabc.scoring.store import EpisodeScores
 from rabc.system.errors import InputError
+from rabc.weighting import progress
 from rabc.weighting.progress import CALIBRATIONS, LENGTH_BIASES, Calibration, LengthBias, calibrate
 
 EPSILON = 1e-6
 SHIFT_EPSILON = 1e-3  # so that rounding of a shifted curve is not blown up where the curve is nearly constant
 nats = st.floats(-30, 0, width=32)
 curves = hnp.arrays(np.float64, st.integers(2, 20), elements=nats)
+short_or_long = hnp.arrays(np.float64, st.integers(1, 40), elements=nats)
 
 
 @st.composite
@@ -83,9 +84,9 @@ def test_a_calibration_keeps_the_order_of_what_it_scales(
 def test_a_monotone_map_of_the_scores_keeps_the_order(scores: NDArray[np.float64], kind: str) -> None:
     mapped = 2 * scores - 1 if kind == "scale" else -np.exp(-scores / 10)
     for calibration in (
-        lambda curve: calibrations.episode_progress(curve, 0.0 if np.ptp(curve) else EPSILON),
-        lambda curve: calibrations.dataset_progress([curve], EPSILON)[0],
-        calibrations.logodds_progress,
+        lambda curve: progress.episode_progress(curve, 0.0 if np.ptp(curve) else EPSILON),
+        lambda curve: progress.dataset_progress([curve], EPSILON)[0],
+        progress.logodds_progress,
     ):
         before, after = calibration(scores), calibration(mapped)
         order = np.argsort(scores, kind="stable")
@@ -115,23 +116,23 @@ def degenerate(
     curves = [record.scores.log_prob_true for record in real.values()]
     if length_bias == "subtract":
         curves = [
-            calibrations.subtract_static(curve, record.scores.log_prob_true)
+            progress.subtract_static(curve, record.scores.log_prob_true)
             for curve, record in zip(curves, static.values(), strict=True)
         ]
-    low, high = calibrations.dataset_bounds(curves)
+    low, high = progress.dataset_bounds(curves)
     return abs(high - low) < 1e-6
 
 
 def test_logodds_is_not_free_of_an_offset_of_one_answer() -> None:
     """It is absolute: that a model finds True likelier is what it measures."""
-    assert calibrations.logodds_progress(np.array([0.0]))[0] == 0.5
-    assert calibrations.logodds_progress(np.array([2.0]))[0] == pytest.approx(1 / (1 + np.exp(-2)))
+    assert progress.logodds_progress(np.array([0.0]))[0] == 0.5
+    assert progress.logodds_progress(np.array([2.0]))[0] == pytest.approx(1 / (1 + np.exp(-2)))
 
 
 @given(hnp.arrays(np.float64, st.integers(1, 20), elements=st.floats(-1e6, 1e6)))
 def test_logodds_never_overflows(log_odds: NDArray[np.float64]) -> None:
     with np.errstate(all="raise", under="ignore"):
-        values = calibrations.logodds_progress(log_odds)
+        values = progress.logodds_progress(log_odds)
     assert np.all((values >= 0) & (values <= 1))
 
 
@@ -146,9 +147,9 @@ def test_constant_curves(length_bias: LengthBias) -> None:
 
 @given(curves)
 def test_subtracting_a_static_curve_leaves_what_it_does_not_explain(curve: NDArray[np.float64]) -> None:
-    assert np.allclose(calibrations.subtract_static(curve, curve), curve[0])
-    assert np.array_equal(calibrations.subtract_static(curve, np.full_like(curve, -3.0)), curve)
-    assert calibrations.subtract_static(curve, curve[::-1].copy())[0] == curve[0]
+    assert np.allclose(progress.subtract_static(curve, curve), curve[0])
+    assert np.array_equal(progress.subtract_static(curve, np.full_like(curve, -3.0)), curve)
+    assert progress.subtract_static(curve, curve[::-1].copy())[0] == curve[0]
 
 
 def test_subtract_needs_the_static_curve_of_every_episode() -> None:
@@ -157,39 +158,54 @@ def test_subtract_needs_the_static_curve_of_every_episode() -> None:
     with pytest.raises(InputError, match="episode 1: has no static scores"):
         calibrate(episodes, "dataset", EPSILON, "subtract", {0: episodes[0]})
     with pytest.raises(ValueError, match="one shape"):
-        calibrations.subtract_static(np.zeros(3), np.zeros(4))
+        progress.subtract_static(np.zeros(3), np.zeros(4))
 
 
-@given(curves)
-def test_neumann_ratio_ignores_scale_and_offset(curve: NDArray[np.float64]) -> None:
-    ratio = merit.von_neumann_ratio(curve)
-    if np.ptp(curve) < 1e-3:
-        return
-    assert merit.von_neumann_ratio(2 * curve + 1) == pytest.approx(ratio)
-    assert 0 <= ratio <= 4 * len(curve) / (len(curve) - 1)
+@given(short_or_long)
+def test_episode_progress_keeps_order_and_range(curve: NDArray[np.float64]) -> None:
+    made = progress.episode_progress(curve, EPSILON)
+    assert np.all((made >= 0) & (made <= 1))
+    assert made[curve.argmin()] == 0
+    assert np.all(np.diff(made[np.argsort(curve, kind="stable")]) >= 0)
 
 
-def test_neumann_ratio_tells_noise_from_a_ramp() -> None:
-    assert merit.von_neumann_ratio(np.random.default_rng(0).normal(size=5000)) == pytest.approx(2, abs=0.1)
-    assert merit.von_neumann_ratio(np.linspace(-4, 0, 15)) < 0.1
-    assert merit.von_neumann_ratio(np.full(15, -0.1)) == np.inf
+def test_episode_progress_is_equation_2() -> None:
+    assert np.allclose(progress.episode_progress(np.array([-4.0, -1.0, -2.0]), 0.0), [0, 1, 2 / 3])
+    assert np.array_equal(progress.episode_progress(np.full(5, -2.0), EPSILON), np.zeros(5))
 
 
-def test_stage_progress_by_hand() -> None:
-    target = merit.stage_progress([0, 4, 6], np.array([0.5, 0.5]))
-    assert np.allclose(target, [0, 0.125, 0.25, 0.375, 0.5, 1.0])
-    assert merit.stage_error(target, [0, 4, 6], np.array([0.5, 0.5])) == 0
-    # Off by 0.1 in the short stage only: stages count alike.
-    off = target + np.array([0, 0, 0, 0, 0.1, -0.1])
-    assert merit.stage_error(off, [0, 4, 6], np.array([0.5, 0.5])) == pytest.approx(0.05)
+@given(short_or_long, st.floats(-10, 10))
+def test_episode_progress_ignores_an_offset(curve: NDArray[np.float64], offset: float) -> None:
+    assert np.allclose(
+        progress.episode_progress(curve, 1e-3), progress.episode_progress(curve + offset, 1e-3), atol=1e-9
+    )
 
 
-@pytest.mark.parametrize("edges", [[1, 4, 6], [0, 4, 4], [0, 6]])
-def test_impossible_boundaries(edges: list[int]) -> None:
-    with pytest.raises(ValueError, match="boundaries"):
-        merit.stage_progress(edges, np.array([0.5, 0.5]))
+def test_dataset_progress_lets_a_failure_end_low() -> None:
+    successes = [np.linspace(-4, -0.1, 10) for _ in range(20)]
+    failure = np.linspace(-4, -3, 10)
+    *_, low = progress.dataset_progress([*successes, failure], EPSILON)
+    high = progress.dataset_progress([*successes, failure], EPSILON)[0]
+    assert low[-1] == pytest.approx(1 / 3.9, abs=0.02)
+    assert high[-1] == pytest.approx(1.0, abs=1e-3)
+    assert progress.episode_progress(failure, EPSILON)[-1] == pytest.approx(1.0, abs=1e-3)
 
 
-def test_proportions_add_up() -> None:
-    with pytest.raises(ValueError, match="proportions"):
-        merit.stage_progress([0, 4, 6], np.array([0.5, 0.6]))
+@given(st.lists(short_or_long, min_size=1, max_size=6))
+def test_dataset_progress_has_one_scale(episodes: list[NDArray[np.float64]]) -> None:
+    made = progress.dataset_progress(episodes, EPSILON)
+    assert [len(p) for p in made] == [len(c) for c in episodes]
+    scores, values = np.concatenate(episodes), np.concatenate(made)
+    assert np.all((values >= 0) & (values <= 1))
+    assert np.all(np.diff(values[np.argsort(scores, kind="stable")]) >= 0)
+
+
+def test_per_frame_goes_through_the_prefixes() -> None:
+    values = progress.per_frame(np.array([1, 3, 6]), np.array([0.0, 1.0, 0.4]), 8)
+    assert np.allclose(values, [0, 0.5, 1, 0.8, 0.6, 0.4, 0.4, 0.4])
+
+
+@pytest.mark.parametrize("lengths", [[0, 2], [2, 2], [1, 9], [3, 1]])
+def test_per_frame_refuses_impossible_prefixes(lengths: list[int]) -> None:
+    with pytest.raises(ValueError, match="prefix lengths"):
+        progress.per_frame(np.array(lengths), np.zeros(2), 8)

@@ -1,12 +1,10 @@
-"""How good scores and progress are: order, rise, smoothness, success, stages. Pure functions over arrays."""
+"""How good a curve of scores or progress is: order, rise, smoothness, success, stages. Pure functions."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-
-from rabc.progress.calibrations import checked_curve
 
 
 def voc(scores: NDArray[np.float64]) -> float:
@@ -96,3 +94,11 @@ def roc_auc(scores: NDArray[np.float64], success: NDArray[np.bool_]) -> float:
         return float("nan")
     ranks = rankdata(checked_curve(scores))
     return float((ranks[labels].sum() - positive * (positive + 1) / 2) / (positive * negative))
+
+
+def checked_curve(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`values` as float64; ValueError unless they are one-dimensional, finite and not empty."""
+    curve = np.asarray(values, dtype=np.float64)
+    if curve.ndim != 1 or len(curve) == 0 or not np.isfinite(curve).all():
+        raise ValueError(f"curve of shape {curve.shape}: must be one-dimensional, finite and not empty")
+    return curve

@@ -1,0 +1,88 @@
+"""How good a curve of scores or progress is, against SciPy, by hand and by properties."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from rabc.statistics.curves import (
+    roc_auc,
+    stage_error,
+    stage_progress,
+    success_score,
+    voc,
+    von_neumann_ratio,
+)
+
+nats = st.floats(-30, 0, width=32)
+curves = hnp.arrays(np.float64, st.integers(1, 40), elements=nats)
+
+
+@given(hnp.arrays(np.float64, st.integers(2, 40), elements=st.integers(-5, 5).map(float)))
+def test_voc_is_spearman_with_ties(scores: NDArray[np.float64]) -> None:
+    if np.ptp(scores) == 0:
+        assert voc(scores) == 0
+    else:
+        assert voc(scores) == pytest.approx(spearmanr(scores, np.arange(len(scores))).statistic)
+
+
+def test_voc_of_one_score_is_zero() -> None:
+    assert voc(np.array([-1.0])) == 0
+
+
+def test_success_score_is_the_mean_of_the_last_three() -> None:
+    assert success_score(np.array([-9.0, -3.0, -2.0, -1.0])) == pytest.approx(-2.0)
+    assert success_score(np.array([-4.0])) == pytest.approx(-4.0)
+
+
+@given(hnp.arrays(np.float64, 12, elements=st.integers(-3, 3).map(float)), hnp.arrays(np.bool_, 12))
+def test_roc_auc_counts_pairs(scores: NDArray[np.float64], success: NDArray[np.bool_]) -> None:
+    good, bad = scores[success], scores[~success]
+    if len(good) == 0 or len(bad) == 0:
+        assert np.isnan(roc_auc(scores, success))
+    else:
+        pairs = (good[:, None] > bad).mean() + 0.5 * (good[:, None] == bad).mean()
+        assert roc_auc(scores, success) == pytest.approx(pairs)
+
+
+def test_not_finite_curves_are_refused() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        voc(np.array([0.0, np.nan]))
+
+
+@given(hnp.arrays(np.float64, st.integers(2, 20), elements=nats))
+def test_neumann_ratio_ignores_scale_and_offset(curve: NDArray[np.float64]) -> None:
+    ratio = von_neumann_ratio(curve)
+    if np.ptp(curve) < 1e-3:
+        return
+    assert von_neumann_ratio(2 * curve + 1) == pytest.approx(ratio)
+    assert 0 <= ratio <= 4 * len(curve) / (len(curve) - 1)
+
+
+def test_neumann_ratio_tells_noise_from_a_ramp() -> None:
+    assert von_neumann_ratio(np.random.default_rng(0).normal(size=5000)) == pytest.approx(2, abs=0.1)
+    assert von_neumann_ratio(np.linspace(-4, 0, 15)) < 0.1
+    assert von_neumann_ratio(np.full(15, -0.1)) == np.inf
+
+
+def test_stage_progress_by_hand() -> None:
+    target = stage_progress([0, 4, 6], np.array([0.5, 0.5]))
+    assert np.allclose(target, [0, 0.125, 0.25, 0.375, 0.5, 1.0])
+    assert stage_error(target, [0, 4, 6], np.array([0.5, 0.5])) == 0
+    # Off by 0.1 in the short stage only: stages count alike.
+    off = target + np.array([0, 0, 0, 0, 0.1, -0.1])
+    assert stage_error(off, [0, 4, 6], np.array([0.5, 0.5])) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("edges", [[1, 4, 6], [0, 4, 4], [0, 6]])
+def test_impossible_boundaries(edges: list[int]) -> None:
+    with pytest.raises(ValueError, match="boundaries"):
+        stage_progress(edges, np.array([0.5, 0.5]))
+
+
+def test_proportions_add_up() -> None:
+    with pytest.raises(ValueError, match="proportions"):
+        stage_progress([0, 4, 6], np.array([0.5, 0.6]))
