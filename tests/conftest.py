@@ -8,6 +8,8 @@ from typing import Any
 
 # Two test processes of two threads each would wait for one another on two cores; before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The same of the threads that draw where there is no graphics card.
+os.environ.setdefault("LP_NUM_THREADS", "0")
 
 import pytest
 from hypothesis import settings
@@ -18,6 +20,8 @@ from rabc.sim.recorder import record
 from tests.support import tiny_policies
 from tests.support.browser import CHROMIUM, Browser, browser
 from tests.support.recordings import record_dataset
+from tests.support.shared import made_once
+from tests.support.simulating import simulating_here
 
 # How long one example takes says more about what else the machine does than about the code.
 settings.register_profile("rabc", deadline=None)
@@ -57,10 +61,14 @@ def demonstrations() -> DemonstrationsConfig:
 
 @pytest.fixture(scope="session")
 def simulated(demonstrations: DemonstrationsConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the recorded `demonstrations`."""
-    root = tmp_path_factory.mktemp("simulated") / "demonstrations"
-    record(demonstrations, root)
-    return root
+    """Folder of the recorded `demonstrations`; shared, but for what is added to it."""
+
+    def make(root: Path) -> None:
+        with simulating_here():
+            record(demonstrations, root)
+
+    made = made_once(tmp_path_factory, "simulated", make)
+    return shutil.copytree(made, tmp_path_factory.mktemp("simulated") / "demonstrations")
 
 
 @pytest.fixture(scope="session")

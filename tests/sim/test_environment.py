@@ -11,8 +11,9 @@ from rabc.sim import seeds
 from rabc.sim.demonstrate import demonstrate
 from rabc.sim.demonstrator import KINDS, Kind, minimum_jerk
 from rabc.sim.environment import COLORS, JOINTS, Scene, Simulator
-from rabc.sim.scorer_data import scorer_episodes
+from rabc.sim.scorer_data import SimulatedEpisode, scorer_episodes
 from rabc.system.errors import InputError
+from tests.support.simulating import simulating_here
 
 
 @pytest.fixture(scope="module")
@@ -180,17 +181,21 @@ def test_simplified_meshes_leave_the_physics_alone():
 
 
 def test_episodes_for_the_scorer_are_kept_and_a_file_of_fewer_is_not_taken_for_them(tmp_path: Path):
-    first, again = (scorer_episodes(tmp_path, seeds.SCORER_TEST, 1, processes=1) for _ in range(2))
-    made = (tmp_path / f"{seeds.SCORER_TEST}.npz").stat().st_mtime_ns
-    assert np.array_equal(first[0].frames, again[0].frames)
-    more = scorer_episodes(tmp_path, seeds.SCORER_TEST, 3, processes=1)
-    assert len(more) == 3
-    assert np.array_equal(more[0].frames, first[0].frames)
-    assert (tmp_path / f"{seeds.SCORER_TEST}.npz").stat().st_mtime_ns != made
-    assert len(scorer_episodes(tmp_path, seeds.SCORER_TEST, 2, processes=1)) == 2
-    (path,) = tmp_path.iterdir()
-    path.write_bytes(path.read_bytes()[:1000])
-    assert len(scorer_episodes(tmp_path, seeds.SCORER_TEST, 1, processes=1)) == 1
+    def episodes(count: int) -> list[SimulatedEpisode]:
+        return scorer_episodes(tmp_path, seeds.SCORER_TEST, count, processes=1)
+
+    with simulating_here():
+        first, again = episodes(1), episodes(1)
+        made = (tmp_path / f"{seeds.SCORER_TEST}.npz").stat().st_mtime_ns
+        assert np.array_equal(first[0].frames, again[0].frames)
+        more = episodes(3)
+        assert len(more) == 3
+        assert np.array_equal(more[0].frames, first[0].frames)
+        assert (tmp_path / f"{seeds.SCORER_TEST}.npz").stat().st_mtime_ns != made
+        assert len(episodes(2)) == 2
+        (path,) = tmp_path.iterdir()
+        path.write_bytes(path.read_bytes()[:1000])
+        assert len(episodes(1)) == 1
 
 
 def test_seed_ranges_do_not_overlap():

@@ -19,6 +19,7 @@ from rabc.sim.environment import Simulator
 from rabc.sim.scene import COLORS, Scene
 from rabc.sim.scorer_data import scorer_episodes
 from rabc.system.errors import InputError
+from tests.support.simulating import simulating_here
 
 INSTRUCTION = "Pick up the red cube, center it on the black circle, and release it onto the table."
 
@@ -179,9 +180,10 @@ def test_a_rollout_plays_the_task_and_ends_with_its_success(simulator: Simulator
 
 
 def test_episodes_for_a_scorer_of_this_task_do_not_mix_with_those_of_another(tmp_path: Path) -> None:
-    place = scorer_episodes(tmp_path, seeds.SCORER_TEST, 1, processes=1, task="place")
-    pick = scorer_episodes(tmp_path, seeds.SCORER_TEST, 1, processes=1)
-    again = scorer_episodes(tmp_path, seeds.SCORER_TEST, 1, processes=1, task="place")
+    with simulating_here():
+        place = scorer_episodes(tmp_path, seeds.SCORER_TEST, 1, processes=1, task="place")
+        pick = scorer_episodes(tmp_path, seeds.SCORER_TEST, 1, processes=1)
+        again = scorer_episodes(tmp_path, seeds.SCORER_TEST, 1, processes=1, task="place")
     assert (place[0].task, pick[0].task, again[0].task) == ("place", "pick", "place")
     assert np.array_equal(place[0].frames, again[0].frames)
     assert not np.array_equal(place[0].frames[0], pick[0].frames[0])

@@ -27,6 +27,7 @@ from rabc.sim.recorder import (
 from rabc.sim.scene import Scene
 from rabc.system.errors import InputError
 from tests.support import REPO
+from tests.support.simulating import simulating_here
 
 
 def tables(root: Path) -> list[dict[str, list]]:
@@ -106,7 +107,8 @@ def test_the_place_task_is_recorded_with_its_instruction(tmp_path: Path):
         task="place", episodes=2, clean=0.5, give_up=0.5, stall=0.0, retry=0.0, drop=0.0, detour=0.0,
         first_seed=900_000, processes=1,
     )  # fmt: skip
-    record(config, tmp_path / "place")
+    with simulating_here():
+        record(config, tmp_path / "place")
     dataset = LeRobotDataset("local/place", root=tmp_path / "place", video_backend="pyav")
     assert dataset[0]["task"] == Scene(task="place").instruction
     truths = {truth.kind: truth for truth in read_ground_truth(tmp_path / "place")}
