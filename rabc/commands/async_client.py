@@ -1,6 +1,6 @@
 """LeRobot's asynchronous client on the simulated arm: the policy is in a server on this machine.
 
-    uv run python -m lerobot.async_inference.policy_server --host=127.0.0.1 --port=8080 --fps=10
+    python -m lerobot.async_inference.policy_server --host=127.0.0.1 --port=8080 --fps=10
     rabc async-client --config_path=configs/lerobot/async_sim.yaml --duration=12 \\
         --policy_type=act --pretrained_name_or_path=checkpoints/so101_pick/pretrained_model
 

@@ -8,6 +8,7 @@ rabc benchmark inference: time of a query with each shipped configuration, and w
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 from rabc.config import cli
@@ -66,6 +67,8 @@ def main(argv: Sequence[str]) -> None:
         raise InputError(f"--repeats {asked['repeats']}: must be at least 1")
     if asked.get("quick") and asked["page"]:
         raise InputError(f"--page {asked['page']}: not with --quick, whose figures mean nothing; drop one")
+    if asked["page"] and not Path(asked["page"]).is_file():  # before hours of measuring
+        raise InputError(f"--page {asked['page']}: no such file; give the page of the documentation")
 
     from rabc.benchmarks import run as benchmark
     from rabc.system.processes import unwind_on_sigterm

@@ -11,6 +11,7 @@ import argparse
 import json
 from collections.abc import Sequence
 
+from rabc.config.arguments import program
 from rabc.system.errors import InputError
 
 
@@ -51,8 +52,8 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, exit_on_error=False,
-        allow_abbrev=False,
+        prog=program(), description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        exit_on_error=False, allow_abbrev=False,
     )  # fmt: skip
     parser.add_argument("folder", help="Policy folder: config.json, model.safetensors and the processors.")
     parser.add_argument(

@@ -6,11 +6,15 @@ Nothing here imports what a command needs, so that `rabc --help` answers at once
 import difflib
 import importlib
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import NoReturn
 
+from rabc.system.shipped import CONFIGS, SHIPPED
+
 COMMANDS = {
     "Look at my data": {
+        "record": "record simulated demonstrations, where there are none of one's own yet",
         "score": "score a dataset with a frozen video-language model, or one video",
         "diagnose": "say whether these scores are worth weighting by, with a page of curves",
     },
@@ -19,7 +23,7 @@ COMMANDS = {
     },
     "Compare": {
         "compare": "weights against plain behavior cloning, or rollouts recorded on an arm",
-        "pool": "pool the rollouts of several finished runs",
+        "pool": "rollouts of several finished runs, such as training seeds, together",
     },
     "Deploy": {
         "export": "make a LeRobot policy folder of a checkpoint, and prove it",
@@ -28,7 +32,6 @@ COMMANDS = {
         "async-client": "play a policy of LeRobot's asynchronous server on the simulated arm",
     },
     "For developers": {
-        "record": "record simulated demonstrations",
         "results": "run the experiments of docs/results.md and write their tables",
         "benchmark": "measure what docs/benchmarks.md claims",
         "paper": "measure a table of TOPReward's paper",
@@ -46,19 +49,15 @@ def main() -> NoReturn:
     words = sys.argv[1:]
     if not words or words[0] in ("--help", "-h", "help"):
         print(_overview())
-        sys.exit(0)
-    if words[0] == "--version":
+    elif words[0] == "--version":
         from importlib.metadata import version
 
         print(f"rabc {version('rabc')}")
-        sys.exit(0)
-    name = words[0].replace("_", "-")
-    if name not in _NAMES:
-        near = difflib.get_close_matches(name, _NAMES, 1)
-        remedy = f"did you mean {near[0]}?" if near else "rabc --help lists them"
-        print(f"error: rabc {words[0]}: no such command; {remedy}", file=sys.stderr)
-        sys.exit(2)
-    run(name, words[1:])
+    elif words[0] == "--shipped":
+        print(SHIPPED)
+    else:
+        run(_named(words[0]), words[1:])
+    sys.exit(0)
 
 
 def run(name: str, argv: Sequence[str] | None = None) -> NoReturn:
@@ -69,9 +68,40 @@ def run(name: str, argv: Sequence[str] | None = None) -> NoReturn:
     cli.run(command.main, argv)
 
 
+def _named(word: str) -> str:
+    """The command that `word` names; exits with 2 where it names none."""
+    name = word.replace("_", "-")
+    if name in _NAMES:
+        return name
+    near = difflib.get_close_matches(name, _NAMES, 1)
+    remedy = f"did you mean {near[0]}?" if near else "rabc --help lists them"
+    if word.startswith("-"):
+        remedy = f"name one first, e.g. rabc train {word}"
+    print(f"error: rabc {word}: no such command; {remedy}", file=sys.stderr)
+    sys.exit(2)
+
+
 def _overview() -> str:
-    lines = ["rabc <command> [--config NAME.yaml] [--key value ...]", ""]
+    lines = [
+        "usage: rabc <command> [--config NAME.yaml] [--key value ...]",
+        "",
+        "Reward-aligned behavior cloning for SO-100 and SO-101 arms. To begin with, all of it in simulation:",
+        "",
+        "  rabc train --config so101_pick.yaml --dry_run    what it would do, and how long that takes",
+        "  rabc train --config so101_pick.yaml              do it",
+        "",
+    ]
     width = max(map(len, _NAMES))
     for purpose, commands in COMMANDS.items():
         lines += [purpose, *(f"  {name:<{width}}  {about}" for name, about in commands.items()), ""]
-    return "\n".join([*lines, "rabc <command> --help says the rest; rabc --version which release this is."])
+    shipped = ", ".join(sorted(path.name for path in CONFIGS.glob("*.yaml")))
+    lines += textwrap.wrap(f"NAME.yaml is a file, or one of those that ship: {shipped}.", 100)
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "rabc <command> --help   every key of the command",
+            "rabc --version          which release this is",
+            "rabc --shipped          where the configurations and small scorers lie that come with it",
+        ]
+    )

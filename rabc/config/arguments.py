@@ -1,14 +1,17 @@
 """`Config` seen from the command line: one `Argument` for each key, and the parser made of them."""
 
+import argparse
 import difflib
+import sys
 import types
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
+from pathlib import PurePath
 from typing import Any, Literal, Union, get_args, get_origin
 
 import docstring_parser
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from rabc.config.settings import Config
 
@@ -64,11 +67,17 @@ def _arguments(owner: type[Any], prefix: str) -> tuple[str, list[Argument]]:
     ]
 
 
+class _Formatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """jsonargparse's, but that a description keeps its lines: some are lists of subcommands or examples."""
+
+
 def build_parser(description: str, groups: dict[str, list[Argument]]) -> ArgumentParser:
     """A jsonargparse parser of `groups`, each under its heading; the heading "" is argparse's own group."""
     parser = ArgumentParser(
+        prog=program(),
         description=description,
         usage="%(prog)s [--config NAME.yaml] [--key value ...]",
+        formatter_class=_Formatter,
         exit_on_error=False,
         allow_abbrev=False,
     )
@@ -81,6 +90,17 @@ def build_parser(description: str, groups: dict[str, list[Argument]]) -> Argumen
             else:
                 group.add_argument(f"--{item.name}", type=item.type, default=item.default, help=about)
     return parser
+
+
+def program() -> str:
+    """What usage lines call the program: `rabc train`, or `train.py` where a script was started.
+
+    Read from `sys.argv`, which stays as it is: Lightning starts further processes of a training with it.
+    """
+    started = PurePath(sys.argv[0])
+    if started.stem not in ("rabc", "__main__"):
+        return started.name
+    return " ".join(["rabc", *(word.replace("_", "-") for word in sys.argv[1:2])])
 
 
 def is_flag(item: Argument) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rabc.config.settings import Config
 from rabc.system.hashing import file_hash
-from rabc.system.shipped import model_path
+from rabc.system.shipped import here_or_shipped
 from rabc.system.stages import Inputs, Result, Stages, StageState
 from rabc.training.identity import learned_from
 
@@ -138,5 +138,5 @@ def scorer_content(config: Config) -> str:
     """What identifies the configured scorer: the content of a folder, or name and revision of a hub model."""
     from rabc.scoring.loading import folder_hash
 
-    folder = Path(model_path(config.scorer.model))
+    folder = Path(here_or_shipped(config.scorer.model))
     return folder_hash(folder) if folder.is_dir() else f"{config.scorer.model}@{config.scorer.revision}"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rabc.system.errors import CheckFailed, InputError
+from rabc.system.shipped import here_or_shipped
 
 if TYPE_CHECKING:
     from lerobot.async_inference.configs import RobotClientConfig
@@ -46,10 +47,14 @@ def play(arguments: Sequence[str], duration: float) -> int:
     words = io.StringIO()
     try:
         with contextlib.redirect_stderr(words):
-            config: RobotClientConfig = draccus.parse(config_class=RobotClientConfig, args=list(arguments))
+            config: RobotClientConfig = draccus.parse(
+                config_class=RobotClientConfig, args=[_found(word) for word in arguments]
+            )
     except (draccus.ParsingError, SystemExit) as error:  # argparse prints why and exits
         reason = (words.getvalue().strip() or str(error).strip()).splitlines()[-1]
         raise InputError(f"{' '.join(arguments)}: LeRobot's client cannot read it ({reason})") from error
+    if config.robot.calibration_dir is not None:
+        config.robot.calibration_dir = Path(here_or_shipped(str(config.robot.calibration_dir)))
     check(config)
     client = _client(config)
     try:
@@ -57,7 +62,7 @@ def play(arguments: Sequence[str], duration: float) -> int:
             raise InputError(
                 f"server_address {config.server_address}: no policy server answers, or it cannot load the "
                 "policy (its log says why); start it with "
-                "`uv run python -m lerobot.async_inference.policy_server --host=127.0.0.1`"
+                "`python -m lerobot.async_inference.policy_server --host=127.0.0.1`"
             )
         receiver = threading.Thread(target=client.receive_actions, daemon=True)
         receiver.start()
@@ -76,6 +81,12 @@ def play(arguments: Sequence[str], duration: float) -> int:
     if client.latest_action < 0:
         raise CheckFailed("no action came from the policy server; its log says what went wrong")
     return client.latest_action
+
+
+def _found(word: str) -> str:
+    """`--config_path=FILE` with the shipped FILE where there is none here; any other word as it is."""
+    option, equals, name = word.partition("=")
+    return f"{option}={here_or_shipped(name)}" if equals and option == "--config_path" else word
 
 
 def _client(config: "RobotClientConfig") -> Any:

@@ -11,7 +11,7 @@ from rabc.system.device import resolve_dtype
 from rabc.system.errors import InputError
 from rabc.system.hashing import file_hash
 from rabc.system.hub import is_hub_id
-from rabc.system.shipped import model_path
+from rabc.system.shipped import here_or_shipped
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
@@ -35,7 +35,7 @@ def load(name: str, revision: str | None, device: str, dtype: str) -> Loaded:
         raise InputError(f"scorer.dtype {dtype}: is unknown; use auto, float32 or bfloat16")
     chosen = resolve_dtype(dtype, device)
     check_model(name)
-    name = model_path(name)
+    name = here_or_shipped(name)
     folder = Path(name)
     processor, model = _from_pretrained(name, revision, chosen)
     if folder.is_dir():
@@ -53,7 +53,7 @@ def is_qwen3_vl(model: Any) -> bool:
 
 def check_model(name: str) -> None:
     """Refuses a missing or incomplete folder (InputError), loading nothing; does not ask the hub for ids."""
-    folder = Path(model_path(name))
+    folder = Path(here_or_shipped(name))
     if folder.is_dir():
         _check_folder(folder)
     elif not is_hub_id(name):

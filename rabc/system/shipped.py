@@ -13,13 +13,7 @@ CONFIGS = SHIPPED / "configs"
 """The shipped YAMLs."""
 
 
-def found(name: str) -> str:
+def here_or_shipped(name: str) -> str:
     """What the path `name` means: what is there, else what is shipped under that name, else `name` itself."""
     shipped = SHIPPED / name
     return str(shipped) if not Path(name).exists() and shipped.exists() else name
-
-
-def model_path(name: str) -> str:
-    """What model `name` means: a path as it is, else the shipped folder of that name, else `name` itself."""
-    shipped = SHIPPED / name
-    return str(shipped) if not Path(name).is_dir() and shipped.is_dir() else name
