@@ -4,5 +4,6 @@
 
 A room for each step of that way, and each imports only rooms below it. From the ground up: `system`,
 `statistics`, `config`, `pages`, `sim`, `datasets`, `scoring`, `weighting`, `diagnosis`, `policies`, `export`,
-`rollouts`, `training`, `policy_check` and `robot`, `pipeline`, `comparison`, `benchmarks`, `commands`. Every room says at its door what it is for.
+`rollouts`, `training`, `policy_check` and `robot`, `pipeline`, `comparison`, `benchmarks`, `commands`. Every
+room says at its door what it is for.
 """

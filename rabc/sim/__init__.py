@@ -1,4 +1,7 @@
-"""The SO-101 arm in simulation: environment, scripted demonstrator, recorder."""
+"""The SO-101 arm in simulation: `environment`, its `tasks`, scripted demonstrators, `recorder` of datasets.
+
+`scorer_data` is what the small scorer learns from, `seeds` keeps everybody's start states apart.
+"""
 
 import os
 import sys

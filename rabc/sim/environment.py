@@ -140,7 +140,7 @@ class Simulator:
         distances = self._distances()
         reach = 1.0 if held else float(np.clip(1 - distances / self._start, 0, 1).mean())
         progress = self._task.progress(self._info, reach)
-        return Truth(progress, bool(self._info["success"]), float(distances[1]))
+        return Truth(progress, self._task.succeeded(self._info), float(distances[1]))
 
     def _distances(self) -> NDArray[np.float64]:
         """From the gripper's tool point to the cube: in the table plane, and in space, metres."""

@@ -1,4 +1,4 @@
-"""The tasks of so101-nexus that are simulated here: their scenes, and how far an episode has got."""
+"""The tasks of so101-nexus that are simulated here: scenes, success rules, how far an episode has got."""
 
 import warnings
 from abc import ABC, abstractmethod
@@ -62,6 +62,10 @@ class SimulatedTask(ABC):
         raise ValueError(f"{type(self).__name__}: has no disc; only placing has")
 
     @abstractmethod
+    def succeeded(self, info: dict[str, Any]) -> bool:
+        """The success rule: whether the task is done now, by so101-nexus's `info`."""
+
+    @abstractmethod
     def progress(self, info: dict[str, Any], reach: float) -> float:
         """Progress 0...1 from so101-nexus's `info` and how near the hand is, 0...1 (1: the cube is held)."""
 
@@ -97,6 +101,10 @@ class PickLift(SimulatedTask):
     def cube_pose(self) -> NDArray[np.float64]:
         """Read from the simulator's state."""
         return self.nexus._get_target_pose()
+
+    def succeeded(self, info: dict[str, Any]) -> bool:
+        """So101-nexus's own rule: the cube is held, and higher above its start than `lift_threshold`."""
+        return bool(info["success"])
 
     def progress(self, info: dict[str, Any], reach: float) -> float:
         """0.3 for reaching, 0.3 for holding the cube, 0.4 for lifting it."""
@@ -184,13 +192,17 @@ class PickAndPlace(SimulatedTask):
         """The disc's centre (3,), metres."""
         return self.nexus._get_target_pos()
 
+    def succeeded(self, info: dict[str, Any]) -> bool:
+        """So101-nexus's own rule: the cube lies on the disc, let go, for `placement_dwell_time`."""
+        return bool(info["success"])
+
     def progress(self, info: dict[str, Any], reach: float) -> float:
         """0.2 each for reaching and holding the cube, 0.1 for lifting it, 0.25 for carrying it to the disc's
         centre, 0.1 for lowering it there, and the rest when it lies there on its own.
 
         A cube that is dropped beside the disc has to be reached and held again.
         """
-        if info["success"]:
+        if self.succeeded(info):
             return 1.0
         above_disc = bool(info["geometric_placement_ok"])
         height = max(0.0, float(info["lift_height"]))

@@ -1,1 +1,4 @@
-"""The report of a comparison: an HTML page, its charts and texts, TensorBoard, tables for docs/results.md."""
+"""The report of a comparison: `page` (HTML), the columns of its tables (`texts`), its charts, TensorBoard.
+
+`results` makes the tables of docs/results.md.
+"""

@@ -35,6 +35,8 @@ def write_page(result: Mapping[str, Any], folder: Path) -> Path:
 
 def render(result: Mapping[str, Any]) -> str:
     """The page as text."""
+    arm_headers, arm_rows = texts.arm_table(result)
+    run_headers, runs = texts.run_table(result)
     pair_headers, pairs = texts.pair_table(result)
     contrast_headers, contrasts = texts.contrast_table(result)
     rates = charts.success_rates(result)
@@ -46,6 +48,8 @@ def render(result: Mapping[str, Any]) -> str:
         arms=found,
         rates=rates,
         reference=next(rate.value for rate in rates if rate.name == result["baseline"]),
+        arm_headers=arm_headers,
+        arm_rows=arm_rows,
         pair_headers=pair_headers,
         pairs=pairs,
         contrast_headers=contrast_headers,
@@ -60,7 +64,8 @@ def render(result: Mapping[str, Any]) -> str:
         threshold_y=curve_charts.threshold_height(result) if sequential else None,
         media=media.collect(result),
         facts=texts.facts(result),
-        runs=texts.run_rows(result),
+        run_headers=run_headers,
+        runs=runs,
         configuration=texts.configuration(result["config"]),
         areas={name: texts.area(arm["scorer_auc"]) for name, arm in found.items()},
         width=charts.WIDTH,

@@ -6,6 +6,7 @@ from typing import Any
 
 from rabc.pages.html import number
 
+ARM_HEADERS = ("arm", "each seed, %", "spread (SD)", "mean length", "closest approach", "what it is")
 P_HEADERS = ("p (McNemar)", "p (states)", "p (Holm)")
 """Of `p`, `p_states` and `p_adjusted`."""
 OVER_SEEDS_HEADER = "over seeds (t)"
@@ -28,6 +29,26 @@ SEQUENTIAL_HEADERS = (
     "pairs needed",
 )
 ORACLE_HEADER = "share of the oracle's gain"
+
+
+def arm_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Headers, and a row for each arm: what its rollouts were like, and what it is."""
+    rows: list[list[str]] = []
+    for arm in result["arms"]:
+        played = [run["rollouts"] for run in result["runs"] if run["arm"] == arm["name"]]
+        shares = [100 * sum(rollout["success"] for rollout in one) / len(one) for one in played]
+        spread = arm["seeds_spread"]
+        rows.append(
+            [
+                arm["name"],
+                ", ".join(number(share, 0) for share in shares),
+                "" if spread is None else f"{number(100 * spread, 1)} points",
+                f"{number(arm['mean_ticks'] / result['dataset']['fps'], 1)} s",
+                f"{number(100 * arm['mean_closest_m'], 1)} cm",
+                arm["about"],
+            ]
+        )
+    return [*ARM_HEADERS], rows
 
 
 def pair_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -69,8 +90,8 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def run_rows(result: Mapping[str, Any]) -> list[list[str]]:
-    """arm, seed, succeeded, steps, training time, policy's content hash, run: of every run."""
+def run_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Headers, and a row for each run."""
     rows: list[list[str]] = []
     for run in result["runs"]:
         played = [rollout["success"] for rollout in run["rollouts"]]
@@ -86,7 +107,7 @@ def run_rows(result: Mapping[str, Any]) -> list[list[str]]:
                 run["run"],
             ]
         )
-    return rows
+    return ["arm", "seed", result["task_done"], "steps", "training", "policy", "run"], rows
 
 
 def configuration(config: Mapping[str, Any]) -> str:
