@@ -283,8 +283,8 @@ def test_every_file_in_the_list_of_rooms_exists() -> None:
         ("weighting", "schemes.py", "def awr"),
         ("training", "data.py", "Batch = "),
         ("training", "windows.py", "class Windows"),
-        ("sim", "tasks.py", 'info["success"]'),
-        ("comparison", "pages/texts.py", "PAIR_HEADERS = "),
+        ("sim", "tasks.py", "def succeeded"),
+        ("comparison", "pages/texts.py", "ARM_HEADERS = "),
     ],
 )
 def test_a_newcomer_finds_what_to_change(room: str, file: str, is_there: str) -> None:
