@@ -3,7 +3,7 @@
 import os
 import pickle
 import re
-import subprocess
+import resource
 import sys
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from rabc.datasets.decoding import DecodedFrames
 from rabc.datasets.frames import CachedFrames, cache_file, cached_frames
 from rabc.datasets.tables import load_meta
 from rabc.system.errors import InputError
+from tests.support import forked
 
 CAMERAS = ("observation.images.front", "observation.images.wrist")
 SMALL = (16, 24)
@@ -94,30 +95,24 @@ def test_file_that_is_cut_off_is_made_again(
         assert np.array_equal(again[camera], frames[camera])
 
 
-FULL_DISK = """
-import os, resource, sys
-from pathlib import Path
-from rabc.system.errors import InputError
-from rabc.datasets.frames import cached_frames
-from rabc.datasets.tables import load_meta
-root, folder, limit, *cameras = sys.argv[1:]
-meta = load_meta(Path(root))
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
-for turn in range(2):
-    try:
-        cached_frames(meta, cameras, Path(folder), (16, 24))
-    except InputError as error:
-        assert error.exit_code == 2
-        print(error)
-    print("turn", turn, "over", file=sys.stderr)
-    del os.posix_fallocate  # a system that cannot reserve space: the disk is full in the middle of a write
-"""
+def fill_disk(root: Path, folder: Path, limit: int) -> None:
+    """Builds the cache twice where no file may have more than `limit` bytes."""
+    meta = load_meta(root)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    for turn in range(2):
+        with pytest.raises(InputError) as refused:
+            cached_frames(meta, CAMERAS, folder, SMALL)
+        assert refused.value.exit_code == 2
+        print(refused.value)
+        print("turn", turn, "over", file=sys.stderr)
+        if turn == 0:  # a system that cannot reserve space: the disk is full in the middle of a write
+            del os.posix_fallocate
 
 
 def test_full_disk(meta: LeRobotDatasetMetadata, tmp_path: Path) -> None:
     """One line, and nothing is left that could be taken for a cache."""
-    command = [sys.executable, "-c", FULL_DISK, str(meta.root), str(tmp_path), str(BYTES - 500), *CAMERAS]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    ended = forked.run(fill_disk, Path(meta.root), tmp_path, BYTES - 500)
+    assert ended.returncode == 0, ended
     refusals = [line for line in ended.stdout.splitlines() if "takes" not in line]
     assert len(refusals) == 2, ended
     for line in refusals:

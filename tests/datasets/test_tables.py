@@ -2,8 +2,7 @@
 
 import json
 import os
-import subprocess
-import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from rabc.system.errors import InputError
 from rabc.system.lock import alone
 from rabc.training.data import ChunkDataset
 from rabc.training.windows import Windows
+from tests.support import forked
 
 # As recorded by tests/conftest.py.
 CAMERAS = ("observation.images.front", "observation.images.wrist")
@@ -99,36 +99,22 @@ def test_frames_are_decoded_once(recorded_dataset: Path, tmp_path: Path) -> None
     assert (tmp_path / f"{CAMERAS[0]}.32x32.npy").stat().st_size > 1000
 
 
+def build_cache(root: Path, folder: Path) -> None:
+    cached_frames(load_meta(root), CAMERAS, folder)
+
+
 def test_two_processes_build_one_cache(recorded_dataset: Path, tmp_path: Path) -> None:
     """The second waits, then takes what the first has made; neither removes the other's unfinished file."""
-    program = (
-        "import sys\nfrom pathlib import Path\nfrom rabc.datasets.frames import cached_frames\n"
-        "from rabc.datasets.tables import load_meta\n"
-        "print('ready', flush=True)\nsys.stdin.readline()\n"
-        "frames = cached_frames(load_meta(Path(sys.argv[1])), sys.argv[3:], Path(sys.argv[2]))\n"
-        "print(frames.read)"
-    )
-    command = [sys.executable, "-c", program, str(recorded_dataset), str(tmp_path / "cache"), *CAMERAS]
-    both = [
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(2)
-    ]
-    with alone(tmp_path / "cache" / ".lock", "test"):  # so that both really meet a lock
-        for process in both:
-            assert process.stdout is not None
-            assert process.stdin is not None
-            assert process.stdout.readline() == "ready\n"
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        for process in both:
-            assert process.stdout is not None
-            assert "waiting for another process" in process.stdout.readline()
+    cache = tmp_path / "cache"
+    with alone(cache / ".lock", "test"):  # so that both really meet a lock
+        both = [forked.start(build_cache, recorded_dataset, cache) for _ in range(2)]
+        while not all("waiting for another process" in process.stdout for process in both):
+            assert all(process.poll() is None for process in both), [process.stderr for process in both]
+            time.sleep(0.01)
     outputs = [process.communicate() for process in both]
     assert all(process.returncode == 0 for process in both), outputs
     assert sum("decoding" in errors for _, errors in outputs) == 1
-    assert not list((tmp_path / "cache").glob("*.partial"))
+    assert not list(cache.glob("*.partial"))
 
 
 def test_cache_that_cannot_be_written(recorded_dataset: Path, tmp_path: Path) -> None:
