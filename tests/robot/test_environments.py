@@ -1,6 +1,7 @@
 """The simulated arm as LeRobot's plugin: what it registers, how its episodes end, what it refuses."""
 
 import csv
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from rabc.robot.evaluation import SimulatedSO101
 from rabc.robot.outcomes import Outcome, read_outcomes, write_outcomes
 from rabc.sim.environment import JOINTS, Simulator
 from rabc.system.errors import InputError
-from tests.support import REPO
+from tests.support import REPO, forked
 
 CONFIGS = REPO / "configs" / "lerobot"
 SEED = 3_000_000
@@ -182,6 +183,14 @@ def test_the_async_client_takes_this_machine(address: str, tmp_path: Path) -> No
     async_client.check(SimpleNamespace(**given))  # pyright: ignore[reportArgumentType]
 
 
+def client_alone(*arguments: str) -> None:
+    script = str(REPO / "scripts" / "async_client.py")
+    theirs = ("lerobot.robots.so", "lerobot.cameras.opencv")
+    assert not [name for name in sys.modules if name.startswith(theirs)]
+    sys.argv = [script, *arguments]
+    runpy.run_path(script, run_name="__main__")
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -192,12 +201,12 @@ def test_the_async_client_takes_this_machine(address: str, tmp_path: Path) -> No
 def test_the_async_client_knows_lerobots_own_robots(more: str, said: str, tmp_path: Path) -> None:
     """In a process of its own, in which nothing else has imported them."""
     (tmp_path / "config.json").write_text('{"type": "act"}')
-    command = [
-        sys.executable, "scripts/async_client.py", "--robot.type=so101_follower", "--robot.port=/dev/null",
+    done = forked.run(
+        client_alone, "--robot.type=so101_follower", "--robot.port=/dev/null",
         "--robot.cameras={front: {type: opencv, index_or_path: 0, fps: 30, width: 640, height: 480}}",
         "--policy_type=act", f"--pretrained_name_or_path={tmp_path}", "--actions_per_chunk=10", more,
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=CONFIGS.parents[1])
+        cwd=REPO,
+    )  # fmt: skip
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
