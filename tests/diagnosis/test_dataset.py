@@ -20,6 +20,7 @@ from rabc.config.settings import Config, DatasetConfig, DiagnosticsConfig, Score
 from rabc.datasets.success_labels import success_labels
 from rabc.datasets.tables import load_meta
 from rabc.diagnosis.dataset import DatasetDiagnosis, diagnose_scores
+from rabc.export.proof import Proof
 from rabc.scoring.base import Clip, PrefixScores
 from rabc.scoring.plan import carry_out, plan_scoring
 from rabc.scoring.topreward import TOPReward
@@ -201,6 +202,13 @@ def test_diagnose_leaves_figures_a_page_and_scalars(folder: Path, capsys: pytest
     assert {"diagnosis/voc", "diagnosis/static_share", "diagnosis/verdict"} <= set(events.Tags()["scalars"])
 
 
+@pytest.fixture
+def unproven(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Policies are exported without their proof, which imports LeRobot anew and has tests of its own."""
+    monkeypatch.setattr("rabc.export.folder.prove", lambda *_: Proof(0, 0, 0.0))
+
+
+@pytest.mark.usefixtures("unproven")
 def test_training_is_refused_on_a_still_scorer(
     folder: Path, monkeypatch: pytest.MonkeyPatch, shipped: TOPReward, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -223,6 +231,7 @@ def test_training_is_refused_on_a_still_scorer(
     assert in_process("train.py", "--config", "small.yaml") == 3
 
 
+@pytest.mark.usefixtures("unproven")
 def test_training_takes_weights_from_elsewhere_without_a_scorer(folder: Path, simulated: Path) -> None:
     frames = int(load_meta(simulated).total_frames)
     pd.DataFrame({"index": np.arange(frames), "weight": np.linspace(0, 1, frames)}).to_parquet(
