@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -11,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.scoring.killed_scoring import SCRIPT, real_lines, snapshot
-from tests.support import REPO
+from tests.scoring.killed_scoring import real_lines, snapshot
+from tests.support import REPO, forked
 from tests.support.recordings import record_dataset
 
-# Every real command imports for 10 to 20 s, more where cores are shared.
+# The second of two processes is a new Python, which imports for 10 to 20 s, more where cores are shared.
 pytestmark = pytest.mark.timeout(900)
 
 SCORER = REPO / "checkpoints" / "so101-scorer"
@@ -39,9 +38,7 @@ def fresh(dataset: Path, folder: Path) -> Path:
 
 
 def run(root: Path, *extra: str) -> None:
-    ended = subprocess.run(
-        [sys.executable, SCRIPT, *arguments(root), *extra], capture_output=True, text=True, check=False
-    )
+    ended = forked.run("score", *arguments(root), *extra)
     assert ended.returncode == 0, ended.stderr
 
 
@@ -82,13 +79,11 @@ def test_the_command_goes_on_where_it_was_killed(
     dataset: Path, tmp_path: Path, expected: dict[str, bytes]
 ) -> None:
     root = fresh(dataset, tmp_path)
-    process = subprocess.Popen(
-        [sys.executable, SCRIPT, *arguments(root)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = forked.start("score", *arguments(root))
     while not real_lines(root):
-        assert process.poll() is None
+        assert process.poll() is None, process.stderr
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     assert 1 <= real_lines(root) < len(LENGTHS)
     run(root)
