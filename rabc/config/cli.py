@@ -43,7 +43,7 @@ DRY_RUN = Argument(
     "dry_run", bool, False, "Say what is done, what is left to do and what that costs; do nothing."
 )
 
-_CONFIG = Argument("config", str, None, "YAML file: a path, or the name of one in configs/.")
+_CONFIG = Argument("config", str, None, "YAML file: a path, or a name in ./configs or of one that ships.")
 _PRINT = Argument("print_config", bool, False, "Print the resulting configuration as YAML and exit.")
 
 
