@@ -1,6 +1,7 @@
 """The pieces of the data and training benchmarks that can be wrong without anything being slow."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,10 +14,19 @@ import pytest
 
 from rabc.benchmarks.data import one_holds, payback
 from rabc.benchmarks.lines import Line, at_least
-from rabc.benchmarks.trainers import differing, lerobot_arguments, log_every, resident, steady
+from rabc.benchmarks.trainers import (
+    differing,
+    lerobot_arguments,
+    log_every,
+    measure_command,
+    resident,
+    steady,
+)
 from rabc.benchmarks.training import DIFFUSION, shipped_act, speed_up
 from rabc.config.settings import Config, DatasetConfig
 from rabc.config.training_settings import TrainerConfig
+from rabc.system.processes import unwind_on_sigterm
+from tests.support import forked
 
 
 def test_payback_is_build_time_over_what_an_epoch_saves() -> None:
@@ -96,20 +106,18 @@ def test_memory_of_a_process_while_it_lives() -> None:
     assert resident(ended.pid) is None
 
 
+def measure_sleep(folder: Path) -> None:
+    unwind_on_sigterm()
+    measure_command(["sh", "-c", "echo $$ > pid.tmp; mv pid.tmp pid; exec sleep 600"], folder)
+
+
 def test_sigterm_ends_what_is_measured_too(tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from rabc.system.processes import unwind_on_sigterm\n"
-        "from rabc.benchmarks.trainers import measure_command\n"
-        "unwind_on_sigterm()\n"
-        "measure_command(['sh', '-c', 'echo $$ > pid.tmp; mv pid.tmp pid; exec sleep 600'],"
-        " Path(sys.argv[1]))"
-    )
-    benchmark = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)])
+    benchmark = forked.start(measure_sleep, tmp_path)
     try:
         while not (tmp_path / "pid").exists():
-            assert benchmark.poll() is None
+            assert benchmark.poll() is None, benchmark.stderr
             time.sleep(0.05)
-        benchmark.terminate()
+        benchmark.send_signal(signal.SIGTERM)
         assert benchmark.wait(30) == 143
         with pytest.raises(ProcessLookupError):
             os.kill(int((tmp_path / "pid").read_text()), 0)
