@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from rabc.rollouts.play import ChunkPolicy, RolloutJob, roll_out
-from rabc.scoring.small import architecture
 from rabc.scoring.small.alignment import color_pixels
-from rabc.scoring.small.clips import MAX_TICKS, PLACE_MAX_TICKS, ScorerEpisode, training_clip, warp
 from rabc.sim import seeds
 from rabc.sim.demonstrate import demonstrate
 from rabc.sim.demonstrator import KINDS, Demonstrator, Kind
@@ -187,22 +184,3 @@ def test_episodes_for_a_scorer_of_this_task_do_not_mix_with_those_of_another(tmp
     assert (place[0].task, pick[0].task, again[0].task) == ("place", "pick", "place")
     assert np.array_equal(place[0].frames, again[0].frames)
     assert not np.array_equal(place[0].frames[0], pick[0].frames[0])
-
-
-def test_a_scorer_of_this_task_is_asked_its_instruction() -> None:
-    frames = np.zeros((200, 3, 96, 96), np.uint8)
-    episode = ScorerEpisode(frames, np.linspace(0, 1, 200), "red", ("green",), task="place")
-    item = training_clip(episode, ["blue", "green", "red"], 5.0, 6, np.random.default_rng(0))
-    assert item.clip.instructions[0] == INSTRUCTION
-    assert item.clip.instructions[1] in [INSTRUCTION.replace("red", color) for color in ("green", "blue")]
-    lengths = [len(warp(200, np.random.default_rng(seed), PLACE_MAX_TICKS)) for seed in range(200)]
-    assert MAX_TICKS < max(lengths) <= PLACE_MAX_TICKS
-
-
-def test_the_fixed_end_of_the_instruction_is_one_token() -> None:
-    pick: Any
-    place: Any
-    pick, place = architecture.build_tokenizer(), architecture.build_tokenizer("place")
-    assert place.decode(place(INSTRUCTION)["input_ids"]) == INSTRUCTION
-    assert len(place(INSTRUCTION)["input_ids"]) < len(pick(INSTRUCTION)["input_ids"]) - 10
-    assert len(place) == len(pick) + 1

@@ -17,6 +17,7 @@ from rabc.scoring.small.clips import (
     LOG_PROB_SPAN,
     MAX_TICKS,
     MIN_TICKS,
+    PLACE_MAX_TICKS,
     ScorerEpisode,
     glance,
     training_clip,
@@ -28,6 +29,8 @@ from rabc.scoring.small.train import Curriculum, TrainingResult, clip_loss, save
 from rabc.sim.environment import COLORS, Scene, Simulator
 from rabc.system.errors import InputError
 from tests.support import REPO
+
+PLACE_RED = "Pick up the red cube, center it on the black circle, and release it onto the table."
 
 
 def episode(seed: int, length: int = 40, color: str = "red") -> ScorerEpisode:
@@ -132,6 +135,25 @@ def test_loss_is_zero_only_on_target() -> None:
     assert float(clip_loss(exact - 0.5, target)) > 0.1
     certain = torch.zeros(1, 1)
     assert torch.isfinite(clip_loss(torch.tensor([[[-0.1, -3.0]]]), certain))
+
+
+def test_a_scorer_of_placing_is_asked_its_instruction() -> None:
+    frames = np.zeros((200, 3, 96, 96), np.uint8)
+    episode = ScorerEpisode(frames, np.linspace(0, 1, 200), "red", ("green",), task="place")
+    item = training_clip(episode, ["blue", "green", "red"], 5.0, 6, np.random.default_rng(0))
+    assert item.clip.instructions[0] == PLACE_RED
+    assert item.clip.instructions[1] in [PLACE_RED.replace("red", color) for color in ("green", "blue")]
+    lengths = [len(warp(200, np.random.default_rng(seed), PLACE_MAX_TICKS)) for seed in range(200)]
+    assert MAX_TICKS < max(lengths) <= PLACE_MAX_TICKS
+
+
+def test_the_fixed_end_of_its_instruction_is_one_token() -> None:
+    pick: Any
+    place: Any
+    pick, place = architecture.build_tokenizer(), architecture.build_tokenizer("place")
+    assert place.decode(place(PLACE_RED)["input_ids"]) == PLACE_RED
+    assert len(place(PLACE_RED)["input_ids"]) < len(pick(PLACE_RED)["input_ids"]) - 10
+    assert len(place) == len(pick) + 1
 
 
 def build() -> tuple[Any, Any]:
