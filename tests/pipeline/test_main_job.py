@@ -1,4 +1,8 @@
-"""The main command on a very small job: everything real, everything small."""
+"""The main command on a very small job: everything real, everything small.
+
+It starts as a user starts it, with processes that record, and is killed; what comes after is forked from a
+process that has imported everything (`tests.support.forked`).
+"""
 
 import json
 import os
@@ -22,7 +26,7 @@ from rabc.datasets.fingerprint import fingerprint
 from rabc.pipeline import main_job, state
 from rabc.system.errors import InputError
 from rabc.system.stages import Stages
-from tests.support import REPO
+from tests.support import REPO, forked, simulating
 
 SMALL = {
     "run": "small",
@@ -30,6 +34,7 @@ SMALL = {
     "dataset": {"path": "data/small"},
     "demonstrations": {
         "episodes": 5,
+        "processes": 1,
         "clean": 0.4,
         "give_up": 0.2,
         "stall": 0.4,
@@ -44,25 +49,22 @@ SMALL = {
 }
 
 
-def start(folder: Path, *argv: str) -> subprocess.Popen[str]:
-    (folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
-    return subprocess.Popen(
-        [sys.executable, str(REPO / "scripts" / "train.py"), "--config", "small.yaml", *argv],
-        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-    )  # fmt: skip
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=400)
-    assert process.returncode == 0, output
-    return output
+def again(folder: Path, *argv: str) -> str:
+    """The command once more, in a process of its own that simulates by itself; what it wrote."""
+    ended = forked.run(simulating.command, "train", "--config", "small.yaml", *argv, cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout + ended.stderr
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A finished run and what it printed. It was killed once, in the middle of training."""
     folder = tmp_path_factory.mktemp("pipeline")
-    process = start(folder)
+    (folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
+    process = subprocess.Popen(
+        [sys.executable, str(REPO / "scripts" / "train.py"), "--config", "small.yaml"],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
     deadline = time.monotonic() + 300
     while (
         not list(folder.glob("outputs/small/training-*/checkpoints/step=2.ckpt"))
@@ -72,7 +74,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    return folder, finish(start(folder))
+    return folder, again(folder)
 
 
 def test_it_goes_on_where_it_was_killed(done: tuple[Path, str]):
@@ -133,7 +135,7 @@ def test_a_second_run_redoes_nothing(done: tuple[Path, str]):
     folder, _ = done
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     started = time.monotonic()
-    output = finish(start(folder))
+    output = again(folder)
     assert time.monotonic() - started < 60
     assert output.count("done before") == 5
     changed = {p.name for p in folder.rglob("*") if p.is_file() and p.stat().st_mtime_ns != before.get(p)}
@@ -142,7 +144,7 @@ def test_a_second_run_redoes_nothing(done: tuple[Path, str]):
 
 def test_a_dry_run_says_what_is_stale_and_why(done: tuple[Path, str]):
     folder, _ = done
-    output = finish(start(folder, "--dry_run", "--weights.scheme", "none"))
+    output = again(folder, "--dry_run", "--weights.scheme", "none")
     states, costs = (part.splitlines() for part in output.strip().split("\n\n"))
     rows = {line.split()[0]: line for line in states}
     assert "done" in rows["scores"]
@@ -234,7 +236,8 @@ def test_a_lost_video_is_filmed_again_and_the_card_is_never_stale(config: Config
     video.unlink()
     card.write_text("an older card")
     assert "the video of rollout 3000000 is not there" in states(config)["rollouts"]
-    main_job.run(config)
+    with simulating.simulating_here():
+        main_job.run(config)
     assert video.exists()
     assert kept.read_bytes() == before
     assert card.read_text() == text

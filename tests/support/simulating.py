@@ -4,6 +4,9 @@ A process of its own imports LeRobot anew and simplifies the arm's meshes again:
 tested by the run of tests/pipeline/test_main_job.py.
 """
 
+import pickle
+import runpy
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -11,18 +14,32 @@ import pytest
 
 from rabc.rollouts import play
 from rabc.sim import recorder, scorer_data
+from tests.support import REPO
 
 
 @contextmanager
 def simulating_here() -> Iterator[None]:
-    """Recordings, episodes for the scorer and rollouts are simulated in this process, one after another."""
+    """Recordings, episodes for the scorer and rollouts are simulated in this process, one after another.
+
+    What would cross over to another process and back does so in bytes here as well.
+    """
 
     def one_after_another[Job, Result](
         function: Callable[[Job], Result], jobs: Iterable[Job], processes: int
     ) -> Iterator[Result]:
-        return map(function, jobs)
+        for job in jobs:
+            sent, its_job = pickle.loads(pickle.dumps((function, job)))
+            yield pickle.loads(pickle.dumps(sent(its_job)))
 
     with pytest.MonkeyPatch.context() as patched:
         for module in (recorder, scorer_data, play):
             patched.setattr(module, "in_processes", one_after_another)
         yield
+
+
+def command(name: str, *arguments: object) -> None:
+    """Runs `scripts/<name>.py`, simulating in its own process; for `tests.support.forked`."""
+    script = str(REPO / "scripts" / f"{name}.py")
+    sys.argv = [script, *map(str, arguments)]
+    with simulating_here():
+        runpy.run_path(script, run_name="__main__")
