@@ -25,7 +25,8 @@ from rabc.training.data import ChunkDataModule
 from rabc.training.module import WeightedPolicy
 from rabc.training.run import training_frames, training_module
 from rabc.training.sources import TrainingFrames, data_module, loading_processes
-from tests.support.training_runs import tiny
+from tests.support.closeness import ROOM, assert_gradients_close
+from tests.support.training_runs import TERMS, tiny
 
 FRAMES = 50
 WEIGHTS = np.resize([0.0, 0.5, 1.0, 2.5], FRAMES)
@@ -265,6 +266,11 @@ def test_loss_and_sampler_have_the_same_expected_gradient(recorded_dataset: Path
         module.training_step(module.on_before_batch_transfer(dict(batch), 0), 0).backward()
         return torch.cat([p.grad.flatten() for p in module.parameters() if p.grad is not None])
 
+    def by_name(joint: torch.Tensor) -> dict[str, torch.Tensor]:
+        with_gradient = [(name, p) for name, p in modules[0].named_parameters() if p.grad is not None]
+        parts = joint.split([p.numel() for _, p in with_gradient])
+        return {name: part for (name, _), part in zip(with_gradient, parts, strict=True)}
+
     def alone(frame: int) -> torch.Tensor:
         """The gradient of one frame, with weight 1."""
         batch = weighted._dataset.batch(np.array([frame]))
@@ -276,13 +282,15 @@ def test_loss_and_sampler_have_the_same_expected_gradient(recorded_dataset: Path
     for frame in frames.drawable:
         own[frame] = alone(int(frame))
     weights = torch.from_numpy(frames.weights)
+    # Pictures one by one go through other kernels than four at once; it uses up to 1.2 of the usual room.
+    room = 4 * ROOM
     for batch in batches(weighted, 3):
         index = batch["index"]
         expected = (weights[index, None] * own[index]).mean(0)
-        torch.testing.assert_close(gradient(modules[0], batch), expected, rtol=1e-4, atol=1e-5)
+        assert_gradients_close(by_name(gradient(modules[0], batch)), by_name(expected), TERMS, room)
     for batch in batches(sampled, 3):
         expected = own[batch["index"]].mean(0)
-        torch.testing.assert_close(gradient(modules[1], batch), expected, rtol=1e-4, atol=1e-5)
+        assert_gradients_close(by_name(gradient(modules[1], batch)), by_name(expected), TERMS, room)
     epochs = 100
     drawn = joined(batches(sampled, epochs * count // 4), "index")
     by_sampler = torch.bincount(drawn, minlength=FRAMES).float() @ own / len(drawn)

@@ -26,9 +26,11 @@ from rabc.system.errors import InputError, Stopped
 from rabc.training.checkpoints import last_good_checkpoint
 from rabc.training.run import train
 from tests.support import REPO
+from tests.support.closeness import assert_close
 from tests.support.training_runs import (
     FRAMES,
     SCRIPT,
+    TERMS,
     WEIGHTS,
     assert_same,
     assert_same_training,
@@ -86,7 +88,7 @@ def test_the_average_is_the_hand_written_one_and_resumes(
     counters = 0
     for name, value in found["state_dict"].items():
         if value.is_floating_point():
-            torch.testing.assert_close(value, average[name], rtol=1e-5, atol=1e-6, msg=name)
+            assert_close(value, average[name], steps, name)
         else:
             counters += 1
             assert torch.equal(value, weights[name])
@@ -112,7 +114,7 @@ def test_micro_batches_are_the_whole_batch(recorded_dataset: Path, tmp_path: Pat
         for name in ("loss", "weight_mean", "weight_min", "weight_max", "gradient_norm"):
             expected, found = scalars(whole, name), scalars(parts, name)
             assert list(expected) == list(found) == list(range(6))
-            np.testing.assert_allclose(list(found.values()), list(expected.values()), rtol=1e-5, err_msg=name)
+            assert_close(list(found.values()), list(expected.values()), TERMS, name)
 
 
 @pytest.mark.timeout(600)
@@ -147,7 +149,7 @@ def test_validation_changes_nothing_and_is_resumed(recorded_dataset: Path, tmp_p
     )
     losses = scalars(tmp_path / "watched", "validation_loss")
     assert list(losses) == [1, 3]
-    assert losses[3] == pytest.approx(held_out_loss(result.parts, recorded_dataset), rel=1e-5)
+    assert_close(losses[3], held_out_loss(result.parts, recorded_dataset), TERMS)
     weighted = scalars(tmp_path / "watched", "validation_loss_weighted")
     assert weighted[3] != pytest.approx(losses[3])
     (tmp_path / "watched/checkpoints/step=4.ckpt").unlink()

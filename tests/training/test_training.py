@@ -37,7 +37,8 @@ from rabc.training.optimizers import learning_rate_factor
 from rabc.training.order import BatchOrder, frames_of
 from rabc.training.run import train
 from rabc.training.windows import Windows
-from tests.support.training_runs import assert_same_training, scalars, tiny
+from tests.support.closeness import assert_close
+from tests.support.training_runs import TERMS, assert_same_training, scalars, tiny
 
 FRAMES = 50
 TINY = PolicyConfig(
@@ -222,7 +223,7 @@ def test_ten_steps_are_lerobots_ten_steps(recorded_dataset: Path, tmp_path: Path
         loss, _ = theirs(parts.preprocessor(batch))
         losses.append(step_by_hand(theirs, loss, optimizer, trainer.gradient_clip_norm))
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    np.testing.assert_allclose([event.value for event in events.Scalars("loss")], losses, rtol=1e-6)
+    assert_close([event.value for event in events.Scalars("loss")], losses, TERMS)
     found = trained.state_dict()
     for name, value in theirs.state_dict().items():
         torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-6, msg=name)
@@ -271,7 +272,7 @@ def test_ten_steps_of_lerobots_preset_are_lerobots(
         if scheduler is not None:
             scheduler.step()
     assert padded > 0
-    np.testing.assert_allclose(list(scalars(tmp_path, "loss").values()), losses, rtol=1e-5)
+    assert_close(list(scalars(tmp_path, "loss").values()), losses, TERMS)
     moved = max(float((value - start[name]).abs().max()) for name, value in theirs.state_dict().items())
     assert moved > 5e-6
     found = trained.state_dict()
