@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> None:
             raise InputError(f"--{name} {value}: too few; give 1 or more")
     config = replace(config, rollouts=replace(config.rollouts, episodes=episodes))
     arms = arms_of(config, given["arms"])
-    from rabc.comparison import run as comparison  # after parsing, because it imports torch
+    from rabc.comparison import run as comparison
 
     if given["dry_run"]:
         print(comparison.describe(config, arms, given["seeds"]))

@@ -11,6 +11,6 @@ from rabc.config import cli
 def main(argv: Sequence[str]) -> None:
     """Parses `argv` and runs the pipeline."""
     command = cli.parse(argv, __doc__, extra=[cli.DRY_RUN])
-    from rabc.pipeline import main_job  # after parsing, because it imports torch
+    from rabc.pipeline import main_job
 
     main_job.run(command.config, dry_run=command.extra["dry_run"])

@@ -133,7 +133,7 @@ EXPERIMENTS = (
     Experiment(
         "place", "ACT places the cube", "so101_place.yaml", "plain,weighted,mask",
         seeds=2, rollouts=200,
-        # The winner in picking, and what train.py proposed for these demonstrations, warning of that one.
+        # The winner in picking, and what rabc train proposed for these demonstrations, warning of that one.
         changes={
             "weights": {"scheme": "awr", "beta": 0.2, "min_delta": WeightsConfig.min_delta},
             "comparison": {"arms": {"mask": {**_MASK, "min_delta": 0.11}}},

@@ -128,7 +128,7 @@ def _cells(found: Mapping[str, Any]) -> dict[str, str]:
 def _cell(cells: Mapping[str, str], scheme: Mapping[str, Any], source: Mapping[str, Any]) -> str:
     recipe = {**scheme, **source}
     if _key(recipe) not in cells:
-        raise InputError(f"recipe {_words(recipe)}: is not in the kept table; run rabc results on it again")
+        raise InputError(f"recipe {_words(recipe)}: is not in the kept table; run rabc results to measure it")
     return cells[_key(recipe)]
 
 

@@ -1,6 +1,5 @@
 """What `rabc compare` does: trainings, rollouts, statistics, report."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from rabc.comparison.arms import WEIGHTED, Arm, standard_arms
 from rabc.comparison.pages.texts import P_HEADERS, ends, points
 from rabc.comparison.plan import PlannedRun, comparison_folder, planned_run, prepare
+from rabc.config.arguments import command_line
 from rabc.config.settings import Config
 from rabc.statistics.intervals import Proportion
 from rabc.system.atomic import write_json
@@ -45,7 +45,7 @@ def compare(config: Config, arms: Sequence[Arm], training_seeds: int, sequential
     train_all(runs, jobs)
     rollouts = replace(config.rollouts, processes=max(jobs, config.rollouts.processes))
     played, test = play_all(replace(config, rollouts=rollouts), runs, sequential, LEVEL)
-    command = " ".join(["python", *sys.argv])
+    command = command_line()
     result = summarise(config, arms, played, command, test)
     write_json(folder / FILE, result)
     write_scalars(result, folder / "tensorboard")

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import shlex
 import sys
 import types
 from collections.abc import Iterable
@@ -101,6 +102,15 @@ def program() -> str:
     if started.stem not in ("rabc", "__main__"):
         return started.name
     return " ".join(["rabc", *(word.replace("_", "-") for word in sys.argv[1:2])])
+
+
+def command_line() -> str:
+    """The command as somebody else can give it: without where Python and the program lie on this machine."""
+    first = program()
+    words = sys.argv[2:] if first.startswith("rabc") else sys.argv[1:]
+    return shlex.join(
+        [*(first.split() if first.startswith("rabc") else ["python", f"scripts/{first}"]), *words]
+    )
 
 
 def is_flag(item: Argument) -> bool:

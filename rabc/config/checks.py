@@ -18,8 +18,8 @@ from rabc.config.settings import Config
 from rabc.config.trainer_checks import trainer_problems
 from rabc.config.training_settings import PolicyConfig
 from rabc.config.weight_checks import weight_problems
+from rabc.system.shipped import SCORERS
 
-TRACKED_SCORERS = ("so101-scorer", "so101-place-scorer")
 """Folders under `checkpoints/` that the repository tracks; no run may write there."""
 
 TYPES_WITH: dict[str, tuple[str, ...]] = {
@@ -188,7 +188,7 @@ def _names(config: Config) -> Iterator[str]:
             f"run {run!r}: not the name of one folder; use letters, digits, '.', '_' and '-', "
             "beginning with a letter or a digit"
         )
-    elif run in TRACKED_SCORERS or PurePath("checkpoints", run) == PurePath(model):
+    elif run in SCORERS or PurePath("checkpoints", run) == PurePath(model):
         yield f"run {run!r}: checkpoints/{run} holds the scorer; choose another name"
     cameras = config.scorer.cameras
     if len(cameras) > 1 and not all(cameras):

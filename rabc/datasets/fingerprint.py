@@ -1,6 +1,7 @@
 """Identity of a LeRobotDataset's content, by which everything derived from it is keyed."""
 
 import hashlib
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,3 +52,16 @@ def _add(digest: "HASH", root: Path, file: Stamp) -> None:
     # Lengths in front keep two different lists of files from giving the same bytes.
     name = file.path.relative_to(root).as_posix().encode()
     digest.update(f"{len(name)}:{file.size}:".encode() + name)
+
+
+def derived_folder(dataset_root: Path) -> Path:
+    """Where what is made from a dataset is kept: decoded frames, scores.
+
+    Beside the dataset; for a hub dataset in the user's cache, because the hub's snapshots are shared.
+    """
+    from lerobot.utils.constants import HF_LEROBOT_HOME
+
+    root = dataset_root.resolve()
+    if not root.is_relative_to(Path(HF_LEROBOT_HOME).resolve()):
+        return root / ".rabc"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rabc"

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from rabc.datasets.decoding import check_cameras, decode, recorded_shape
+from rabc.datasets.fingerprint import derived_folder
 from rabc.system.errors import InputError
-from rabc.system.hub import derived_folder
 from rabc.system.lock import alone
 
 # Decoded frames in memory at a time: one block for each decoding thread and two that wait to be written.

@@ -19,6 +19,12 @@ def open_dataset(config: Config, root: Path) -> "LeRobotDatasetMetadata":
     return load_meta(root, path if is_hub_id(path) else None)
 
 
+def find_dataset(config: Config) -> Path:
+    """The folder of the run's dataset: `dataset.path`, or the hub dataset's local copy (see `download`)."""
+    root = Path(config.dataset.path)
+    return root if root.exists() else download(config)
+
+
 def download(config: Config) -> Path:
     """The hub dataset's local copy, in LeRobot's own cache. Raises InputError where there is none."""
     from huggingface_hub.errors import HfHubHTTPError

@@ -2,7 +2,7 @@
 
     demonstrations -> score -> train -> lerobot-rollout records -> score -> train on both
 
-The first round is the run that `train.py` makes. Some recordings fail: the weights decide what of them
+The first round is the run that `rabc train` makes. Some recordings fail: the weights decide what of them
 is learnt.
 """
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from rabc.config.checks import TRACKED_SCORERS
 from rabc.config.settings import Config
-from rabc.datasets.fingerprint import fingerprint
+from rabc.datasets.fingerprint import derived_folder, fingerprint
 from rabc.system.errors import InputError
-from rabc.system.hub import derived_folder
+from rabc.system.shipped import SCORERS
 from rabc.system.terminal import duration, table
 
 FRAMES_PER_EPISODE = {"pick": 65, "place": 95}  # simulated
@@ -91,7 +90,7 @@ def _cached(root: Path, config: Config) -> int:
 def _cost(config: Config, stage: str, dataset: _Dataset | None) -> tuple[float | None, float | None]:
     """Seconds and bytes; None where they are not known."""
     rollouts, prefixes = config.rollouts.episodes, config.scorer.num_prefixes
-    shipped = PurePath(config.scorer.model).name in TRACKED_SCORERS
+    shipped = PurePath(config.scorer.model).name in SCORERS
     if stage == "rollouts":
         played = rollouts * ROLLOUT_S / config.rollouts.processes
         scored = rollouts * (prefixes or 50) * SCORE_S_PER_PREFIX

@@ -1,7 +1,6 @@
 """What `rabc diagnose` does: scores what the controls lack, judges, and leaves a page."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from rabc.config.settings import Config
 from rabc.diagnosis.dataset import diagnose_scores, write_diagnosis
@@ -16,7 +15,7 @@ def diagnose_dataset(config: Config) -> None:
 
     Scores and controls that are missing are made first. Raises InputError for what cannot be scored.
     """
-    from rabc.datasets.source import download
+    from rabc.datasets.source import find_dataset
 
     # Diagnosing never records: a folder that is not there is a mistake, or on the hub.
     check_beforehand(
@@ -27,8 +26,7 @@ def diagnose_dataset(config: Config) -> None:
             weights=replace(config.weights, progress_file=None, weights_file=None),
         )
     )
-    root = Path(config.dataset.path)
-    root = root if root.exists() else download(config)
+    root = find_dataset(config)
     scorer = load_scorer(config.scorer, config.device)
     plan = plan_scoring(config, root, scorer)
     carry_out(config, plan, scorer)

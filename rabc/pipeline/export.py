@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rabc.config.settings import Config
-from rabc.datasets.source import download, open_dataset
+from rabc.datasets.source import find_dataset, open_dataset
 from rabc.export.card import model_card
 from rabc.export.folder import export, lerobot_train_config
 from rabc.export.proof import proof_frames
@@ -49,8 +49,7 @@ def export_checkpoint(
     folder = Path(output) if output is not None else _default_folder(config, checkpoint, which)
     check_replaceable(folder)
     trained = trained_config(config, checkpoint)
-    root = Path(config.dataset.path)
-    root = root if root.exists() else download(config)
+    root = find_dataset(config)
     check_trained_on(checkpoint, root)
     meta = open_dataset(config, root)
     parts, words = checkpoint_parts(trained, meta, checkpoint, which)

@@ -9,7 +9,7 @@ import numpy as np
 
 from rabc.config.settings import Config
 from rabc.datasets.fingerprint import fingerprint
-from rabc.datasets.source import download, open_dataset
+from rabc.datasets.source import find_dataset, open_dataset
 from rabc.scoring.base import PrefixScores, Scorer
 from rabc.scoring.configured import load_scorer
 from rabc.scoring.episode_video import CAMERA_PREFIX
@@ -88,7 +88,7 @@ def _figure(config: Config, scorer: Scorer, name: str) -> Estimate:
 def _scores(config: Config, scorer: Scorer, name: str) -> list[PrefixScores]:
     """Scores of the first episodes of a dataset, seen by its first camera as in the paper."""
     chosen = replace(config, dataset=replace(config.dataset, path=name, revision=None))
-    root = Path(name) if Path(name).exists() else download(chosen)
+    root = find_dataset(chosen)
     meta = open_dataset(chosen, root)
     if not meta.video_keys:
         raise InputError(f"dataset {name}: has no video")

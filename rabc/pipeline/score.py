@@ -28,6 +28,7 @@ def score_dataset(config: Config, episodes: str | None, devices: int, num_nodes:
 
     When all episodes have scores, their progress is written too. Raises InputError for what cannot be scored.
     """
+    from rabc.datasets.source import find_dataset
     from rabc.pipeline.checks import check_beforehand
 
     if devices < 1 or num_nodes < 1:
@@ -43,7 +44,7 @@ def score_dataset(config: Config, episodes: str | None, devices: int, num_nodes:
     )
     process = launch(devices, num_nodes, config.device)
     roots: list[Path] = []
-    process.first_then_others(lambda: roots.append(_find_dataset(config)))
+    process.first_then_others(lambda: roots.append(find_dataset(config)))
     plans: list[tuple[ScoringPlan, Scorer]] = []
     process.together(lambda: plans.append(_prepare(config, roots[0], chosen, process.device)))
     plan, scorer = plans[0]
@@ -59,13 +60,6 @@ def score_dataset(config: Config, episodes: str | None, devices: int, num_nodes:
     print(f"\n{diagnose_scores(config, plan.root, plan.stores)}\n")
     by_episode = calibrated(config.weights, store, plan.stores["static"])
     print(f"progress:   {leave_progress(config.weights, store, by_episode)}")
-
-
-def _find_dataset(config: Config) -> Path:
-    from rabc.datasets.source import download
-
-    root = Path(config.dataset.path)
-    return root if root.exists() else download(config)
 
 
 def _prepare(

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from rabc.datasets.fingerprint import derived_folder
 from rabc.scoring.base import PrefixScores
 from rabc.scoring.store_part import EpisodeScores, Part, read_lines
 from rabc.scoring.variants import Variant
 from rabc.system.atomic import whole_file
 from rabc.system.errors import InputError
-from rabc.system.hub import derived_folder
 
 __all__ = ["EpisodeScores", "ScoreStore", "scores_root"]
 
@@ -29,7 +29,7 @@ PARTS = "part-*.jsonl"
 
 
 def scores_root(dataset_root: Path) -> Path:
-    """Folder of all scores of a dataset (see `rabc.system.hub.derived_folder`)."""
+    """Folder of all scores of a dataset (see `rabc.datasets.fingerprint.derived_folder`)."""
     return derived_folder(dataset_root) / "scores"
 
 

@@ -59,15 +59,6 @@ def stops_after(e_values: NDArray[np.float64], level: float = 0.05) -> int | Non
     return int(reached[0]) + 1 if reached.size else None
 
 
-def always_valid_interval(first: Outcomes, second: Outcomes, level: float = 0.05) -> tuple[float, float]:
-    """Interval of the difference of success rates that holds at every look, with probability 1 - `level`.
-
-    All the differences m that the gamblers do not refute when they bet against m in place of 0. So it leaves
-    out 0 exactly where `evidence` has reached 1 / `level`.
-    """
-    return _interval(outcome_differences(first, second).mean(axis=0), level)
-
-
 def running_interval(first: Outcomes, second: Outcomes, level: float = 0.05) -> tuple[float, float]:
     """What the intervals after every start state so far leave.
 
@@ -75,13 +66,18 @@ def running_interval(first: Outcomes, second: Outcomes, level: float = 0.05) -> 
     arms that changed in between nothing may be left; then the last look's interval.
     """
     differences = outcome_differences(first, second).mean(axis=0)
-    ends = [_interval(differences[:look], level) for look in range(1, len(differences) + 1)]
+    ends = [always_valid_interval(differences[:look], level) for look in range(1, len(differences) + 1)]
     low, high = max(low for low, _ in ends), min(high for _, high in ends)
     return (low, high) if low <= high else ends[-1]
 
 
-def _interval(differences: NDArray[np.float64], level: float) -> tuple[float, float]:
-    """All m between -1 and 1 against which less than 1 / `level` is held; differences: (N,)."""
+def always_valid_interval(differences: NDArray[np.float64], level: float) -> tuple[float, float]:
+    """Interval of the difference of success rates that holds at every look, with probability 1 - `level`.
+
+    differences: (N,) d_j of the start states so far. All m between -1 and 1 that the gamblers do not refute
+    when they bet against m in place of 0: less than 1 / `level` is held against them. So it leaves out 0
+    exactly where `evidence` has reached 1 / `level`.
+    """
     values, counts = np.unique(differences, return_counts=True)
     # Against the mean of what was seen nobody has won, and away from it, to either side, wealth is convex in
     # m: one crossing on each side.

@@ -11,9 +11,15 @@ SHIPPED = _PACKAGE / "shipped" if (_PACKAGE / "shipped").is_dir() else _PACKAGE.
 """The folder with `configs/` and `checkpoints/`."""
 CONFIGS = SHIPPED / "configs"
 """The shipped YAMLs."""
+SCORERS = ("so101-scorer", "so101-place-scorer")
+"""The shipped scorers, folders of `checkpoints/`."""
 
 
 def here_or_shipped(name: str) -> str:
     """What the path `name` means: what is there, else what is shipped under that name, else `name` itself."""
     shipped = SHIPPED / name
-    return str(shipped) if not Path(name).exists() and shipped.exists() else name
+    # A clone has other files there as well, which nobody elsewhere may get in place of a path that is wrong.
+    ships = any(
+        shipped.is_relative_to(place) for place in (CONFIGS, *(SHIPPED / "checkpoints" / s for s in SCORERS))
+    )
+    return str(shipped) if ships and not Path(name).exists() and shipped.exists() else name

@@ -48,6 +48,7 @@ class Averaging(WeightAveraging):
 
     def _average(self, averaged: Any, current: Any, updates: Tensor | int) -> None:
         assert self._average_model is not None
+        # It counts this update, too.
         decay = self._schedule.get_decay(int(self._average_model.n_averaged) + 1)
         if averaged[0].is_floating_point():
             cast(Any, torch)._foreach_lerp_(averaged, current, 1 - decay)

@@ -52,7 +52,7 @@ def frame_weights(
         check_verdict(config, scores["diagnosis"])
         store, static = (ScoreStore.reopen(Path(scores[name])) for name in ("store", "static_store"))
         by_episode = calibrated(settings, store, static)
-        progress = joined(by_episode, episode_index)
+        progress = joined(by_episode, episode_index, store.folder)
         source = leave_progress(settings, store, by_episode)
     deltas = chunk_deltas(progress, episode_index, config.policy.chunk, settings.horizon)
     made = schemes.by_scheme(deltas, progress, episode_index, settings)

@@ -1,6 +1,7 @@
 """Progress of every frame of a dataset, from the scores of its episodes. Pure."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from rabc.scoring.store import EpisodeScores
 from rabc.statistics.curves import checked_curve
 from rabc.system.errors import InputError
+from rabc.weighting.schemes import episode_bounds
 
 BOUND_PERCENTILES = (5.0, 95.0)
 Calibration = Literal["episode", "dataset", "logodds"]
@@ -64,26 +66,38 @@ def _curve(record: EpisodeScores, calibration: Calibration) -> NDArray[np.float6
 
 
 def joined(
-    by_episode: Mapping[int, NDArray[np.float64]], episode_index: NDArray[np.int64]
+    by_episode: Mapping[int, NDArray[np.float64]], episode_index: NDArray[np.int64], scores: Path
 ) -> NDArray[np.float64]:
     """Progress (N,) of every frame in the order of the dataset's `index`, from that of each episode.
 
     Args:
         by_episode: progress (length,) of every episode, as `calibrate` gives it.
         episode_index: (N,) of the dataset's frames, each episode's contiguous.
+        scores: folder that they come from, for errors.
 
     Rounded to float32, as LeRobot's progress files hold it, so that the file gives the same weights.
 
     Raises:
-        InputError: an episode has no progress, or not as many frames as in the dataset.
+        InputError: an episode has no progress, other frames than in the dataset, or is not in the dataset.
     """
-    episodes, lengths = np.unique(episode_index, return_counts=True)
-    for episode, length in zip(episodes.tolist(), lengths.tolist(), strict=True):
+    whole = np.empty(len(episode_index))
+    found = set[int]()
+    for start, stop in episode_bounds(episode_index).tolist():
+        episode = int(episode_index[start])
+        found.add(episode)
         scored = by_episode.get(episode)
-        if scored is None or len(scored) != length:
-            found = "no scores" if scored is None else f"scores of {len(scored)} frames"
-            raise InputError(f"episode {episode}: has {found} and {length} frames; score the dataset again")
-    whole = np.concatenate([by_episode[episode] for episode in episodes.tolist()])
+        if scored is None or len(scored) != stop - start:
+            has = "no scores" if scored is None else f"scores of {len(scored)} frames"
+            raise InputError(
+                f"scores {scores}: episode {episode} has {has}, in the dataset {stop - start} frames; delete "
+                "that folder and score again"
+            )
+        whole[start:stop] = scored
+    stray = sorted(by_episode.keys() - found)
+    if stray:
+        raise InputError(
+            f"scores {scores}: episode {stray[0]} is not in the dataset; delete that folder and score again"
+        )
     return whole.astype(np.float32).astype(np.float64)
 
 

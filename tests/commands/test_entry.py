@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rabc.commands import entry
+from rabc.config.arguments import command_line
 from tests.support import REPO
 
 SCRIPTS = sorted((REPO / "scripts").glob("*.py"))
@@ -146,3 +147,19 @@ def test_what_writes_the_documentation_says_so_outside_a_clone(
     assert missing in err
     assert len(err.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["/home/me/.venv/bin/rabc", "compare", "--run", "a b"], "rabc compare --run 'a b'"),
+        (["/clone/rabc/__main__.py", "check_policy", "folder"], "rabc check-policy folder"),
+        (["scripts/compare.py", "--seeds", "3"], "python scripts/compare.py --seeds 3"),
+        (["/clone/scripts/compare.py"], "python scripts/compare.py"),
+    ],
+)
+def test_a_result_names_the_command_without_the_machine(
+    argv: list[str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", argv)
+    assert command_line() == words

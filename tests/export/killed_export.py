@@ -64,15 +64,14 @@ def kill_at(operation: int) -> None:
 
 
 def main(dataset: Path, folder: Path) -> None:
-    from training_runs import tiny
-
     from rabc.datasets.tables import load_meta
     from rabc.export.folder import export, lerobot_train_config, write_policy
     from rabc.export.lerobot_only import load
     from rabc.export.proof import proof_frames
     from rabc.policies.build import build_policy
+    from tests.support.training_runs import tiny, with_resnet18
 
-    meta, config = load_meta(dataset), tiny()
+    meta, config = load_meta(dataset), with_resnet18(tiny())
     old, new = (build_policy(config.policy, meta).for_robot() for _ in range(2))
     record = lerobot_train_config(config, meta, old.policy)
     place = folder / "policy"

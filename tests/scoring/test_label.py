@@ -86,7 +86,7 @@ def test_progress_file_is_read_by_lerobots_weights(
     write_progress(root / FILE_NAME, calibrate(store.read(), "episode", 1e-6), store, "episode")
     assert fingerprint(root) == before  # what we add does not change what it is
     lengths = LeRobotDataset("local/tiny", root=root).meta.episodes["length"]
-    ours = joined(calibrate(store.read(), "episode", 1e-6), np.repeat(np.arange(4), lengths))
+    ours = joined(calibrate(store.read(), "episode", 1e-6), np.repeat(np.arange(4), lengths), store.folder)
     theirs = RABCWeights(root / FILE_NAME, chunk_size=5, device=torch.device("cpu"))
     assert np.array_equal([theirs.progress_lookup[i] for i in range(len(ours))], ours)
 

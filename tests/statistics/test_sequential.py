@@ -1,13 +1,21 @@
 """The sequential test: its closed form, its false alarms under many looks, what it finds, its interval."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.special import betaln
 
-from rabc.statistics.sequential import PRIOR, always_valid_interval, evidence, running_interval, stops_after
+from rabc.statistics import sequential
+from rabc.statistics.intervals import outcome_differences
+from rabc.statistics.sequential import PRIOR, evidence, running_interval, stops_after
 from rabc.statistics.significance import mcnemar
 
 LEVEL = 0.05
+
+
+def always_valid_interval(first: Any, second: Any, level: float = 0.05) -> tuple[float, float]:
+    return sequential.always_valid_interval(outcome_differences(first, second).mean(axis=0), level)
 
 
 def _pairs(

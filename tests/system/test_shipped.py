@@ -62,3 +62,13 @@ def test_a_configuration_is_a_path_then_in_configs_then_a_shipped_one(
     assert yaml_file.find(name) == Path(name)
     with pytest.raises(InputError, match=r"shipped ones: .*so101_pick\.yaml"):
         yaml_file.find("none.yaml")
+
+
+@pytest.mark.parametrize(
+    "name", ["docs", "rabc/system", "outputs/my-scorer", "checkpoints", "checkpoints/../docs"]
+)
+def test_nothing_else_of_a_clone_is_shipped(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert shipped.here_or_shipped(name) == name

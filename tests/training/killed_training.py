@@ -31,10 +31,9 @@ def train_in_fork(config: Any, dataset: Path, folder: Path) -> int:
         os.dup2(file.fileno(), 2)
     code = 1
     try:
-        from training_runs import WEIGHTS
-
         from rabc.training.module import WeightedPolicy
         from rabc.training.run import train
+        from tests.support.training_runs import WEIGHTS
 
         step_of = WeightedPolicy.losses
 
@@ -63,7 +62,7 @@ def begun(folder: Path) -> list[int]:
 
 
 def main(policy: str, dataset: Path, folder: Path, wanted: int, seed: int) -> None:
-    from training_runs import checkpoint, differing, tiny
+    from tests.support.training_runs import checkpoint, differing, tiny
 
     config = tiny(
         policy, max_steps=STEPS, checkpoint_every=CHECKPOINT_EVERY, deterministic=True, ema_decay=0.9

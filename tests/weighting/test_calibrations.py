@@ -1,5 +1,7 @@
 """Properties of the calibrations and of what stage annotations say."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -209,3 +211,18 @@ def test_per_frame_goes_through_the_prefixes() -> None:
 def test_per_frame_refuses_impossible_prefixes(lengths: list[int]) -> None:
     with pytest.raises(ValueError, match="prefix lengths"):
         progress.per_frame(np.array(lengths), np.zeros(2), 8)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda curve: progress.episode_progress(curve, EPSILON),
+        lambda curve: progress.dataset_progress([curve], EPSILON),
+        progress.logodds_progress,
+        lambda curve: progress.subtract_static(curve, curve),
+    ],
+)
+@pytest.mark.parametrize("curve", [[0.0, np.nan], [np.inf, 0.0], [], [[0.0, 1.0]]])
+def test_curves_that_are_none_are_refused(made: Any, curve: list[Any]) -> None:
+    with pytest.raises(ValueError, match="one-dimensional, finite and not empty"):
+        made(np.array(curve))

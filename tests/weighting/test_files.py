@@ -84,7 +84,7 @@ def test_lerobots_weights_from_our_file_are_ours(tmp_path: Path, calibration: An
     path = progress_path(tmp_path, calibration, length_bias)
     write_progress(path, made, store(tmp_path), calibration, length_bias)
     theirs = RABCWeights(path, CHUNK, kappa=kappa, epsilon=epsilon, device=torch.device("cpu"))
-    progress = joined(made, EPISODE_INDEX)
+    progress = joined(made, EPISODE_INDEX, tmp_path)
     deltas = chunk_deltas(progress, EPISODE_INDEX, CHUNK, "clamped")
     ours = schemes.rabc(deltas, kappa, epsilon)
     everything = np.arange(len(EPISODE_INDEX))
@@ -118,7 +118,7 @@ def test_our_file_is_lerobots_and_gives_the_weights_that_memory_gave(tmp_path: P
     }  # fmt: skip
 
     def made(**settings: Any) -> FrameWeights:
-        weights = WeightsConfig(scheme="awr", calibration="dataset", **settings)
+        weights = WeightsConfig(**{"scheme": "awr", "calibration": "dataset", **settings})
         config = Config(policy=PolicyConfig(chunk_size=CHUNK), weights=weights)
         return frame_weights(config, results, EPISODE_INDEX, "f" * 64)
 
@@ -134,15 +134,36 @@ def test_our_file_is_lerobots_and_gives_the_weights_that_memory_gave(tmp_path: P
     assert np.array_equal(ours.values, theirs.values)
     assert len(np.unique(ours.values)) > 10
     assert not np.array_equal(ours.values, made(length_bias="subtract").values)
+    assert not np.array_equal(ours.values, made(calibration="episode").values)
+    assert [path.name for path in ours.source.parent.iterdir()] == [ours.source.name]
 
 
-def test_scores_that_do_not_fit_the_dataset_are_named() -> None:
+def test_scores_that_do_not_fit_the_dataset_are_named(tmp_path: Path) -> None:
     made = calibrate(scores(0), "episode", 1e-6)
-    longer = np.repeat(np.arange(3), (12, 31, 7))
-    with pytest.raises(InputError, match="episode 1: has scores of 30 frames and 31 frames; score the"):
-        joined(made, longer)
-    with pytest.raises(InputError, match="episode 2: has no scores and 7 frames; score the dataset again"):
-        joined({number: made[number] for number in (0, 1)}, EPISODE_INDEX)
+    for episodes, index, words in (
+        (made, np.repeat(np.arange(3), (12, 31, 7)), "1 has scores of 30 frames, in the dataset 31 frames"),
+        ({n: made[n] for n in (0, 1)}, EPISODE_INDEX, "2 has no scores, in the dataset 7 frames"),
+        (made, EPISODE_INDEX[:42], "2 is not in the dataset"),
+    ):
+        with pytest.raises(InputError, match=f"scores {tmp_path}: episode {words}; delete that folder and"):
+            joined(episodes, index, tmp_path)
+
+
+def test_progress_follows_the_order_of_the_dataset(tmp_path: Path) -> None:
+    made = calibrate(scores(0), "episode", 1e-6)
+    turned = np.repeat([2, 0, 1], [LENGTHS[n] for n in (2, 0, 1)])
+    expected = np.concatenate([made[n] for n in (2, 0, 1)]).astype(np.float32)
+    assert np.array_equal(joined(made, turned, tmp_path), expected)
+
+
+def test_missing_and_damaged_progress_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "progress.parquet"
+    with pytest.raises(InputError, match="is not there"):
+        read_foreign(path, "sparse", EPISODE_INDEX)
+    for content in (b"", b"PAR1 and nothing else"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="is damaged"):
+            read_foreign(path, "sparse", EPISODE_INDEX)
 
 
 def test_progress_from_elsewhere(tmp_path: Path) -> None:

@@ -26,7 +26,6 @@
     answer            the result in a sentence
 """
 
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +37,7 @@ from rabc.comparison.recorded.figures import Rollouts, compare_rollouts
 from rabc.comparison.recorded.labels import write_label_template
 from rabc.comparison.recorded.recordings import Recording, open_recordings
 from rabc.comparison.recorded.text import answer, notes, tables
+from rabc.config.arguments import command_line
 from rabc.config.settings import Config
 from rabc.scoring.base import Scorer
 from rabc.scoring.configured import load_scorer
@@ -102,7 +102,7 @@ def compare_recorded(
     ]
     result: dict[str, Any] = {
         "format": FORMAT,
-        "command": " ".join(["python", *sys.argv]),
+        "command": command_line(),
         "baseline": recordings[0].name,
         "instruction": recordings[0].instruction,
         "scorer": {
