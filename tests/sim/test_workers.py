@@ -19,6 +19,6 @@ def test_every_job_is_done_once_by_other_processes() -> None:
 
 
 def test_the_first_error_ends_the_rest() -> None:
-    with pytest.raises(ValueError, match="nonnegative|math domain"):
+    with pytest.raises(ValueError, match=r"nonnegative|math domain"):
         list(in_processes(math.sqrt, [1, -1, *range(2, 40)], processes=2))
     assert multiprocessing.active_children() == []
