@@ -17,7 +17,7 @@ from rabc.config.settings import Config
 from rabc.datasets.tables import load_meta, read_frames
 from rabc.system.shipped import CONFIGS
 from rabc.weighting import schemes
-from rabc.weighting.deltas import chunk_deltas
+from rabc.weighting.schemes import chunk_deltas
 from tests.support.recordings import record_dataset
 
 EXPERIMENTS = sorted(path.name for path in CONFIGS.glob("*.yaml") if not path.name.startswith("paper_"))
