@@ -23,7 +23,7 @@ from rabc.system.errors import CheckFailed, InputError
 from rabc.training.checkpoint_policy import checkpoint_parts, find_checkpoint, trained_config
 from rabc.training.run import train
 from tests.support import REPO
-from tests.support.training_runs import DIFFUSION, WEIGHTS, tiny
+from tests.support.training_runs import WEIGHTS, tiny, with_resnet18
 
 HERE = Path(__file__).parent
 
@@ -33,7 +33,7 @@ def run(recorded_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     """A folder with a training in its `outputs`, and the run's configuration. Its weights were averaged."""
     folder = tmp_path_factory.mktemp("run")
     config = dataclasses.replace(
-        tiny(ema_decay=0.9), run="small", dataset=DatasetConfig(str(recorded_dataset))
+        with_resnet18(tiny(ema_decay=0.9)), run="small", dataset=DatasetConfig(str(recorded_dataset))
     )
     train(config, recorded_dataset, WEIGHTS, folder / "outputs" / "small" / "training-0123456789ab")
     return folder, config
@@ -102,7 +102,9 @@ def test_the_policy_is_that_of_the_checkpoint_whatever_the_configuration_says(
 def test_diffusion_with_given_noise_and_a_resize(recorded_dataset: Path, tmp_path: Path) -> None:
     meta = load_meta(recorded_dataset)
     config = tiny("diffusion")
-    small = dataclasses.replace(DIFFUSION, resize_shape=[24, 28], noise_scheduler_type="DDPM")
+    small = dataclasses.replace(
+        with_resnet18(config).policy, resize_shape=[24, 28], noise_scheduler_type="DDPM"
+    )
     parts = build_policy(small, meta).for_robot()
     record = lerobot_train_config(config, meta, parts.policy)
     proof = export(parts, tmp_path / "policy", record, proof_frames(meta, parts), "a card")
@@ -117,7 +119,7 @@ def test_diffusion_with_given_noise_and_a_resize(recorded_dataset: Path, tmp_pat
 def test_an_export_that_acts_otherwise_leaves_nothing(
     damage: str, recorded_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meta, config = load_meta(recorded_dataset), tiny()
+    meta, config = load_meta(recorded_dataset), with_resnet18(tiny())
     parts = build_policy(config.policy, meta).for_robot()
     policy: Any = parts.policy
     if damage == "another function":  # which is not saved

@@ -31,7 +31,7 @@ import pytest
 from tests.support import REPO
 
 PRELOADED = "tests.support.preloaded"
-Work = str | Callable[..., object]
+Work = str | Path | Callable[..., object]
 
 
 class Forked:
@@ -98,7 +98,8 @@ def start(
     """Starts `work` in a process of its own.
 
     Args:
-        work: the name of a script in `scripts/`, or a function that a module has at its top level.
+        work: the name of a script in `scripts/`, the path of another, or a function that a module has at its
+            top level.
         arguments: of the script's command line, or of the function; they can be pickled.
         cwd: None: where the tests run.
         env: all of its environment; None: that of the tests.
@@ -138,10 +139,10 @@ def _become(content: bytes, outputs: tuple[str, str], cwd: str, env: dict[str, s
     os.environ.update(env)
     work, arguments = pickle.loads(content)
     try:
-        if isinstance(work, str):
-            script = str(REPO / "scripts" / f"{work}.py")
-            sys.argv = [script, *map(str, arguments)]
-            runpy.run_path(script, run_name="__main__")
+        if isinstance(work, str | Path):
+            script = work if isinstance(work, Path) else REPO / "scripts" / f"{work}.py"
+            sys.argv = [str(script), *map(str, arguments)]
+            runpy.run_path(str(script), run_name="__main__")
         else:
             work(*arguments)
     finally:

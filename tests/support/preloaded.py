@@ -7,7 +7,7 @@ from rabc.system.quiet import quiet_libraries
 MODULES = (
     "torch", "rabc.comparison.run", "rabc.diagnosis.dataset", "rabc.export.proof", "rabc.pipeline.main_job",
     "rabc.pipeline.score", "rabc.pipeline.work", "rabc.rollouts.evaluation", "rabc.scoring.configured",
-    "rabc.training.run", "rabc.weighting.report", "tests.support.forked",
+    "rabc.training.run", "rabc.weighting.report", "tests.support.forked", "tests.support.small_resnet",
 )  # fmt: skip
 
 quiet_libraries()

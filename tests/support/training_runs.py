@@ -14,6 +14,7 @@ import numpy as np
 
 from rabc.config.settings import Config
 from rabc.config.training_settings import PolicyConfig, TrainerConfig
+from tests.support import small_resnet
 
 SCRIPT = Path(__file__)
 FRAMES = 50
@@ -22,6 +23,7 @@ TERMS = 8 * 2 * 16 * 16
 # Some frames are never drawn and the others count differently.
 WEIGHTS = np.resize([0.0, 0.5, 1.0, 2.5], FRAMES)
 ACT = PolicyConfig(
+    vision_backbone=small_resnet.NAME,
     chunk_size=5,
     n_action_steps=5,
     dim_model=32,
@@ -32,6 +34,7 @@ ACT = PolicyConfig(
 )
 DIFFUSION = PolicyConfig(
     type="diffusion",
+    vision_backbone=small_resnet.NAME,
     horizon=8,
     n_action_steps=4,
     down_dims=[16, 32],
@@ -54,6 +57,11 @@ TRAINER = TrainerConfig(
 def tiny(policy: str = "act", **trainer: Any) -> Config:
     """A configuration with the given settings of the trainer."""
     return Config(policy=POLICIES[policy], trainer=replace(TRAINER, **trainer), device="cpu")
+
+
+def with_resnet18(config: Config) -> Config:
+    """The same with an encoder that LeRobot knows without us: for what it is to load by itself."""
+    return replace(config, policy=replace(config.policy, vision_backbone="resnet18"))
 
 
 def scalars(folder: Path, name: str) -> dict[int, float]:

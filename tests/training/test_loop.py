@@ -25,7 +25,7 @@ from rabc.policies.batch_norm import frozen_state
 from rabc.system.errors import InputError, Stopped
 from rabc.training.checkpoints import last_good_checkpoint
 from rabc.training.run import train
-from tests.support import REPO
+from tests.support import REPO, forked
 from tests.support.closeness import assert_close
 from tests.support.training_runs import (
     FRAMES,
@@ -43,17 +43,11 @@ BAD_FRAME = 30
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
 
 
-def start(folder: Path, dataset: Path, **settings: Any) -> subprocess.Popen[str]:
+def start(folder: Path, dataset: Path, **settings: Any) -> forked.Forked:
     """A training in a process of its own."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(settings))
-    return subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(folder / "config.json"), str(dataset), str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-    )
+    return forked.start(SCRIPT, folder / "config.json", dataset, folder, env=ENVIRONMENT)
 
 
 def run(folder: Path, dataset: Path, **settings: Any) -> None:
@@ -279,7 +273,7 @@ def test_a_full_disk_ends_it_with_the_last_good_checkpoint(recorded_dataset: Pat
     train(config, recorded_dataset, WEIGHTS, tmp_path)
     (tmp_path / "checkpoints/step=2.ckpt").unlink()
     good = (tmp_path / "checkpoints/step=1.ckpt").read_bytes()
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000_000, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(good) // 2, limits[1]))
     message = r"file .*step=2\.ckpt: cannot be written .*; the last good checkpoint is .*step=1\.ckpt"
     try:
         with pytest.raises(InputError, match=message):

@@ -19,8 +19,8 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.policies.factory import make_pre_post_processors
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from rabc.config.settings import Config, DatasetConfig
-from rabc.config.training_settings import PolicyConfig, TrainerConfig
+from rabc.config.settings import DatasetConfig
+from rabc.config.training_settings import TrainerConfig
 from rabc.datasets.frames import cached_frames
 from rabc.datasets.source import open_dataset
 from rabc.datasets.tables import load_meta, read_frames
@@ -37,28 +37,20 @@ from rabc.training.optimizers import learning_rate_factor
 from rabc.training.order import BatchOrder, frames_of
 from rabc.training.run import train
 from rabc.training.windows import Windows
+from tests.support import forked
 from tests.support.closeness import assert_close
-from tests.support.training_runs import TERMS, assert_same_training, scalars, tiny
+from tests.support.training_runs import (
+    FRAMES,
+    TERMS,
+    WEIGHTS,
+    assert_same_training,
+    scalars,
+    tiny,
+    with_resnet18,
+)
 
-FRAMES = 50
-TINY = PolicyConfig(
-    chunk_size=5,
-    n_action_steps=5,
-    dim_model=32,
-    n_heads=4,
-    dim_feedforward=64,
-    n_encoder_layers=1,
-    extra={"latent_dim": 8, "n_vae_encoder_layers": 1},
-)
-CONFIG = Config(
-    policy=TINY,
-    trainer=TrainerConfig(
-        max_steps=4, batch_size=4, warmup_steps=1, checkpoint_every=2, log_every=1, precision="32-true"
-    ),
-    device="cpu",
-)
-# Some frames are never drawn and the others count differently.
-WEIGHTS = np.resize([0.0, 0.5, 1.0, 2.5], FRAMES)
+CONFIG = tiny()
+TINY = CONFIG.policy
 
 
 @pytest.fixture(scope="module")
@@ -86,15 +78,10 @@ def test_two_steps_and_two_resumed_are_four(finished: Path, recorded_dataset: Pa
 def test_killed_at_any_time_it_ends_the_same(recorded_dataset: Path, tmp_path: Path) -> None:
     config = replace(CONFIG, trainer=replace(CONFIG.trainer, max_steps=12, checkpoint_every=3))
     train(config, recorded_dataset, WEIGHTS, tmp_path / "whole")
-    script = (
-        "import numpy as np, sys\nfrom pathlib import Path\n"
-        "from rabc.config.settings import *\nfrom rabc.training.run import train\n"
-        f"train({config!r}, Path({str(recorded_dataset)!r}), np.array({WEIGHTS.tolist()}), Path(sys.argv[1]))"
-    )
     folder = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, "-c", script, str(folder)], stderr=subprocess.DEVNULL)
+    process = forked.start(train, config, recorded_dataset, WEIGHTS, folder)
     while not (folder / "checkpoints" / "step=6.ckpt").exists():
-        assert process.poll() is None, "it ended by itself"
+        assert process.poll() is None, process.stderr
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -338,12 +325,13 @@ assert not any(name.startswith("rabc.") for name in sys.modules)
 
 @pytest.mark.slow
 def test_lerobot_alone_loads_the_folder_and_gives_the_same_actions(
-    finished: Path, recorded_dataset: Path, tmp_path: Path
+    recorded_dataset: Path, tmp_path: Path
 ) -> None:
     meta = load_meta(recorded_dataset)
-    parts = train(CONFIG, recorded_dataset, WEIGHTS, finished).parts
+    resnet18 = with_resnet18(CONFIG)
+    parts = train(resnet18, recorded_dataset, WEIGHTS, tmp_path / "training").parts
     folder = tmp_path / "policy" / "pretrained_model"
-    config = lerobot_train_config(CONFIG, meta, parts.policy)
+    config = lerobot_train_config(resnet18, meta, parts.policy)
     write_policy(parts, folder, config)
     proof = export(parts, folder, config, proof_frames(meta, parts))  # replaces it
     assert proof.largest_difference <= 1e-6
@@ -360,8 +348,8 @@ def test_lerobot_alone_loads_the_folder_and_gives_the_same_actions(
     subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
 
     # The training network itself, with its live layers, before anything was exported.
-    module = WeightedPolicy(build_policy(TINY, meta), WEIGHTS, CONFIG.trainer, 0, live_norm=True).eval()
-    module.load_state_dict(load(finished, 4)["state_dict"])
+    module = WeightedPolicy(build_policy(resnet18.policy, meta), WEIGHTS, CONFIG.trainer, 0, live_norm=True)
+    module.eval().load_state_dict(load(tmp_path / "training", 4)["state_dict"])
     frame = LeRobotDataset("local/tiny", root=recorded_dataset)[20]
     batch = parts.preprocessor({key: value for key, value in frame.items() if key.startswith("observation.")})
     chunk = parts.postprocessor(module.policy.predict_action_chunk(batch))[0].numpy()
