@@ -20,6 +20,8 @@ SCRIPT = Path(__file__)
 FRAMES = 50
 # The longest sum: a filter of the first layer, over a batch of 8, 2 cameras and 16x16 places.
 TERMS = 8 * 2 * 16 * 16
+# A loss: at most 8 samples, 8 ticks, 6 joints, none of which can cancel another.
+ELEMENTS = 8 * 8 * 6
 # Some frames are never drawn and the others count differently.
 WEIGHTS = np.resize([0.0, 0.5, 1.0, 2.5], FRAMES)
 ACT = PolicyConfig(

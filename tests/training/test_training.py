@@ -40,8 +40,8 @@ from rabc.training.windows import Windows
 from tests.support import forked
 from tests.support.closeness import assert_close
 from tests.support.training_runs import (
+    ELEMENTS,
     FRAMES,
-    TERMS,
     WEIGHTS,
     assert_same_training,
     scalars,
@@ -210,7 +210,7 @@ def test_ten_steps_are_lerobots_ten_steps(recorded_dataset: Path, tmp_path: Path
         loss, _ = theirs(parts.preprocessor(batch))
         losses.append(step_by_hand(theirs, loss, optimizer, trainer.gradient_clip_norm))
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    assert_close([event.value for event in events.Scalars("loss")], losses, TERMS)
+    assert_close([event.value for event in events.Scalars("loss")], losses, ELEMENTS, size=0.0)
     found = trained.state_dict()
     for name, value in theirs.state_dict().items():
         torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-6, msg=name)
@@ -259,7 +259,7 @@ def test_ten_steps_of_lerobots_preset_are_lerobots(
         if scheduler is not None:
             scheduler.step()
     assert padded > 0
-    assert_close(list(scalars(tmp_path, "loss").values()), losses, TERMS)
+    assert_close(list(scalars(tmp_path, "loss").values()), losses, ELEMENTS, size=0.0)
     moved = max(float((value - start[name]).abs().max()) for name, value in theirs.state_dict().items())
     assert moved > 5e-6
     found = trained.state_dict()
