@@ -1,5 +1,6 @@
 """Fixtures shared by all rooms: small real datasets, simulated demonstrations, tiny policies, a browser."""
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Generator
@@ -26,6 +27,32 @@ from tests.support.simulating import simulating_here
 # How long one example takes says more about what else the machine does than about the code.
 settings.register_profile("rabc", deadline=None)
 settings.load_profile("rabc")
+
+
+# What takes longest comes first, so that no process has it left when the other is done.
+LONGEST = (
+    "pipeline/test_main_job", "training/test_loop", "policies/test_losses", "scoring/test_killed_scoring",
+    "training/test_training", "comparison/test_plan", "diagnosis/test_dataset", "export/test_export",
+    "scoring/small", "comparison/recorded/test_run", "robot/test_environments",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files in the order of `LONGEST`, then the others as they were."""
+
+    def place(item: pytest.Item) -> int:
+        return next((i for i, name in enumerate(LONGEST) if f"tests/{name}" in item.nodeid), len(LONGEST))
+
+    items.sort(key=place)
+
+
+@pytest.fixture(autouse=True)
+def _root_logger_as_python_has_it() -> None:
+    """LeRobot's clients make it write everything to stderr, for the rest of the process."""
+    root = logging.getLogger()
+    root.setLevel(logging.WARNING)
+    for handler in [one for one in root.handlers if type(one) is logging.StreamHandler]:
+        root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

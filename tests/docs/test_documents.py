@@ -120,7 +120,7 @@ def check_program(words: list[str], mention: bool) -> None:
         assert (REPO / words[0]).is_file(), f"no {words[0]}"
         read(Path(words[0]).stem.replace("_", "-"), words[1:])
     elif words[0] == "rabc":
-        if words[1] not in ("--help", "--version", "placeholder"):
+        if words[1] not in ("--help", "--version", "--shipped", "placeholder"):
             assert words[1] in NAMES, f"no command {words[1]}"
             if not mention or words[2:]:
                 read(words[1], words[2:])
