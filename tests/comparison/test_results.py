@@ -20,7 +20,6 @@ from rabc.comparison.trainings import failure, steps_logged
 from rabc.config import cli
 from rabc.config.checks import validate
 from rabc.config.settings import ComparisonConfig, Config, WeightsConfig
-from rabc.pages.marked import replace_marked
 from rabc.system.errors import CheckFailed, InputError, VerdictRefused
 from rabc.training.order import BatchOrder
 
@@ -410,15 +409,6 @@ def test_the_selection_shares_no_seed_with_what_it_selects_for() -> None:
     first = selection.configured(CONFIG).rollouts.first_seed
     assert pick.configured(CONFIG).rollouts.first_seed + pick.rollouts <= first
     assert pick.first_seed + pick.seeds <= selection.first_seed
-
-
-def test_a_marked_part_of_a_page_is_replaced(tmp_path: Path) -> None:
-    page = tmp_path / "results.md"
-    page.write_text("before\n<!-- pick -->\nold\n<!-- /pick -->\nafter\n")
-    replace_marked(page, "pick", "new\n", "page")
-    assert page.read_text() == "before\n<!-- pick -->\nnew\n<!-- /pick -->\nafter\n"
-    with pytest.raises(InputError, match="has no <!-- place -->"):
-        replace_marked(page, "place", "new", "page")
 
 
 def test_steps_of_an_earlier_call_are_told_from_those_of_this_one(tmp_path: Path):
