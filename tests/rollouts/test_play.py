@@ -1,5 +1,6 @@
 """Rollouts of a policy folder against LeRobot's own loop, which sees every tick."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,18 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from rabc.rollouts.play import RolloutJob, load_policy, roll_out, simulator_observation
+from rabc.rollouts.play import (
+    TICKS_AFTER_SUCCESS,
+    ChunkPolicy,
+    RolloutJob,
+    load_policy,
+    roll_out,
+    simulator_observation,
+)
+from rabc.sim.demonstrate import demonstrate
+from rabc.sim.demonstrator import Kind
 from rabc.sim.environment import Simulator
+from rabc.sim.scene import Truth
 
 TICKS = 9
 STATISTICS = {
@@ -106,3 +117,32 @@ def test_a_rollout_moves_the_arm_as_lerobots_own_loop_does(
     expected = lerobots_states(folder, kind, seed)
     assert np.abs(np.diff(expected, axis=0)).max() > 0.1
     np.testing.assert_allclose(states, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["clean", "give_up"])
+def test_what_a_rollout_says_is_what_happened(kind: Kind, tmp_path: Path) -> None:
+    """A demonstration played in chunks, and what the simulator said at each of its ticks."""
+    seed, actions, truths = 3_000_000, list[NDArray[np.float32]](), list[Truth]()
+    with Simulator(image_size=48) as simulator:
+        for step in demonstrate(simulator, seed, kind).steps():
+            actions.append(step.action)
+        simulator.reset(seed)
+        for action in actions:
+            simulator.tick(action)
+            truths.append(simulator.truth())
+        waiting = list(actions)
+
+        def next_chunk(observations: Sequence[dict[str, Any]]) -> NDArray[np.float32]:
+            assert len(observations) == 1
+            chunk, waiting[:] = waiting[:7], waiting[7:]
+            return np.stack(chunk)
+
+        job = RolloutJob(tmp_path, seed, len(actions), "front", ticks_per_frame=5, image_size=48)
+        played = roll_out(simulator, ChunkPolicy(1, next_chunk), job)
+    done = [tick for tick, truth in enumerate(truths, start=1) if truth.success]
+    assert played.success == bool(done) == (kind == "clean")
+    assert played.ticks == min(len(actions), done[0] + TICKS_AFTER_SUCCESS if done else len(actions))
+    assert played.closest_m == min(truth.distance for truth in truths[: played.ticks])
+    assert played.closest_m < truths[0].distance
+    assert kind == "clean" or played.closest_m < truths[played.ticks - 1].distance
+    assert played.frames.shape == (-(-played.ticks // 5), 3, 48, 48)
