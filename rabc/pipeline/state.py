@@ -45,6 +45,7 @@ def finished(config: Config) -> dict[str, Result]:
 
 
 def stage_state(config: Config, stage: str, markers: Stages, results: dict[str, Result]) -> StageState:
+    """Whether `stage` has to run, and why; results: of the stages before."""
     return markers.state(stage, inputs(config, stage, results), partial(lost, config, stage, results))
 
 

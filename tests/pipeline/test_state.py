@@ -1,0 +1,88 @@
+"""Which keys of the configuration make which stage stale."""
+
+import types
+from dataclasses import fields, replace
+from typing import Any, Literal, Union, get_args, get_origin
+
+import pytest
+
+from rabc.config.settings import Config
+from rabc.pipeline.state import STAGES, inputs
+from rabc.system.stages import key
+
+RESULTS = {"demonstrations": {"content": "d"}, "training": {"content": "t"}}
+FIRST = {
+    "demonstrations": "demonstrations", "diagnostics": "scores", "weights": "weights", "policy": "training",
+    "rollouts": "rollouts",
+}  # fmt: skip
+"""Section -> the first stage that depends on it; so do all after it."""
+SOONER = {
+    "weights.length_bias": "scores",  # scores still pictures of every episode
+    "weights.progress_file": "scores", "weights.weights_file": "scores",  # take their place
+    "policy.chunk_size": "weights", "policy.type": "weights",  # over how many frames progress counts
+}  # fmt: skip
+NEVER = {"demonstrations.processes", "rollouts.processes", "rollouts.videos"}
+JUDGES_ALONE = {
+    "weights.accept_poor_scorer",
+    *(f"diagnostics.{item.name}" for item in fields(Config().diagnostics)),
+}
+"""What decides whether there are weights, not what they are."""
+
+
+def other(value: Any, hint: Any) -> Any:
+    """Another value of the same type."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    if get_origin(kinds[0]) is Literal:
+        return next(choice for choice in get_args(kinds[0]) if choice != value)
+    if value is None:
+        return {str: "other", int: 7, float: 0.7}.get(kinds[0], [1, 2])
+    if isinstance(value, bool):
+        return not value
+    return value + {str: "x", list: [3]}.get(type(value), 1)
+
+
+def stale(config: Config, changed: Config) -> list[str]:
+    return [
+        stage
+        for stage in STAGES
+        if key(inputs(config, stage, RESULTS)) != key(inputs(changed, stage, RESULTS))
+    ]
+
+
+KEYS = [
+    (section, item)
+    for section in FIRST
+    for item in fields(getattr(Config(), section))
+    if not isinstance(getattr(getattr(Config(), section), item.name), dict)
+]
+
+
+@pytest.mark.parametrize(("section", "item"), KEYS, ids=[f"{section}.{item.name}" for section, item in KEYS])
+def test_a_key_makes_what_depends_on_it_stale(section: str, item: Any) -> None:
+    config = Config()
+    settings = getattr(config, section)
+    changed = replace(settings, **{item.name: other(getattr(settings, item.name), item.type)})
+    name = f"{section}.{item.name}"
+    first = STAGES.index(SOONER.get(name, FIRST[section]))
+    expected = [] if name in NEVER else list(STAGES[first:])
+    if name in JUDGES_ALONE:
+        expected = [stage for stage in expected if stage in ("scores", "weights")]
+    assert stale(config, replace(config, **{section: changed})) == expected
+
+
+def test_the_seed_is_of_the_training_and_what_follows_from_it() -> None:
+    config = Config()
+    assert stale(config, replace(config, seed=config.seed + 1)) == ["training", "rollouts"]
+    longer = replace(config.trainer, max_steps=config.trainer.max_steps + 1)
+    assert stale(config, replace(config, trainer=longer)) == ["training", "rollouts"]
+    often = replace(config.trainer, log_every=config.trainer.log_every + 1)
+    assert stale(config, replace(config, trainer=often)) == []
+
+
+def test_what_is_read_counts_by_its_content() -> None:
+    for stage, changes in (("demonstrations", list(STAGES[1:])), ("training", ["rollouts"])):
+        results = {**RESULTS, stage: {"content": "other"}}
+        config = Config()
+        assert [
+            one for one in STAGES if inputs(config, one, RESULTS) != inputs(config, one, results)
+        ] == changes
