@@ -113,9 +113,7 @@ def test_diffusion_with_given_noise_and_a_resize(recorded_dataset: Path, tmp_pat
     assert (tmp_path / "policy" / "README.md").read_text() == "a card"
 
 
-@pytest.mark.parametrize(
-    "damage", [pytest.param("another function", marks=pytest.mark.slow), "another weight"]
-)
+@pytest.mark.parametrize("damage", ["another function", "another weight"])
 def test_an_export_that_acts_otherwise_leaves_nothing(
     damage: str, recorded_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
