@@ -50,7 +50,7 @@ TERMS = 4 * 2 * 32 * 32
 ELEMENTS = 4 * 8 * 6
 # Diffusion's encoders take the mean out of every 128 values again, layer by layer: what is left is smaller
 # than what was rounded. It uses up to 0.8 of the usual room, on processors with and without AVX.
-ROOM_OF = {"act": ROOM, "diffusion": 4 * ROOM}
+ROOM_OF = {"act": ROOM, "diffusion": 2 * ROOM}
 
 
 def size_of(batch: dict[str, Tensor]) -> StepSize:

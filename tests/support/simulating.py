@@ -1,7 +1,7 @@
 """Simulation in the process that asks for it, for tests that are not about the processes it is spread over.
 
-A process of its own imports LeRobot anew and simplifies the arm's meshes again: 20 s. The real ones are
-tested by the run of tests/pipeline/test_main_job.py.
+A process of its own imports LeRobot anew and simplifies the arm's meshes again: 20 s. Real ones record in the
+run of tests/pipeline/test_main_job.py; tests/sim/test_workers.py has what is the same for all work in them.
 """
 
 import pickle

@@ -284,7 +284,7 @@ def test_loss_and_sampler_have_the_same_expected_gradient(recorded_dataset: Path
         own[frame] = alone(int(frame))
     weights = torch.from_numpy(frames.weights)
     # Pictures one by one go through other kernels than four at once; it uses up to 1.2 of the usual room.
-    room = 4 * ROOM
+    room = 2 * ROOM
     for batch in batches(weighted, 3):
         index = batch["index"]
         expected = (weights[index, None] * own[index]).mean(0)
