@@ -1,18 +1,31 @@
-"""Files and folders that appear whole or not at all, whatever interrupts the writing.
+"""Files and folders that appear whole or not at all, whatever interrupts the writing and whoever else writes.
 
-What is being written has a fixed hidden name beside its place, so that what a kill leaves there is removed by
-the next attempt.
+What is being written has a hidden name beside its place, which says who writes it: two that write the same
+thing at once do not meet, the last one's stays. What a kill leaves there is removed by the next attempt, and
+never what somebody still writes.
 """
 
 import contextlib
+import errno
+import hashlib
 import json
+import os
+import re
 import shutil
+import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rabc.system.errors import InputError
+from rabc.system.lock import in_turn
+
+_PARTIAL = re.compile(r"\.partial\.(?:([0-9a-f]{6})-(\d+)-(\d+)\.)?(.+)", re.DOTALL)
+"""Hidden name: machine, process, thread and place; earlier releases wrote the place alone."""
+_FOREIGN_PATIENCE = 24 * 3600.0  # s; nobody here can see whether a process of another machine lives
+_TAIL_BYTES = 180  # of the place's name; names have at most 255 bytes, and its ending says the format
 
 
 @contextmanager
@@ -21,9 +34,11 @@ def whole_file(path: Path) -> Generator[Path]:
 
     Raises InputError where it cannot be written.
     """
-    partial = path.with_name(f".partial.{path.name}")
+    partial = _partial(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_left(path.parent, path)
+        path.exists()  # raises where its name is too long, before the work and not after it
         yield partial
         partial.replace(path)
     except OSError as error:
@@ -46,31 +61,88 @@ def whole_folder(folder: Path) -> Generator[Path]:
     The folder that was there before is removed only once the new one stands. Raises InputError where it
     cannot be written.
     """
-    partial, old = (folder.with_name(f".{what}.{folder.name}") for what in ("partial", "old"))
+    partial, old = _partial(folder), folder.with_name(f".old.{folder.name}")
     try:
-        if old.exists() and not folder.exists():  # killed between the two renames below
-            old.rename(folder)
-        for left in (partial, old):
-            if left.exists():
-                shutil.rmtree(left)
-        partial.mkdir(parents=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with in_turn(folder.parent):
+            _finish_swap(folder, old)
+        remove_left(folder.parent, folder)
+        partial.mkdir()
         yield partial
-        if folder.exists():
-            folder.rename(old)
-        try:
-            partial.rename(folder)
-        except OSError:
-            if old.exists():
-                old.rename(folder)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+        with in_turn(folder.parent):
+            _finish_swap(folder, old)  # another writer may have been killed meanwhile
+            if folder.exists():
+                folder.rename(old)
+            try:
+                partial.rename(folder)
+            finally:
+                _finish_swap(folder, old)
     except OSError as error:
         raise _unwritable("folder", folder, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def remove_left(folder: Path, place: Path | None = None) -> None:
+    """Remove from `folder` what killed writers of `place` left there; None: of anything.
+
+    Raises OSError where that is not allowed.
+    """
+    tail = None if place is None else _tail(place.name)
+    for entry in os.scandir(folder) if folder.is_dir() else ():
+        parts = _PARTIAL.fullmatch(entry.name)
+        if parts and tail in (None, parts[4]) and not _lives(Path(entry.path), *parts.groups()[:3]):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                Path(entry.path).unlink(missing_ok=True)  # another may have removed it first
+
+
+def _partial(place: Path) -> Path:
+    writer = f"{_machine()}-{os.getpid()}-{threading.get_native_id()}"
+    return place.with_name(f".partial.{writer}.{_tail(place.name)}")
+
+
+def _tail(name: str) -> str:
+    while len(os.fsencode(name)) > _TAIL_BYTES:
+        name = name[1:]
+    return name
+
+
+def _machine() -> str:
+    return hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:6]
+
+
+def _lives(path: Path, machine: str | None, process: str | None, thread: str | None) -> bool:
+    """Whether somebody may still write the partial `path`; of another machine's only its age can tell."""
+    if machine is None or process is None:
+        return False
+    if machine != _machine():
+        try:
+            return time.time() - path.stat().st_mtime < _FOREIGN_PATIENCE
+        except FileNotFoundError:
+            return False
+    if int(process) == os.getpid():  # a container numbers its processes anew
+        others = {one.native_id for one in threading.enumerate()} - {threading.get_native_id()}
+        return str(thread) in map(str, others)
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _finish_swap(folder: Path, old: Path) -> None:
+    """Put `old` back where nothing took its place; remove it where something did."""
+    if old.exists():
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.rename(folder)
+
+
 def _unwritable(what: str, path: Path, error: OSError) -> InputError:
-    return InputError(
-        f"{what} {path}: cannot be written ({error.strerror or error}); check space and permissions"
-    )
+    remedy = "choose a shorter name" if error.errno == errno.ENAMETOOLONG else "check space and permissions"
+    return InputError(f"{what} {path}: cannot be written ({error.strerror or error}); {remedy}")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from rabc.system.atomic import whole_file
+from rabc.system.atomic import remove_left, whole_file
 from rabc.system.errors import InputError
 from rabc.training.monitor import Monitor, end_everywhere
 
@@ -80,10 +80,9 @@ class Checkpoints(Callback):
 
     def _save(self, trainer: Trainer, step: int) -> None:
         state = trainer._checkpoint_connector.dump_checkpoint()  # pyright: ignore[reportPrivateUsage]
-        for stale in self._folder.glob(".partial.*"):
-            stale.unlink()
         path = self._folder / f"step={step}.ckpt"
         try:
+            remove_left(self._folder)  # half a checkpoint of another step as well: it is large
             with whole_file(path) as partial:
                 _write(state, partial)
         except InputError as error:

@@ -1,13 +1,17 @@
 """What is written whole or not at all."""
 
+import multiprocessing
 import os
 import shutil
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
-from rabc.system.atomic import whole_file, whole_folder
+from rabc.system.atomic import remove_left, whole_file, whole_folder
 from rabc.system.errors import InputError
+
+FORKED = multiprocessing.get_context("fork")
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -32,6 +36,94 @@ def test_an_interrupted_file_leaves_the_old_one(tmp_path: Path) -> None:
         interrupted()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["figures.json"]
+
+
+def slow_file(path: Path, begun: Event, go_on: Event) -> None:
+    with whole_file(path) as partial, partial.open("w") as file:
+        file.write("first ")
+        file.flush()
+        begun.set()
+        go_on.wait(30)
+        file.write("first")
+
+
+def slow_folder(folder: Path, begun: Event, go_on: Event) -> None:
+    with whole_folder(folder) as partial:
+        (partial / "weights").write_text("first")
+        begun.set()
+        go_on.wait(30)
+        (partial / "more").write_text("first")
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_two_processes_that_write_the_same_do_not_meet(tmp_path: Path, kind: str) -> None:
+    place, begun, go_on = tmp_path / "made", FORKED.Event(), FORKED.Event()
+    other = FORKED.Process(
+        target={"file": slow_file, "folder": slow_folder}[kind], args=(place, begun, go_on)
+    )
+    other.start()
+    assert begun.wait(30)
+    if kind == "file":
+        with whole_file(place) as partial:
+            partial.write_text("second second")
+        assert place.read_text() == "second second"
+    else:
+        write(place)
+        assert os.listdir(place) == ["weights"]
+    go_on.set()
+    other.join(30)
+    assert other.exitcode == 0
+    if kind == "file":
+        assert place.read_text() == "first first"
+    else:
+        assert {item.name: item.read_text() for item in place.iterdir()} == dict.fromkeys(
+            ("weights", "more"), "first"
+        )
+    assert os.listdir(tmp_path) == ["made"]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(
+    tmp_path: Path, kind: str
+) -> None:
+    begun, never = FORKED.Event(), FORKED.Event()
+    work = {"file": slow_file, "folder": slow_folder}[kind]
+    other = FORKED.Process(target=work, args=(tmp_path / "made", begun, never))
+    other.start()
+    assert begun.wait(30)
+    remove_left(tmp_path)
+    (left,) = tmp_path.iterdir()
+    other.kill()
+    other.join(30)
+    with whole_file(tmp_path / "another") as partial:
+        partial.touch()
+    assert left.exists()
+    (tmp_path / ".partial.third").touch()  # as earlier releases named it
+    remove_left(tmp_path)
+    assert os.listdir(tmp_path) == ["another"]
+    remove_left(tmp_path / "not there yet")
+
+
+def test_another_machines_partial_is_left_for_a_day(tmp_path: Path) -> None:
+    left = tmp_path / ".partial.000000-1-1.figures.json"
+    left.touch()
+    with whole_file(tmp_path / "figures.json") as partial:
+        partial.touch()
+    assert left.exists()
+    os.utime(left, (0, 0))
+    remove_left(tmp_path)
+    assert os.listdir(tmp_path) == ["figures.json"]
+
+
+@pytest.mark.parametrize("name", ["a" * 250 + ".json", "ä" * 120 + ".json"])
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path, name: str) -> None:
+    with whole_file(tmp_path / name) as partial:
+        partial.write_text("whole")
+        assert partial.suffix == ".json"
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
+    with pytest.raises(InputError, match=r"File name too long\); choose a shorter name"):  # noqa: SIM117
+        with whole_file(tmp_path / f"{name}{'a' * 20}"):
+            raise AssertionError("the work has begun")
 
 
 def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
