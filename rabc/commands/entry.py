@@ -62,10 +62,26 @@ def main() -> NoReturn:
 
 def run(name: str, argv: Sequence[str] | None = None) -> NoReturn:
     """Runs the command `name` on `argv` (None: the command line's own) and exits with its code."""
+    _check_system()
     from rabc.config import cli
 
     command = importlib.import_module(f"rabc.commands.{name.replace('-', '_')}")
     cli.run(command.main, argv)
+
+
+def _check_system() -> None:
+    """Exit with 2 on a system whose Python cannot lock files, as on Windows."""
+    try:
+        importlib.import_module("fcntl")
+    except ImportError:
+        import platform
+
+        print(
+            f"error: rabc on {platform.system()}: runs on Linux and macOS alone; on Windows use WSL "
+            "(`wsl --install`), which is a Linux",
+            file=sys.stderr,
+        )
+        sys.exit(2)
 
 
 def _named(word: str) -> str:

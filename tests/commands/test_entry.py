@@ -163,3 +163,23 @@ def test_a_result_names_the_command_without_the_machine(
 ) -> None:
     monkeypatch.setattr(sys, "argv", argv)
     assert command_line() == words
+
+
+def test_windows_is_refused_in_one_line(tmp_path: Path) -> None:
+    """By every door to every command, before anything heavy: there is no `fcntl` in Windows' Python."""
+    code = (
+        "import runpy, sys\n"
+        "sys.modules['fcntl'] = None\n"
+        "for door in sys.argv[1:]:\n"
+        "    sys.argv = [door, '--help'] if door.endswith('.py') else ['rabc', door, '--help']\n"
+        "    try:\n"
+        "        if door.endswith('.py'): runpy.run_path(door, run_name='__main__')\n"
+        "        else: runpy.run_module('rabc', run_name='__main__')\n"
+        "    except SystemExit as ended: print(ended.code, 'rabc.config' not in sys.modules)\n"
+    )
+    done = outside(sys.executable, "-c", code, *map(str, SCRIPTS), *NAMES)
+    doors = len(SCRIPTS) + len(NAMES)
+    assert done.stdout.splitlines() == ["2 True"] * doors, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == doors
+    assert all(line.startswith("error: rabc on ") and "Linux and macOS" in line for line in lines)
