@@ -15,8 +15,8 @@ from rabc.benchmarks.lines import Line, at_least, synchronise
 from rabc.benchmarks.recordings import CAMERAS, record_cameras
 from rabc.config.settings import Config, DatasetConfig
 from rabc.config.training_settings import PolicyConfig, TrainerConfig
+from rabc.datasets.metadata import load_meta
 from rabc.datasets.pictures import as_float
-from rabc.datasets.tables import load_meta
 from rabc.policies.settings import policy_settings
 from rabc.training.run import training_frames
 from rabc.training.sources import data_module

@@ -18,7 +18,7 @@ from rabc.benchmarks.lines import Line
 from rabc.benchmarks.recordings import record_cameras
 from rabc.config import cli
 from rabc.config.training_settings import PolicyConfig
-from rabc.datasets.tables import load_meta
+from rabc.datasets.metadata import load_meta
 from rabc.export.folder import write_policy
 from rabc.policies.build import build_policy
 from rabc.policy_check.actions import reached_rate

@@ -13,7 +13,7 @@ from lightning.pytorch import LightningDataModule
 
 from rabc.benchmarks.lines import synchronise
 from rabc.config.settings import Config
-from rabc.datasets.tables import load_meta
+from rabc.datasets.metadata import load_meta
 from rabc.policies.build import build_policy
 from rabc.training.fitting import fit
 from rabc.training.module import WeightedPolicy

@@ -12,7 +12,7 @@ from einops import rearrange
 from numpy.typing import NDArray
 
 from rabc.config.settings import DatasetConfig, DemonstrationsConfig
-from rabc.datasets.tables import load_meta
+from rabc.datasets.metadata import load_meta
 from rabc.weighting.weights_file import write_weights
 
 FPS = 30

@@ -12,7 +12,7 @@ from rabc.comparison.arms import BASELINE, CONTROLS
 from rabc.comparison.plan import PlannedRun
 from rabc.comparison.results import PlayedRun
 from rabc.config.settings import Config
-from rabc.datasets.decoding import recorded_shape
+from rabc.datasets.cameras import recorded_shape
 from rabc.datasets.source import open_dataset
 from rabc.pipeline import state
 from rabc.rollouts.evaluation import Entrant, ScoredRollout, kept_seeds, play

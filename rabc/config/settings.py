@@ -15,18 +15,36 @@ from rabc.config.training_settings import PolicyConfig, TrainerConfig
 class DatasetConfig:
     """Which demonstrations to learn from."""
 
-    path: str = "data/so101_pick"
-    """Folder of a LeRobotDataset v3, or a hub id such as `lerobot/svla_so101_pickplace`."""
+    path: str | list[str] = "data/so101_pick"
+    """Folder of a LeRobotDataset v3, or a hub id such as `lerobot/svla_so101_pickplace`; a list: several
+    datasets of the same arm, trained together."""
     revision: str | None = None
     """Branch, tag or commit of a hub dataset; ignored for a folder."""
+    episodes: str | list[int] | None = None
+    """Episodes to use, e.g. `0:50,60` (the end of a range is left out) or `[0, 1, 2]`; null: all."""
+    exclude: str | list[int] | None = None
+    """Episodes to leave out, written likewise."""
+    rename_map: dict[str, str] = field(default_factory=dict)
+    """Columns that the dataset calls otherwise than LeRobot, e.g. `{actions: action}`: its name -> ours."""
     eval_split: float = 0.0
     """Share of the episodes of each task, the last ones as in LeRobot, that validation uses and training does
     not; 0: none."""
     cache: bool = True
     """Decode every video once, into files at the size the policy sees; false: decode what a batch needs."""
+    cache_gb: float | None = None
+    """Most that the decoded frames may take on disk, GB; frames beyond it are decoded when a batch needs
+    them; null: all are kept."""
+    cache_folder: str | None = None
+    """Where decoded frames are kept, on a disk of your choice; null: beside the dataset, or in the user's
+    cache where that cannot be written."""
     image_transforms: dict[str, Any] = field(default_factory=dict)
     """Image augmentation in training, as LeRobot configures it, at the size the policy sees: `enable: true`,
     and if wanted `max_num_transforms`, `random_order` and `tfs`."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The datasets in `path`."""
+        return (self.path,) if isinstance(self.path, str) else tuple(self.path)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,12 @@
 import io
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, cast
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from av.error import FFmpegError
 from einops import rearrange
@@ -14,11 +17,14 @@ from lerobot.datasets.video_utils import decode_video_frames
 from numpy.typing import NDArray
 from PIL import Image
 
+from rabc.datasets.cameras import check_cameras, recorded_shape
+from rabc.datasets.episodes import read_episodes
+from rabc.datasets.metadata import AGAIN, first_line
 from rabc.datasets.resize import resize
+from rabc.datasets.tables import table_files
+from rabc.datasets.times import half_frame, video_times
 from rabc.system.errors import InputError
 
-# LeRobotDataset's own default: how far a decoded frame may be from its timestamp, seconds.
-_TOLERANCE = 1e-4
 # The same pictures on every machine, and safe in threads; torchcodec is there on some machines only, and its
 # decoders, which LeRobot shares between threads, are not.
 _BACKEND = "pyav"
@@ -53,7 +59,7 @@ class DecodedFrames:
         self._meta = meta
         self._cameras = tuple(cameras)
         self._shape = shape
-        self._starts = np.asarray(cast(Any, meta.episodes)["dataset_from_index"], np.int64)
+        self._starts = read_episodes(meta).start
 
     def read(self, index: NDArray[np.int64]) -> dict[str, NDArray[np.uint8]]:
         """As in `Frames`; every frame is decoded once, near ones of an episode together."""
@@ -76,23 +82,6 @@ class DecodedFrames:
             yield int(episode[0]), run - self._starts[episode[0]]
 
 
-def check_cameras(meta: LeRobotDatasetMetadata, cameras: Sequence[str]) -> None:
-    """Raise InputError for a camera that the dataset does not have."""
-    for camera in cameras:
-        if camera not in meta.camera_keys:
-            there = ", ".join(meta.camera_keys) or "none"
-            raise InputError(f"camera {camera}: not in dataset {meta.root}; its cameras: {there}")
-
-
-def recorded_shape(meta: LeRobotDatasetMetadata, camera: str) -> tuple[int, int]:
-    """Height and width of a camera's frames in the dataset, pixels."""
-    feature = meta.features[camera]
-    # Old datasets state channels first; the names say which.
-    first = 1 if feature["names"][0] in ("channel", "channels") else 0
-    height, width = feature["shape"][first : first + 2]
-    return int(height), int(width)
-
-
 def decode(
     meta: LeRobotDatasetMetadata, camera: str, episode: int, ticks: NDArray[np.int64], shape: tuple[int, int]
 ) -> NDArray[np.uint8]:
@@ -111,12 +100,12 @@ def decode(
     Raises:
         InputError: the frames are missing, damaged, or of another size than the dataset states.
     """
-    decoded = (_video if camera in meta.video_keys else _images)(meta, camera, episode, ticks)
+    decoded = (_video if camera in meta.video_keys else recorded_pictures)(meta, camera, episode, ticks)
     recorded = (*recorded_shape(meta, camera), 3)
     if decoded.shape[1:] != recorded:
         raise InputError(
-            f"camera {camera}: frames are {decoded.shape[1:]}, dataset {meta.root} states {recorded}; "
-            "record or download it again"
+            f"camera {camera}: frames of episode {episode} are {decoded.shape[1:]}, but "
+            f"{meta.root}/meta/info.json says {recorded}; write their size there"
         )
     return resize(decoded, shape)
 
@@ -124,30 +113,72 @@ def decode(
 def _video(
     meta: LeRobotDatasetMetadata, camera: str, episode: int, ticks: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    """Frames of a video, at the times LeRobotDataset asks for."""
-    path = meta.root / meta.get_video_file_path(episode, camera)
-    start = float(cast(Any, meta.episodes)[episode][f"videos/{camera}/from_timestamp"])
-    times = [start + int(tick) / meta.fps for tick in ticks]
+    """Frames of a video, at the times LeRobotDataset asks for; the nearest one, within half a frame."""
+    ranges = read_episodes(meta).videos[camera]
+    path = ranges.files[ranges.file[episode]]
+    times = video_times(meta, camera, episode, ticks).tolist()
     try:
-        frames = decode_video_frames(path, times, _TOLERANCE, _BACKEND, return_uint8=True)
+        frames = decode_video_frames(path, times, half_frame(meta), _BACKEND, return_uint8=True)
     except (OSError, ValueError, RuntimeError, FFmpegError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"video {path}: episode {episode} cannot be decoded ({reason}); the file is missing, truncated "
-            "or damaged: download or record the dataset again"
+            f"video {path}: episode {episode} cannot be decoded ({first_line(error)}); the file is missing, "
+            f"truncated or damaged: {AGAIN}"
         ) from error
     return rearrange(frames, "t c h w -> t h w c").contiguous().numpy()
 
 
-def _images(
+def recorded_pictures(
     meta: LeRobotDatasetMetadata, camera: str, episode: int, ticks: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    """Frames that the dataset keeps as pictures inside its tables."""
-    path = meta.root / meta.get_data_file_path(episode)
-    wanted = [("episode_index", "=", episode), ("frame_index", "in", ticks.tolist())]
+    """Frames (T, H, W, 3) that the dataset keeps as pictures inside its tables.
+
+    Found by their `index`, as LeRobot does, since the file that `meta/episodes` names may be another one.
+    Raises InputError for pictures that are missing or damaged.
+    """
+    wanted = read_episodes(meta).start[episode] + ticks
     try:
-        table = pq.read_table(path, columns=[camera], filters=wanted)
-        pictures = [Image.open(io.BytesIO(row["bytes"])) for row in table.column(camera).to_pylist()]
-        return np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"table {path}: images of episode {episode} cannot be read ({error})") from error
+        pictures = _pictures_by_index(meta, camera, wanted)
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise InputError(
+            f"dataset {meta.root}: pictures {camera} of episode {episode} cannot be read "
+            f"({first_line(error)}); {AGAIN}"
+        ) from error
+    if len(pictures) != len(wanted):
+        raise InputError(
+            f"dataset {meta.root}: data/ has {len(pictures)} of the {len(wanted)} pictures {camera} of episode "
+            f"{episode}; {AGAIN}"
+        )
+    return np.stack(pictures)
+
+
+def _pictures_by_index(
+    meta: LeRobotDatasetMetadata, camera: str, wanted: NDArray[np.int64]
+) -> list[NDArray[np.uint8]]:
+    found: dict[int, NDArray[np.uint8]] = {}
+    for path, (first, last) in _indices(meta).items():
+        if last < wanted[0] or first > wanted[-1]:
+            continue
+        rows = pq.read_table(path, columns=["index", camera], filters=[("index", "in", wanted.tolist())])
+        for number, picture in zip(
+            rows.column("index").to_pylist(), rows.column(camera).to_pylist(), strict=True
+        ):
+            found[number] = np.asarray(_opened(meta.root, picture).convert("RGB"))
+    return [found[number] for number in wanted.tolist() if number in found]
+
+
+def _opened(root: Path, picture: Any) -> Image.Image:
+    """A picture as LeRobot keeps it: its bytes, or the path of a file."""
+    if picture["bytes"] is not None:
+        return Image.open(io.BytesIO(picture["bytes"]))
+    return Image.open(root / picture["path"])
+
+
+@lru_cache(maxsize=8)
+def _indices(meta: LeRobotDatasetMetadata) -> dict[Path, tuple[int, int]]:
+    """The first and the last `index` in each file of `data/`."""
+    ranges: dict[Path, tuple[int, int]] = {}
+    for path in table_files(meta):
+        index = pq.read_table(path, columns=["index"]).column("index").to_numpy()
+        if len(index):
+            ranges[path] = int(index.min()), int(index.max())
+    return ranges

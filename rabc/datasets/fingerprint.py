@@ -1,67 +1,203 @@
-"""Identity of a LeRobotDataset's content, by which everything derived from it is keyed."""
+"""Identity of what a LeRobotDataset says and shows, by which everything derived from it is keyed.
+
+Two identities, each of what its users depend on and of nothing else: `fingerprint` of all that a training
+sees, and `pictures_identity` of the pictures of one episode. How a file is laid out, what lies beside it and
+which notes are added to it, such as success labels (`annotations`), is no part of either.
+"""
 
 import hashlib
+import json
 import os
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from rabc.system.errors import InputError
-from rabc.system.hashing import Stamp, file_hash, stamp
+from rabc.system.hashing import Stamp, kept_hashes, stamp
 
 if TYPE_CHECKING:
-    from hashlib import _Hash as HASH  # pyright: ignore[reportPrivateUsage]
+    from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
 EDGE_BYTES = 1 << 20
+_HASHES = "hashes.json"
+_USED = ("episode_index", "dataset_from_index", "dataset_to_index", "length", "tasks")
+_USED_PREFIXES = ("data/", "videos/")
+# Left out of the facts of info.json: sizes that only a recorder asks for, and what LeRobot derives.
+_LAYOUT = ("chunks_size", "data_files_size_in_mb", "video_files_size_in_mb", "splits", "tools")
 
 
 def fingerprint(root: Path) -> str:
-    """SHA-256 (64 hex digits) of the dataset in folder `root`.
+    """SHA-256 (64 hex digits) of what the dataset in folder `root` means.
 
-    Covers the content of meta/*.json and of the parquet files under meta/ and data/, and of each video its
-    name, size and first and last megabyte: reading whole videos of a large dataset would take minutes.
-    Whatever else lies in the folder, such as a progress file or a cache, does not count. Raises InputError if
+    Covers the facts of meta/info.json, meta/stats.json and meta/tasks.parquet, where each episode lies, the
+    content of the parquet files under data/, and of each video its name, size and first and last megabyte:
+    reading whole videos of a large dataset would take minutes. A file is read once; what came out is kept
+    beside the dataset and taken for as long as the file's size and time stay the same. Raises InputError if
     there is no LeRobotDataset v3 in `root` or a file cannot be read.
     """
     if not (root / "meta" / "info.json").is_file():
         raise InputError(f"dataset {root}: has no meta/info.json; give the folder of a LeRobotDataset v3")
-    whole = [*root.glob("meta/*.json"), *root.glob("meta/**/*.parquet"), *root.glob("data/**/*.parquet")]
     try:
-        stamps = [tuple(map(stamp, sorted(paths))) for paths in (whole, root.glob("videos/**/*.mp4"))]
-        return _fingerprint(root.absolute(), *stamps)
+        meta = _stamps([*root.glob("meta/*.json"), *root.glob("meta/**/*.parquet")])
+        tables = _stamps(root.glob("data/**/*.parquet"))
+        videos = _stamps(root.glob("videos/**/*.mp4"))
+        return _fingerprint(root.absolute(), meta, tables, videos)
     except OSError as error:
         raise InputError(f"dataset {root}: {error}; check the files' permissions") from error
 
 
 @lru_cache(maxsize=8)
-def _fingerprint(root: Path, whole: tuple[Stamp, ...], videos: tuple[Stamp, ...]) -> str:
-    digest = hashlib.sha256()
-    for file in whole:
-        _add(digest, root, file)
-        digest.update(file_hash(file.path))
-    for video in videos:
-        _add(digest, root, video)
-        with video.path.open("rb") as content:
-            digest.update(content.read(EDGE_BYTES))
-            content.seek(max(EDGE_BYTES, video.size - EDGE_BYTES))
-            digest.update(content.read(EDGE_BYTES))
-    return digest.hexdigest()
+def _fingerprint(
+    root: Path, meta: tuple[Stamp, ...], tables: tuple[Stamp, ...], videos: tuple[Stamp, ...]
+) -> str:
+    hashes = kept_hashes(
+        derived_folder(root) / _HASHES,
+        root,
+        dict.fromkeys(tables) | dict.fromkeys(videos, EDGE_BYTES),
+    )
+    files = [[file.path.relative_to(root).as_posix(), hashes[file]] for file in (*tables, *videos)]
+    facts = [_info(root), _statistics(root), _tasks(root), _episodes(root, used=True), files]
+    return hashlib.sha256(_canonical(facts)).hexdigest()
 
 
-def _add(digest: "HASH", root: Path, file: Stamp) -> None:
-    # Lengths in front keep two different lists of files from giving the same bytes.
-    name = file.path.relative_to(root).as_posix().encode()
-    digest.update(f"{len(name)}:{file.size}:".encode() + name)
+def annotations(root: Path) -> str:
+    """Short hash (16 hex digits) of what meta/episodes says beyond where the episodes lie: labels, stages."""
+    return hashlib.sha256(_canonical(_episodes(root, used=False))).hexdigest()[:16]
+
+
+def pictures_identity(meta: "LeRobotDatasetMetadata", camera: str, episode: int) -> str:
+    """Short hash (16 hex digits) of the pictures that a camera shows in an episode.
+
+    Of a video: the content of its file (size, first and last megabyte) and the times of the frames in it; of
+    pictures in tables: those. So it stays where labels, tasks or other episodes are added.
+    """
+    return _pictures_identities(meta, camera)[episode]
+
+
+@lru_cache(maxsize=32)
+def _pictures_identities(meta: "LeRobotDatasetMetadata", camera: str) -> tuple[str, ...]:
+    from rabc.datasets.episodes import read_episodes
+    from rabc.datasets.times import row_times
+
+    root, records = Path(meta.root).absolute(), read_episodes(meta)
+    if camera not in meta.video_keys:
+        return tuple(_pictures_in_tables(meta, camera, episode) for episode in range(len(records)))
+    ranges, times = records.videos[camera], row_times(meta)
+    try:
+        files = [stamp(path) for path in ranges.files]
+        hashes = kept_hashes(derived_folder(root) / _HASHES, root, dict.fromkeys(files, EDGE_BYTES))
+    except OSError as error:
+        raise InputError(f"dataset {root}: {error}; download or record the dataset again") from error
+    found: list[str] = []
+    for episode in range(len(records)):
+        shown = ranges.start[episode] + times[records.start[episode] : records.end[episode]]
+        # To a tenth of a millisecond: LeRobot's tools round times otherwise when they write them anew.
+        ticks = np.round(shown * 1e4).astype(np.int64).tobytes()
+        content = hashes[files[ranges.file[episode]]].encode()
+        found.append(hashlib.sha256(content + ticks).hexdigest()[:16])
+    return tuple(found)
+
+
+def _pictures_in_tables(meta: "LeRobotDatasetMetadata", camera: str, episode: int) -> str:
+    from rabc.datasets.episodes import read_episodes
+    from rabc.datasets.tables import table_files
+
+    records, digest = read_episodes(meta), hashlib.sha256()
+    for path in table_files(meta):
+        rows: Any = pq.read_table(path, columns=[camera], filters=[("episode_index", "=", episode)]).column(
+            camera
+        )
+        for picture in rows.to_pylist():
+            digest.update(picture["bytes"] or str(picture["path"]).encode())
+    digest.update(str(int(records.length[episode])).encode())
+    return digest.hexdigest()[:16]
 
 
 def derived_folder(dataset_root: Path) -> Path:
     """Where what is made from a dataset is kept: decoded frames, scores.
 
-    Beside the dataset; for a hub dataset in the user's cache, because the hub's snapshots are shared.
+    Beside the dataset; in the user's cache for a hub dataset, because the hub's snapshots are shared, and for
+    one that cannot be written.
     """
     from lerobot.utils.constants import HF_LEROBOT_HOME
 
     root = dataset_root.resolve()
-    if not root.is_relative_to(Path(HF_LEROBOT_HOME).resolve()):
-        return root / ".rabc"
+    beside = root / ".rabc"
+    shared = root.is_relative_to(Path(HF_LEROBOT_HOME).resolve())
+    if not shared and os.access(beside if beside.exists() else root, os.W_OK):
+        return beside
+    # Names that are not equal by chance: datasets of the same name lie in many folders.
+    name = f"{root.name}-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
+    return user_cache() / name
+
+
+def user_cache() -> Path:
+    """This program's folder in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rabc"
+
+
+def _stamps(paths: Iterable[Path]) -> tuple[Stamp, ...]:
+    return tuple(stamp(path) for path in sorted(paths))
+
+
+def _info(root: Path) -> Any:
+    facts = _json(root / "meta" / "info.json")
+    return {name: value for name, value in facts.items() if name not in _LAYOUT}
+
+
+def _statistics(root: Path) -> Any:
+    path = root / "meta" / "stats.json"
+    return _json(path) if path.exists() else None
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(
+            f"file {path}: is no JSON ({error}); download or record the dataset again"
+        ) from error
+
+
+def _tasks(root: Path) -> Any:
+    path = root / "meta" / "tasks.parquet"
+    return _rows(path, None) if path.exists() else None
+
+
+def _episodes(root: Path, used: bool) -> Any:
+    """The columns of meta/episodes that say where episodes lie; not `used`: those that LeRobot ignores."""
+    return [_rows(path, used) for path in sorted((root / "meta" / "episodes").glob("*/*.parquet"))]
+
+
+def _rows(path: Path, used: bool | None) -> Any:
+    try:
+        names = [name for name in pq.read_schema(path).names if used is None or _counts(name, used)]
+        return pq.read_table(path, columns=names).to_pydict()
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(
+            f"table {path}: cannot be read ({error}); download or record the dataset again"
+        ) from error
+
+
+def _counts(name: str, used: bool) -> bool:
+    if name.startswith(("stats/", "meta/episodes/")):
+        return False
+    return used == (name in _USED or name.startswith(_USED_PREFIXES))
+
+
+def _canonical(facts: Any) -> bytes:
+    """One way of writing: keys in order, and numbers that are whole without a decimal point."""
+    return json.dumps(_plain(facts), sort_keys=True, separators=(",", ":"), default=str).encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
@@ -25,7 +25,9 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from rabc.datasets.decoding import check_cameras, decode, recorded_shape
+from rabc.datasets.cameras import check_cameras, recorded_shape
+from rabc.datasets.decoding import decode
+from rabc.datasets.episodes import read_episodes
 from rabc.datasets.fingerprint import derived_folder
 from rabc.system.errors import InputError
 from rabc.system.lock import alone
@@ -219,12 +221,12 @@ def _blocks(meta: LeRobotDatasetMetadata, file: _CameraFile) -> Iterator[tuple[i
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(max_workers=_THREADS))  # decoding releases the GIL
         stack.callback(pool.shutdown, cancel_futures=True)
-        for episode in range(meta.total_episodes):
-            record = cast(Any, meta.episodes)[episode]
-            frames = np.arange(int(record["length"]))
+        records = read_episodes(meta)
+        for episode in range(len(records)):
+            frames = np.arange(records.length[episode])
             for ticks in np.split(frames, range(length, len(frames), length)):
                 job = partial(decode, meta, file.camera, episode, ticks, file.shape[1:3])
-                pending.append((int(record["dataset_from_index"]) + int(ticks[0]), pool.submit(job)))
+                pending.append((int(records.start[episode]) + int(ticks[0]), pool.submit(job)))
                 if len(pending) >= _THREADS + 2:
                     start, block = pending.popleft()
                     yield start, block.result()

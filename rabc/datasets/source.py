@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def open_dataset(config: Config, root: Path) -> "LeRobotDatasetMetadata":
     """Metadata of the run's dataset in `root`, under its name on the hub if it came from there."""
-    from rabc.datasets.tables import load_meta
+    from rabc.datasets.metadata import load_meta
 
     path = config.dataset.path
     return load_meta(root, path if is_hub_id(path) else None)
@@ -45,7 +45,7 @@ def refusal(path: str, error: Exception) -> InputError:
     """What LeRobot's refusal to open hub dataset `path` means to the user, in one line."""
     from lerobot.datasets.utils import BackwardCompatibilityError, CompatibilityError
 
-    from rabc.datasets.tables import CONVERT
+    from rabc.datasets.metadata import CONVERT
 
     # LeRobot's converter downloads what it converts, and would push it back to the hub.
     local = f"data/{path.rpartition('/')[2]}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rabc.datasets.tables import episode_lengths
+from rabc.datasets.episodes import read_episodes
 from rabc.system.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def stage_labels(meta: "LeRobotDatasetMetadata") -> StageLabels | None:
             raise InputError(
                 f"dataset {meta.root}: meta/episodes has {NAMES} but no {column}; annotate the dataset again"
             )
-    lengths = episode_lengths(meta)
+    lengths = read_episodes(meta).length
     expected: tuple[str, ...] = ()
     boundaries: dict[int, NDArray[np.int64]] = {}
     for episode, names in enumerate(records[NAMES]):

@@ -80,13 +80,11 @@ def check_dataset(config: Config, root: Path) -> None:
     """
     from rabc.datasets.source import open_dataset
     from rabc.datasets.stage_labels import stage_labels
-    from rabc.datasets.tables import check_chunk, episode_lengths
     from rabc.policies.build import normalisation_statistics
     from rabc.policies.settings import policy_settings
     from rabc.scoring.label import check_cameras
 
     meta = open_dataset(config, root)
-    check_chunk(episode_lengths(meta), config.policy.chunk, config.policy.chunk_key)
     if config.weights.foreign_file is None:
         check_cameras(meta, config.scorer.cameras)
         stage_labels(meta)

@@ -15,6 +15,8 @@ from lerobot.utils.feature_utils import dataset_to_policy_features
 from torch import nn
 
 from rabc.config.training_settings import PolicyConfig
+from rabc.datasets.features import policy_features
+from rabc.datasets.metadata import recompute_statistics
 from rabc.datasets.resize import with_resize
 from rabc.policies.batch_norm import frozen_state
 from rabc.policies.settings import policy_settings
@@ -118,7 +120,7 @@ def _resize_shape(
     if config.resize_shape is None:
         return None
     height, width = config.resize_shape
-    cameras = dataset_to_policy_features(meta.features)
+    cameras = dataset_to_policy_features(policy_features(meta))
     same = all(cameras[key].shape[1:] == (height, width) for key in settings.image_features)
     return None if same else (height, width)
 
@@ -141,7 +143,7 @@ def normalisation_statistics(
             statistics[key] = {**statistics.get(key, {}), **imagenet}
     # A field of every policy's own configuration; its keys are strings, which feature types are, too.
     modes: dict[str, NormalizationMode] = cast(Any, config).normalization_mapping
-    remedy = "recompute meta/stats.json with LeRobot or record the dataset again"
+    remedy = f"compute it: `{recompute_statistics(meta.root)}`"
     for key, feature in {**(config.input_features or {}), **(config.output_features or {})}.items():
         mode = modes.get(feature.type, NormalizationMode.IDENTITY)
         for name in NEEDED_STATISTICS[mode]:

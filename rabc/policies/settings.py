@@ -10,6 +10,7 @@ from lerobot.utils.feature_utils import dataset_to_policy_features
 
 from rabc.config.checks import TYPES_WITH
 from rabc.config.training_settings import PolicyConfig
+from rabc.datasets.features import policy_features
 from rabc.system.errors import InputError
 
 # Fields that have a key of their own in the configuration or follow from the dataset or the device.
@@ -26,10 +27,10 @@ def policy_settings(config: PolicyConfig, meta: LeRobotDatasetMetadata, device: 
         InputError: a camera or another input is missing, an `extra` field is unknown, LeRobot rejects a
             setting, or a pretrained policy is of another type or chunk.
     """
-    features: dict[str, PolicyFeature] = dataset_to_policy_features(meta.features)
+    features: dict[str, PolicyFeature] = dataset_to_policy_features(policy_features(meta))
     outputs = {key: feature for key, feature in features.items() if feature.type is FeatureType.ACTION}
     if "action" not in outputs:
-        raise InputError(f"dataset {meta.root}: has no `action` column; record demonstrations with actions")
+        raise InputError(_without_actions(meta))
     inputs = {key: feature for key, feature in features.items() if key not in outputs}
     extra = dict(config.extra)
     wanted = extra.pop("input_features", None)
@@ -60,6 +61,19 @@ def policy_settings(config: PolicyConfig, meta: LeRobotDatasetMetadata, device: 
     # NotImplementedError of its own.
     except (TypeError, ValueError, NotImplementedError) as error:
         raise InputError(f"policy {config.type}: LeRobot rejects the settings: {error}") from error
+
+
+def _without_actions(meta: LeRobotDatasetMetadata) -> str:
+    """Why a dataset cannot be learned from that has no column `action`; other recorders call it otherwise."""
+    near = [
+        name for name in meta.features if name.startswith("action") or name.endswith((".action", "_action"))
+    ]
+    if not near:
+        return f"dataset {meta.root}: has no `action` column; record demonstrations with actions"
+    return (
+        f"dataset {meta.root}: has no `action` column but `{near[0]}`; rename it for this program: "
+        f'--dataset.rename_map \'{{"{near[0]}": "action"}}\''
+    )
 
 
 def _pretrained_settings(config: PolicyConfig, given: dict[str, Any]) -> PreTrainedConfig:

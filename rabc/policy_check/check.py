@@ -92,7 +92,7 @@ def _against_dataset(
     rename_map: dict[str, str],
     robot: "Robot | None",
 ) -> list[Finding]:
-    from rabc.datasets.decoding import recorded_shape
+    from rabc.datasets.cameras import recorded_shape
     from rabc.policy_check.inputs import camera_findings, joint_findings
     from rabc.policy_check.joints import SO101, joint_names
     from rabc.policy_check.statistics import dataset_findings, unit_findings
@@ -133,7 +133,7 @@ def _against_robot(
     rename_map: dict[str, str],
     robot: "Robot | None",
 ) -> list[Finding]:
-    from rabc.datasets.decoding import recorded_shape
+    from rabc.datasets.cameras import recorded_shape
     from rabc.policy_check.actions import action_names
     from rabc.policy_check.inputs import camera_findings, robot_joint_findings
 

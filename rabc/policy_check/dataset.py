@@ -18,8 +18,8 @@ def find_dataset(files: PolicyFiles, given: str | None) -> "LeRobotDatasetMetada
         InputError: the given one is not there or cannot be used.
     """
     from rabc.config.settings import Config, DatasetConfig
+    from rabc.datasets.metadata import load_meta
     from rabc.datasets.source import download
-    from rabc.datasets.tables import load_meta
 
     if given is not None:
         if Path(given).exists():

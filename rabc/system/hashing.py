@@ -1,9 +1,15 @@
-"""Hashes of files, computed once a process for as long as a file's size and time stay the same."""
+"""Hashes of files, computed once for as long as a file's size and time stay the same."""
 
+import contextlib
 import hashlib
+import json
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
+
+from rabc.system.atomic import write_json
+from rabc.system.errors import InputError
 
 
 class Stamp(NamedTuple):
@@ -29,3 +35,48 @@ def file_hash(path: Path) -> bytes:
 def _file_hash(of: Stamp) -> bytes:
     with of.path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
+
+
+def kept_hashes(store: Path, root: Path, files: Mapping[Stamp, int | None]) -> dict[Stamp, str]:
+    """SHA-256 (hex) of several files, remembered between processes.
+
+    Args:
+        store: JSON that remembers them; where it cannot be written they are computed each time.
+        root: folder that the files' names are relative to in it.
+        files: file -> bytes at its beginning and at its end that are read, beside its size; None: all of it.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    known = _remembered(store)
+    found: dict[Stamp, str] = {}
+    fresh: dict[str, list[object]] = {}
+    for file, edge in files.items():
+        name, as_it_was = file.path.relative_to(root).as_posix(), [file.size, file.mtime_ns, edge]
+        entry = known.get(name)
+        if entry is not None and entry[:3] == as_it_was:
+            found[file] = str(entry[3])
+            continue
+        found[file] = _file_hash(file).hex() if edge is None else _edge_hash(file, edge)
+        fresh[name] = [*as_it_was, found[file]]
+    if fresh:
+        with contextlib.suppress(InputError):
+            write_json(store, _remembered(store) | fresh)
+    return found
+
+
+def _remembered(store: Path) -> dict[str, list[object]]:
+    try:
+        content = json.loads(store.read_text())
+        return {name: entry for name, entry in content.items() if len(entry) == 4}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _edge_hash(file: Stamp, edge: int) -> str:
+    digest = hashlib.sha256(f"{file.size}:".encode())
+    with file.path.open("rb") as content:
+        digest.update(content.read(edge))
+        content.seek(max(edge, file.size - edge))
+        digest.update(content.read(edge))
+    return digest.hexdigest()

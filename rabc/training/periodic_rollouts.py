@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
 from rabc.config.settings import Config
-from rabc.datasets.decoding import recorded_shape
+from rabc.datasets.cameras import recorded_shape
 from rabc.export.folder import lerobot_train_config, write_policy
 from rabc.rollouts.play import RolloutJob, roll_outs
 from rabc.sim import seeds

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rabc.config.settings import Config
 from rabc.datasets.fingerprint import fingerprint
-from rabc.datasets.tables import load_meta
+from rabc.datasets.metadata import load_meta
 from rabc.policies.build import PolicyParts, build_policy
 from rabc.policies.settings import policy_settings
 from rabc.system.device import resolve_device

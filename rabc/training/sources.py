@@ -11,7 +11,8 @@ from rabc.config.settings import Config
 from rabc.datasets.decoding import DecodedFrames, Frames
 from rabc.datasets.fingerprint import fingerprint
 from rabc.datasets.frames import cache_folder, cached_frames
-from rabc.datasets.tables import FrameTable, check_chunk, episode_lengths, read_frames
+from rabc.datasets.selection import selected_episodes
+from rabc.datasets.tables import FrameTable, read_frames
 from rabc.training.augmentation import Augmentation
 from rabc.training.data import ChunkDataModule, ChunkDataset, spread
 from rabc.training.order import BatchOrder, frames_of, held_out_episodes
@@ -53,16 +54,21 @@ def split_frames(config: Config, meta: LeRobotDatasetMetadata, policy: PreTraine
         policy: LeRobot's configuration of the policy: its features and `drop_n_last_frames`.
 
     Raises:
-        InputError: unusable dataset, an episode shorter than a chunk, nothing left to train on.
+        InputError: unusable dataset, nothing left to train on.
     """
-    check_chunk(episode_lengths(meta), config.policy.chunk, config.policy.chunk_key)
     cameras = set(policy.image_features)
-    table = read_frames(meta, [*(n for n in policy.input_features or {} if n not in cameras), "action"])
-    held_out = held_out_episodes(_tasks(table, meta.total_episodes), config.dataset.eval_split)
+    selected = selected_episodes(config.dataset, meta.total_episodes)
+    table = read_frames(
+        meta, [*(n for n in policy.input_features or {} if n not in cameras), "action"], selected
+    )
+    tasks = np.array(_tasks(table, meta.total_episodes), object)
+    held_out, learned = (np.zeros(meta.total_episodes, bool) for _ in range(2))
+    held_out[selected] = held_out_episodes(tasks[selected].tolist(), config.dataset.eval_split)
+    learned[selected] = ~held_out[selected]
     drop_last = int(getattr(policy, "drop_n_last_frames", 0))
     validation = np.flatnonzero(frames_of(table, held_out, drop_last))
     return SplitFrames(
-        table, frames_of(table, ~held_out, drop_last), spread(validation, config.trainer.max_eval_samples)
+        table, frames_of(table, learned, drop_last), spread(validation, config.trainer.max_eval_samples)
     )
 
 

@@ -11,8 +11,8 @@ from rabc.benchmarks import data, loops, training
 from rabc.benchmarks.recordings import record_cameras
 from rabc.config.settings import Config, DatasetConfig
 from rabc.config.training_settings import TrainerConfig
+from rabc.datasets.metadata import load_meta
 from rabc.datasets.pictures import as_float
-from rabc.datasets.tables import load_meta
 from tests.support.training_runs import STEADY_ACT
 
 

@@ -13,7 +13,7 @@ from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
 from rabc.datasets.decoding import DecodedFrames
 from rabc.datasets.frames import CachedFrames, cache_file, cached_frames
-from rabc.datasets.tables import load_meta
+from rabc.datasets.metadata import load_meta
 from rabc.system.errors import InputError
 from tests.support import forked
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from rabc.config.training_settings import PolicyConfig
 from rabc.datasets.decoding import DecodedFrames
 from rabc.datasets.frames import cached_frames
+from rabc.datasets.metadata import load_meta
 from rabc.datasets.resize import resize, with_resize
-from rabc.datasets.tables import load_meta, read_frames
+from rabc.datasets.tables import read_frames
 from rabc.policies.build import PolicyParts, build_policy
 from rabc.training.data import ChunkDataset
 from rabc.training.windows import Windows

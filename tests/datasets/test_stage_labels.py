@@ -11,8 +11,9 @@ import pytest
 
 from rabc.config.settings import Config, DatasetConfig, DiagnosticsConfig, ScorerConfig
 from rabc.config.training_settings import PolicyConfig
+from rabc.datasets.episodes import read_episodes
+from rabc.datasets.metadata import load_meta
 from rabc.datasets.stage_labels import ENDS, NAMES, STARTS, stage_labels
-from rabc.datasets.tables import episode_lengths, load_meta
 from rabc.diagnosis.calibrations import compare
 from rabc.diagnosis.dataset import diagnose_scores, write_diagnosis
 from rabc.pipeline.checks import check_dataset
@@ -79,7 +80,7 @@ def test_stage_error_by_hand(annotated: Path) -> None:
         episode: EpisodeScores(
             episode, int(length), PrefixScores(np.array([1, length]), np.full(2, -1.0), np.full(2, -1.0))
         )
-        for episode, length in enumerate(episode_lengths(meta))
+        for episode, length in enumerate(read_episodes(meta).length)
     }
     static = {episode: flat[episode] for episode in (0, 1, 2)}
     rows = compare(Config(), flat, static, {}, stage_labels(meta))

@@ -20,7 +20,8 @@ from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 
 from rabc.config.training_settings import PolicyConfig
 from rabc.datasets.frames import cached_frames
-from rabc.datasets.tables import check_chunk, load_meta, read_frames
+from rabc.datasets.metadata import load_meta
+from rabc.datasets.tables import read_frames
 from rabc.policies.build import build_policy
 from rabc.system.errors import InputError
 from rabc.system.lock import alone

@@ -64,7 +64,7 @@ def kill_at(operation: int) -> None:
 
 
 def main(dataset: Path, folder: Path) -> None:
-    from rabc.datasets.tables import load_meta
+    from rabc.datasets.metadata import load_meta
     from rabc.export.folder import export, lerobot_train_config, write_policy
     from rabc.export.lerobot_only import load
     from rabc.export.proof import proof_frames

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from rabc.config.settings import Config, DatasetConfig
-from rabc.datasets.tables import load_meta
+from rabc.datasets.metadata import load_meta
 from rabc.export.folder import export, lerobot_train_config
 from rabc.export.proof import proof_frames
 from rabc.pipeline.export import export_checkpoint, known_results

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from rabc.config import cli
 from rabc.config.settings import Config
-from rabc.datasets.tables import load_meta, read_frames
+from rabc.datasets.metadata import load_meta
+from rabc.datasets.tables import read_frames
 from rabc.system.shipped import CONFIGS
 from rabc.weighting import schemes
 from rabc.weighting.schemes import chunk_deltas

@@ -12,7 +12,7 @@ import torch
 from rabc.config.checks import validate
 from rabc.config.settings import Config
 from rabc.config.training_settings import PolicyConfig
-from rabc.datasets.tables import load_meta
+from rabc.datasets.metadata import load_meta
 from rabc.export.folder import lerobot_train_config, write_policy
 from rabc.policies.build import PolicyParts, build_policy, image_encoders, stock_policy
 from rabc.system.errors import InputError

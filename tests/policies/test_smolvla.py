@@ -8,7 +8,7 @@ import torch
 from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 
 from rabc.config.training_settings import PolicyConfig
-from rabc.datasets.tables import load_meta
+from rabc.datasets.metadata import load_meta
 from rabc.export.folder import lerobot_train_config, write_policy
 from rabc.training.run import train
 from tests.support.tiny_policies import make_smolvlm

@@ -69,7 +69,7 @@ def configuration(kind: str, root: Path, **trainer: Any) -> Config:
 
 def our_folder(kind: str, root: Path, folder: Path) -> Path:
     """A policy of ours, trained and exported."""
-    from rabc.datasets.tables import load_meta
+    from rabc.datasets.metadata import load_meta
     from rabc.export.folder import lerobot_train_config, write_policy
     from rabc.training.run import train
 

@@ -18,7 +18,7 @@ from lerobot.transforms import ImageTransforms, ImageTransformsConfig
 
 from rabc.config.settings import Config, DatasetConfig, WeightsConfig
 from rabc.config.training_settings import PolicyConfig, TrainerConfig
-from rabc.datasets.tables import load_meta
+from rabc.datasets.metadata import load_meta
 from rabc.policies.settings import policy_settings
 from rabc.system.errors import InputError
 from rabc.training.data import ChunkDataModule

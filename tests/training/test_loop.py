@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from rabc.config.training_settings import TrainerConfig
-from rabc.datasets.tables import load_meta
+from rabc.datasets.metadata import load_meta
 from rabc.policies.batch_norm import frozen_state
 from rabc.system.errors import InputError, Stopped
 from rabc.training.checkpoints import last_good_checkpoint

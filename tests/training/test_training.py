@@ -22,8 +22,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from rabc.config.settings import DatasetConfig
 from rabc.config.training_settings import TrainerConfig
 from rabc.datasets.frames import cached_frames
+from rabc.datasets.metadata import load_meta
 from rabc.datasets.source import open_dataset
-from rabc.datasets.tables import load_meta, read_frames
+from rabc.datasets.tables import read_frames
 from rabc.export.folder import export, lerobot_train_config, write_policy
 from rabc.export.proof import proof_frames
 from rabc.policies.build import build_policy

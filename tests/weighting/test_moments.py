@@ -18,7 +18,8 @@ from PIL import Image
 
 from rabc.config.settings import Config, ScorerConfig, WeightsConfig
 from rabc.config.training_settings import PolicyConfig
-from rabc.datasets.tables import load_meta, read_frames
+from rabc.datasets.metadata import load_meta
+from rabc.datasets.tables import read_frames
 from rabc.pages.html import side_by_side
 from rabc.system.errors import InputError
 from rabc.weighting import schemes

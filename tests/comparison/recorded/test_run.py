@@ -15,8 +15,8 @@ from scipy.stats import fisher_exact, ttest_ind
 
 from rabc.comparison.recorded.run import compare_recorded, recorded_command, recorded_folder
 from rabc.config.settings import Config, ScorerConfig
+from rabc.datasets.metadata import load_meta
 from rabc.datasets.success_labels import find_labels
-from rabc.datasets.tables import load_meta
 from rabc.scoring.topreward import TOPReward
 from rabc.sim.recorder import GROUND_TRUTH, read_ground_truth
 from rabc.statistics.significance import rollouts_needed

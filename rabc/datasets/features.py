@@ -1,0 +1,72 @@
+"""What each column of a dataset is, and what a policy makes of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+
+from rabc.datasets.cameras import colour_cameras, depth_cameras
+
+STATE = "observation.state"
+ENVIRONMENT = "observation.environment_state"
+ACTION = "action"
+_BOOKKEEPING = {"index", "episode_index", "frame_index", "timestamp", "task_index"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One feature of `meta/info.json`."""
+
+    name: str
+    shape: tuple[int, ...]
+    used: bool
+    """Whether a policy is trained on it."""
+    what: str
+    """What it is, or why no policy is trained on it, in words."""
+
+
+def columns(meta: LeRobotDatasetMetadata) -> list[Column]:
+    """What every column is, in the dataset's order.
+
+    ACT, Diffusion and LeRobot's other policies see colour pictures, `observation.state` and
+    `observation.environment_state`, and learn `action`. LeRobot hands them whatever else begins with
+    `observation` or `action` too: nothing in the networks reads it.
+    """
+    colour, depth = set(colour_cameras(meta)), set(depth_cameras(meta))
+    found: list[Column] = []
+    for name, feature in meta.features.items():
+        shape = tuple(int(side) for side in feature["shape"])
+        if name in colour:
+            used, what = True, "camera"
+        elif name in depth:
+            used, what = False, "depth camera, which no policy here sees"
+        elif name in _BOOKKEEPING:
+            used, what = False, "bookkeeping"
+        elif name in (STATE, ENVIRONMENT, ACTION):
+            used, what = True, {STATE: "joints", ENVIRONMENT: "environment", ACTION: "actions"}[name]
+        else:
+            kind = (
+                "text" if feature["dtype"] in ("string", "language") else f"{feature['dtype']} {list(shape)}"
+            )
+            used, what = False, f"{kind}, which no policy here sees"
+        found.append(Column(name, shape, used, what))
+    return found
+
+
+def ignored(meta: LeRobotDatasetMetadata) -> list[Column]:
+    """The columns that a user may think are trained on, and are not."""
+    return [c for c in columns(meta) if not c.used and c.name not in _BOOKKEEPING and _observed(c.name)]
+
+
+def policy_features(meta: LeRobotDatasetMetadata) -> dict[str, dict[str, Any]]:
+    """The features that a policy is trained on, as LeRobot describes them."""
+    return {column.name: meta.features[column.name] for column in columns(meta) if column.used}
+
+
+def vector_inputs(meta: LeRobotDatasetMetadata) -> list[str]:
+    """The columns of numbers that a policy is trained on, `action` last; a dataset may have none but that."""
+    return [name for name in (STATE, ENVIRONMENT, ACTION) if name in meta.features]
+
+
+def _observed(name: str) -> bool:
+    return name.startswith(("observation", "action"))

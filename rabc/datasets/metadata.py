@@ -1,0 +1,118 @@
+"""The metadata of a local LeRobotDataset v3, as this program understands it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from datasets.exceptions import DatasetsError
+from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+
+from rabc.system.errors import InputError
+
+CONVERT = "python -m lerobot.scripts.convert_dataset_v21_to_v30"
+"""LeRobot's converter; it pushes to the hub unless told not to."""
+AGAIN = "download or record the dataset again"
+
+
+def load_meta(root: Path, repo_id: str | None = None) -> LeRobotDatasetMetadata:
+    """Metadata of a local LeRobotDataset v3, without ever asking the hub.
+
+    In memory every visual feature is (height, width, channels) and its names say so, however the dataset
+    states it: LeRobot takes a feature without such names for one of as many channels as pixels.
+
+    Args:
+        root: dataset folder.
+        repo_id: its name on the hub; the folder's name by default.
+
+    Raises:
+        InputError: no dataset there, another format version, unreadable metadata, or a visual feature that
+            has no channels.
+    """
+    root = Path(root)
+    _check_files(root)
+    try:
+        meta = LeRobotDatasetMetadata(repo_id or f"local/{root.name}", root=root)
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException, DatasetsError) as error:
+        raise InputError(
+            f"dataset {root}: its metadata cannot be read ({first_line(error)}); {AGAIN}"
+        ) from error
+    if meta.total_episodes == 0 or meta.episodes is None or meta.tasks is None:
+        raise InputError(f"dataset {root}: has no episodes; record some")
+    for key, feature in meta.features.items():
+        if feature["dtype"] in ("video", "image"):
+            feature["shape"] = picture_shape(key, feature, root)
+            feature["names"] = ["height", "width", "channels"]
+    return meta
+
+
+def picture_shape(key: str, feature: Mapping[str, Any], root: Path) -> tuple[int, int, int]:
+    """(height, width, channels) of a visual feature, whether it states them so or channels first.
+
+    The names are no help: recorders leave them out, shorten them, or keep those of another order. A picture
+    is never one or three pixels high or wide, so that side is the channels. Raises InputError where no side
+    is, or which one remains open.
+    """
+    shape = tuple(int(side) for side in feature["shape"])
+    if len(shape) == 2:  # a depth map without its channel
+        return (*shape, 1)
+    if len(shape) == 3 and shape[2] in (1, 3):
+        return shape[0], shape[1], shape[2]
+    if len(shape) == 3 and shape[0] in (1, 3):
+        return shape[1], shape[2], shape[0]
+    raise InputError(
+        f"feature {key}, shape {list(shape)}: neither its first nor its last dimension is 1 or 3 channels; "
+        f"write [height, width, 3] in {root}/meta/info.json"
+    )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, or its type."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def _check_files(root: Path) -> None:
+    """LeRobot asks the hub for whatever is missing in a folder; a local dataset must be whole."""
+    info = root / "meta" / "info.json"
+    if not info.is_file():
+        raise InputError(
+            f"dataset {root}: no LeRobotDataset there (meta/info.json is missing); check the path"
+        )
+    _check_marks(root)
+    try:
+        version = str(json.loads(info.read_text())["codebase_version"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"file {info}: cannot be read ({first_line(error)}); {AGAIN}") from error
+    if not version.startswith("v3."):
+        remedy = (
+            f"convert it with `{CONVERT} --repo-id=local/{root.name} --root={root} --push-to-hub=false`"
+            if version == "v2.1"
+            else "convert it to v2.1 with an older LeRobot first, or update lerobot if it is newer"
+        )
+        raise InputError(f"dataset {root}: has format {version}, not v3.0; {remedy}")
+    for name in ("meta/tasks.parquet", "meta/stats.json", "meta/episodes"):
+        if not (root / name).exists():
+            remedy = f"make it with `{recompute_statistics(root)}`" if name.endswith("stats.json") else AGAIN
+            raise InputError(f"dataset {root}: {name} is missing; {remedy}")
+
+
+def _check_marks(root: Path) -> None:
+    """An editor's byte-order mark, which LeRobot takes for the first letter of the JSON."""
+    for name in ("info.json", "stats.json"):
+        path = root / "meta" / name
+        if path.is_file() and path.open("rb").read(3) == b"\xef\xbb\xbf":
+            raise InputError(
+                f"file {path}: begins with a byte-order mark, which LeRobot cannot read; remove it with "
+                f"`sed -i '1s/^\\xEF\\xBB\\xBF//' {path}`"
+            )
+
+
+def recompute_statistics(root: Path) -> str:
+    """LeRobot's command that computes `meta/stats.json` of a local dataset anew, in its place."""
+    name = f"local/{root.name}"
+    return (
+        f"lerobot-edit-dataset --repo_id {name} --root {root} --new_repo_id {name} --new_root {root} "
+        "--operation.type recompute_stats --operation.skip_image_video false --operation.overwrite true"
+    )
