@@ -9,10 +9,16 @@ from typing import Literal, get_args
 
 import torch
 
-from rabc.system.errors import InputError
+from rabc.datasets.tasks import plain_text
 
 Variant = Literal["real", "static", "reversed", "wrong_instruction"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
+OTHERS = (
+    "Pour water from the kettle into the cup.",
+    "Fold the towel in half.",
+    "Close the fridge.",
+)
+"""Wrong instructions for a dataset whose task is the configured one."""
 
 
 def variant_frames(variant: Variant, frames: torch.Tensor) -> torch.Tensor:
@@ -30,33 +36,16 @@ def needs_all_frames(variants: Sequence[Variant]) -> bool:
     return any(variant != "static" for variant in variants)
 
 
-def wrong_sentence(tasks: Sequence[str], configured: str) -> str | None:
-    """`configured` where the dataset's `tasks` offer no other instruction; else None.
+def wrong_sentence(tasks: Sequence[str], configured: str) -> str:
+    """What none of `tasks` asks for: `configured`, or where it is one of them, another of `OTHERS`.
 
-    Raises InputError if it is needed and says what the one task says.
+    The dataset's other tasks are no wrong instructions: they may be the same one in other words, which nobody
+    can know, and a scorer that rightly accepts it would be taken for one that does not listen.
     """
-    if len(set(tasks)) > 1:
-        return None
-    if any(_plain(task) == _plain(configured) for task in tasks):
-        raise InputError(
-            f"diagnostics.wrong_instruction {configured!r}: is the dataset's own task; give another sentence"
-        )
-    return configured
+    own = {plain_text(task) for task in tasks}
+    return next((text for text in (configured, *OTHERS) if plain_text(text) not in own), configured)
 
 
-def instruction_of(variant: Variant, own: str, tasks: Sequence[str], sentence: str | None) -> str:
-    """What an episode of task `own` is judged by.
-
-    tasks: those of the dataset, in its order; wrong_instruction takes the next one after `own`, cyclically,
-    or `sentence` where it is given (see `wrong_sentence`).
-    """
-    if variant != "wrong_instruction":
-        return own
-    if sentence is not None:
-        return sentence
-    after = tasks.index(own) + 1
-    return next(task for task in [*tasks[after:], *tasks] if task != own)
-
-
-def _plain(text: str) -> str:
-    return text.strip().rstrip(".").casefold()
+def instruction_of(variant: Variant, own: str, wrong: str) -> str:
+    """What an episode of task `own` is judged by; wrong: what `wrong_sentence` gives."""
+    return wrong if variant == "wrong_instruction" else own

@@ -57,7 +57,7 @@ def test_every_arm_has_its_weights_before_any_trains(config: Config, simulated: 
         assert "weights" in state.finished(planned_run(config, arm, 0, 1).config), arm.name
 
     # Where the right instruction is taken for the wrong one, the scores are refused, for those who use them.
-    same = "Pick up the red cube!"
+    same = "Pick up the red cubes."
     unfit = replace(
         config,
         diagnostics=DiagnosticsConfig(episodes=4, wrong_instruction=same),
