@@ -3,15 +3,19 @@
 import numpy as np
 from numpy.typing import NDArray
 
+SCHEDULE = "grid and last frame"
+"""Name of the rule by which `sample_frame_indices` chooses, for the record of scores made by it."""
+
 
 def sample_frame_indices(num_frames: int, fps: float, sample_fps: float) -> NDArray[np.int64]:
     """Indices (S,) int64 of the frames a scorer looks at: `sample_fps` of the `fps` per second, first frame
-    first.
+    first, and the last frame of the video whether or not it is one of these.
 
-    The k-th index does not depend on `num_frames`, so the frames of a short prefix are a prefix of those of a
-    longer one (TOPReward's schedule). Qwen3-VL's own sampler spreads frames over the clip instead. A rate
-    above the video's takes every frame. Frames after the last sampled one, fewer than `fps / sample_fps`,
-    stay unseen.
+    TOPReward's schedule: the k-th index of the grid does not depend on `num_frames`, so the frames of a short
+    video are those of a longer one but for its own last. Qwen3-VL's own sampler spreads frames over the clip
+    instead. The last frame is always seen, because the score of the whole video belongs to it: behind the
+    last sampled frame progress could only stand still, for up to `fps / sample_fps` frames. A rate above
+    the video's takes every frame.
     """
     if num_frames < 1:
         raise ValueError(f"num_frames {num_frames}: must be at least 1")
@@ -20,7 +24,7 @@ def sample_frame_indices(num_frames: int, fps: float, sample_fps: float) -> NDAr
     step = max(fps / sample_fps, 1.0)
     # The small term keeps exact halves, e.g. 2.5, from depending on the rounding of fps / sample_fps.
     indices = np.floor(np.arange(int(np.ceil(num_frames / step)) + 1) * step + 0.5 + 1e-9).astype(np.int64)
-    return indices[indices < num_frames]
+    return np.append(indices[indices < num_frames - 1], num_frames - 1)
 
 
 def prefix_ends(
@@ -29,7 +33,8 @@ def prefix_ends(
     """Number of sampled frames (K,) int64 in each prefix, K <= num_prefixes.
 
     Ideal ends are uniform from the first frame to the last; each snaps to the nearest sampled frame (the
-    earlier of two equally near) and duplicates are dropped. The last prefix always is the whole sampled clip.
+    earlier of two equally near) and duplicates are dropped. The last prefix always is the whole sampled clip,
+    whose last frame is the video's.
     group: frames that the model encodes together. Where prefixes are at least twice as far apart as that,
     those between the first and the last end with a whole group, at most a quarter of their distance from the
     ideal: half a group costs as much as a whole one and shows its last frame twice.

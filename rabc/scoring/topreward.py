@@ -25,7 +25,7 @@ from rabc.scoring.prompt import (
     full_text,
     resize_frames,
 )
-from rabc.scoring.schedule import prefix_ends, sample_frame_indices
+from rabc.scoring.schedule import SCHEDULE, prefix_ends, sample_frame_indices
 from rabc.system.errors import InputError
 
 PAPER_FPS = 2.0
@@ -80,12 +80,13 @@ class TOPReward:
 
     @property
     def identity(self) -> dict[str, str | float]:
-        """Name, revision, prompt, sampling rate (Hz) and precision."""
+        """Name, revision, prompt, sampling rate (Hz), which frames that takes, and precision."""
         return {
             "scorer": self.name,
             "revision": self.revision,
             "prompt": self.prompt.text,
             "sample_fps": self.sample_fps,
+            "schedule": SCHEDULE,
             "dtype": str(self.model.dtype).removeprefix("torch."),
         }
 

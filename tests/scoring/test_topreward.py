@@ -52,19 +52,26 @@ def scorer(folder: Path) -> TOPReward:
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([10.0, 15.0, 24.0, 29.97, 30.0, 50.0]))
-def test_schedule_is_prefix_stable_and_on_time(shorter: int, longer: int, fps: float) -> None:
+def test_schedule_is_prefix_stable_on_time_and_sees_the_last_frame(
+    shorter: int, longer: int, fps: float
+) -> None:
     shorter, longer = sorted((shorter, longer))
     few, many = (sample_frame_indices(count, fps, 2.0) for count in (shorter, longer))
-    assert np.array_equal(few, many[: len(few)])
+    assert np.array_equal(few[:-1], many[: len(few) - 1])
+    assert (few[-1], many[-1]) == (shorter - 1, longer - 1)
     assert many[0] == 0
-    assert np.abs(many / fps - np.arange(len(many)) / 2.0).max() <= 0.5 / fps + 1e-9
-    assert longer - 1 - many[-1] < fps / 2.0 + 1
+    assert np.all(np.diff(many) > 0)
+    assert np.abs(many[:-1] / fps - np.arange(len(many) - 1) / 2.0).max(initial=0) <= 0.5 / fps + 1e-9
+    assert np.diff(many).max(initial=0) < fps / 2.0 + 1
 
 
 def test_schedule_by_hand() -> None:
-    assert sample_frame_indices(12, 10.0, 5.0).tolist() == [0, 2, 4, 6, 8, 10]
+    assert sample_frame_indices(11, 10.0, 5.0).tolist() == [0, 2, 4, 6, 8, 10]
+    assert sample_frame_indices(12, 10.0, 5.0).tolist() == [0, 2, 4, 6, 8, 10, 11]
     assert sample_frame_indices(16, 10.0, 4.0).tolist() == [0, 3, 5, 8, 10, 13, 15]
+    assert sample_frame_indices(44, 30.0, 2.0).tolist() == [0, 15, 30, 43]
     assert sample_frame_indices(3, 2.0, 5.0).tolist() == [0, 1, 2]
+    assert sample_frame_indices(1, 30.0, 2.0).tolist() == [0]
 
 
 @given(st.integers(1, 600), st.integers(1, 30), st.sampled_from([1, 2]))
@@ -88,7 +95,7 @@ def test_prefix_ends_are_snapped_and_deduplicated(count: int, num_prefixes: int,
 def test_prefix_lengths_count_frames_of_the_input(scorer: TOPReward) -> None:
     scores = scorer.score(random_frames(12), TASK, fps=10.0, num_prefixes=15)
     assert scorer.sample_fps == 5.0
-    assert scores.prefix_lengths.tolist() == [1, 3, 5, 7, 9, 11]
+    assert scores.prefix_lengths.tolist() == [1, 3, 5, 7, 9, 11, 12]
     assert scores.prefix_lengths.dtype == np.int64
     assert scores.log_prob_true.dtype == scores.log_prob_false.dtype == np.float64
     assert np.all(scores.log_prob_true < 0)
@@ -98,8 +105,10 @@ def test_prefix_lengths_count_frames_of_the_input(scorer: TOPReward) -> None:
 def test_scores_of_a_prefix_do_not_depend_on_what_follows(scorer: TOPReward) -> None:
     frames = random_frames(21)
     whole = scorer.score(frames, TASK, 10.0, 30)
-    part = scorer.score(frames[:12], TASK, 10.0, 30)
-    assert np.allclose(part.log_prob_true, whole.log_prob_true[: len(part.log_prob_true)], atol=1e-5)
+    for length, same in ((11, 6), (12, 6)):  # of 12 frames the last is not one that the whole video shows
+        part = scorer.score(frames[:length], TASK, 10.0, 30)
+        assert part.prefix_lengths[-1] == length
+        assert np.allclose(part.log_prob_true[:same], whole.log_prob_true[:same], atol=1e-5)
 
 
 def test_it_reads_frames_and_instruction(scorer: TOPReward) -> None:
