@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from rabc.config import cli
+from rabc.config.names import folder_name_problem
+from rabc.system.errors import InputError
 
 RUNS = cli.Argument("runs", str, "so101_pick", "Names of finished runs, comma-separated.")
 
@@ -15,5 +17,10 @@ def main(argv: Sequence[str]) -> None:
     from rabc.comparison.pool import pooled, read_run
     from rabc.system.terminal import table
 
-    runs = [read_run(run.strip(), Path("outputs")) for run in command.extra["runs"].split(",")]
+    names = [name.strip() for name in command.extra["runs"].split(",")]
+    for name in names:
+        problem = folder_name_problem(name)
+        if problem is not None:
+            raise InputError(f"--runs {name!r}: {problem}")
+    runs = [read_run(name, Path("outputs")) for name in names]
     print(table(pooled(runs), ["run", "seed", "lifted"]))

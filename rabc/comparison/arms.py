@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, cast
 
 from rabc.config.arguments import build_parser, config_arguments, expected, nearest
-from rabc.config.checks import FOLDER_NAME, validate
+from rabc.config.checks import validate
+from rabc.config.names import folder_name_problem
 from rabc.config.settings import Config, WeightsConfig
 from rabc.system.errors import InputError
 
@@ -127,11 +128,9 @@ def arms_of(config: Config, chosen: str | None) -> list[Arm]:
 
 def _own_arm(name: str, changes: Any, config: Config) -> Arm:
     label = f"comparison.arms.{name}"
-    if not FOLDER_NAME.fullmatch(name):
-        raise InputError(
-            f"comparison.arms {name!r}: not a name that a folder can have; use letters, digits, '.', '_' and "
-            "'-', beginning with a letter or a digit"
-        )
+    problem = folder_name_problem(name)
+    if problem is not None:
+        raise InputError(f"comparison.arms {name!r}: {problem}")
     if not isinstance(changes, Mapping):
         raise InputError(f"{label} {changes!r}: not a mapping; give keys of `weights`, e.g. {{scheme: awr}}")
     arguments = config_arguments(["weights"])

@@ -89,7 +89,11 @@ def build_parser(description: str, groups: dict[str, list[Argument]]) -> Argumen
             if is_flag(item):
                 group.add_argument(f"--{item.name}", action="store_true", help=about)
             else:
-                group.add_argument(f"--{item.name}", type=item.type, default=item.default, help=about)
+                option: Any = group.add_argument(
+                    f"--{item.name}", type=item.type, default=item.default, help=about
+                )
+                # jsonargparse adds `--key+ ITEM`, which appends to a list.
+                option.option_strings = [f"--{item.name}"]
     return parser
 
 
@@ -136,9 +140,10 @@ def expected(hint: Any) -> str:
         str: "text (in quotes if it looks like a number)",
         type(None): "null",
         dict: "a mapping of names to values",
-        list: "a list of whole numbers, e.g. [128, 256]",
+        list[int]: "a list of whole numbers, e.g. [128, 256]",
+        list[str]: "a list of texts, e.g. [one, two]",
     }
-    return words.get(get_origin(hint) or hint, str(hint))
+    return words.get(hint) or words.get(get_origin(hint) or hint, str(hint))
 
 
 def nearest(key: str, known: Iterable[str]) -> list[str]:

@@ -14,13 +14,12 @@ from pathlib import PurePath
 from typing import Any
 
 from rabc.config.dataset_checks import data_problems
+from rabc.config.names import folder_name_problem
 from rabc.config.settings import Config
 from rabc.config.trainer_checks import trainer_problems
 from rabc.config.training_settings import PolicyConfig
 from rabc.config.weight_checks import weight_problems
 from rabc.system.shipped import SCORERS
-
-"""Folders under `checkpoints/` that the repository tracks; no run may write there."""
 
 TYPES_WITH: dict[str, tuple[str, ...]] = {
     "chunk_size": ("act", "smolvla", "pi0", "pi05"),
@@ -93,6 +92,7 @@ AT_LEAST: dict[str, int] = {
     "comparison.jobs": 0,
 }
 POSITIVE = (
+    "dataset.cache_gb",
     "scorer.fps",
     "weights.epsilon",
     "weights.tau",
@@ -111,6 +111,7 @@ BETWEEN: dict[str, tuple[float, float]] = {
 NOT_EMPTY = (
     "dataset.path",
     "dataset.revision",
+    "dataset.cache_folder",
     "scorer.model",
     "scorer.revision",
     "scorer.camera",
@@ -120,8 +121,6 @@ NOT_EMPTY = (
     "policy.pretrained_path",
     "policy.pretrained_backbone_weights",
 )
-FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-"""What a run may be called: the name of one folder, on every system and in every shell."""
 SHARES = tuple(f"demonstrations.{kind}" for kind in ("clean", "stall", "retry", "drop", "detour", "give_up"))
 
 
@@ -180,14 +179,13 @@ def _ranges(config: Config) -> Iterator[str]:
 def _names(config: Config) -> Iterator[str]:
     for key in NOT_EMPTY:
         value = _get(config, key)
-        if value is not None and not value.strip():
+        texts = value if isinstance(value, list) else [value]
+        if value is not None and not all(text.strip() for text in texts or [""]):
             yield f"{key} {value!r}: empty; give a name or leave the key out"
     run, model = config.run, config.scorer.model
-    if not FOLDER_NAME.fullmatch(run):
-        yield (
-            f"run {run!r}: not the name of one folder; use letters, digits, '.', '_' and '-', "
-            "beginning with a letter or a digit"
-        )
+    problem = folder_name_problem(run)
+    if problem is not None:
+        yield f"run {run!r}: {problem}"
     elif run in SCORERS or PurePath("checkpoints", run) == PurePath(model):
         yield f"run {run!r}: checkpoints/{run} holds the scorer; choose another name"
     cameras = config.scorer.cameras

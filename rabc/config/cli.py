@@ -7,15 +7,14 @@ Nothing here imports torch: `--help` and configuration errors answer at once.
 """
 
 import argparse
+import errno
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
-from jsonargparse import ArgumentParser
-
-from rabc.config import yaml_file
+from rabc.config import lerobot_keys, listed, yaml_file
 from rabc.config.arguments import (
     SECTIONS,
     Argument,
@@ -27,6 +26,7 @@ from rabc.config.arguments import (
     nearest,
 )
 from rabc.config.checks import validate
+from rabc.config.places import settled
 from rabc.config.settings import Config
 from rabc.system.errors import InputError, RabcError, Stopped
 
@@ -88,13 +88,11 @@ class _Reader:
     """Collects values by key, and the problems met on the way."""
 
     def __init__(self, keys: dict[str, Argument], options: dict[str, Argument]) -> None:
-        own = [item for name, item in options.items() if name not in keys]
-        # Of their own, because a script's `--rollouts` is not the section of that name.
-        self._parsers = {True: _parser(keys.values()), False: _parser(own)}
         self._keys = keys
         self._options = options
         self._whole = frozenset(name for name, item in keys.items() if get_origin(item.type) is dict)
         self._suspect: set[str] = set()
+        self._words: dict[str, list[str]] = {}
         self.values: dict[str, Any] = {}
         self.extra: dict[str, Any] = {}
         self.problems: list[str] = []
@@ -121,6 +119,11 @@ class _Reader:
             if isinstance(value, dict) and all(isinstance(name, str) for name in value):  # pyright: ignore[reportUnknownVariableType]
                 self.values[key] = value
             else:
+                self._wrong_type(label, self._keys[key], value)
+        elif listed.is_listed(self._keys[key].type):
+            try:
+                self.values[key] = listed.from_yaml(value, self._keys[key].type)
+            except ValueError:
                 self._wrong_type(label, self._keys[key], value)
         else:
             *parents, leaf = key.split(".")
@@ -149,6 +152,10 @@ class _Reader:
             self.problems.append(f"{label}: no value; give {expected(item.type)}")
         elif is_repeated(item):
             self.extra.setdefault(name, []).append(text)
+        elif listed.is_listed(item.type):
+            words = self._words.setdefault(name, [])
+            words.append(text)
+            self.values[name] = listed.from_words(words, item.type)
         elif parent is None:
             self._store(label, item, text, [f"--{name}={text}"])
         else:
@@ -159,7 +166,7 @@ class _Reader:
     def _store(self, label: str, item: Argument, value: Any, source: list[str] | dict[str, Any]) -> None:
         """Stores `value` as jsonargparse types it, from a word of the command line or from a mapping."""
         try:
-            parser = self._parsers[item.name in self._keys]
+            parser = build_parser("", {"": [item]})  # of all keys it would take thirty times as long
             parse_one = parser.parse_args if isinstance(source, list) else parser.parse_object
             typed = parse_one(source)[item.name]  # pyright: ignore[reportArgumentType]
         except argparse.ArgumentError:
@@ -177,10 +184,14 @@ class _Reader:
         self.problems.append(f"{label} {shown}: {wrong}; give {expected(item.type)}{example}")
 
     def _unknown(self, label: str, key: str, value: Any, known: Iterable[str]) -> None:
+        shown = "" if value is None else f" {value}"
+        theirs = lerobot_keys.here(key)
+        if theirs is not None:
+            self.problems.append(f"{label}{shown}: is lerobot-train's; {theirs}")
+            return
         near = nearest(key, known)
         self._suspect.update(near)
         remedy = f"did you mean {near[0]}?" if near else "--help lists the keys"
-        shown = "" if value is None else f" {value}"
         self.problems.append(f"{label}{shown}: unknown key; {remedy}")
 
     def _example(self, section: str) -> str:
@@ -202,15 +213,12 @@ class _Reader:
                     if name.startswith(f"{section}.")
                 }
             )
-        config = Config(**top)
+        config, misplaced = settled(Config(**top))
         suspect = "|".join(re.escape(key) for key in sorted(self._suspect))
         about_suspect = re.compile(rf"(?<![\w.])({suspect})(?![\w.])" if suspect else r"(?!)")
-        self.problems += [problem for problem in validate(config) if not about_suspect.search(problem)]
+        found = [*misplaced, *validate(config)]
+        self.problems += [problem for problem in found if not about_suspect.search(problem)]
         return config
-
-
-def _parser(items: Iterable[Argument]) -> ArgumentParser:
-    return build_parser("", {"": list(items)})
 
 
 def _split(argv: Sequence[str], flags: set[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
@@ -240,7 +248,8 @@ def run(main: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None
     """Runs a command's `main` on `argv` (None: the command line's) and exits.
 
     An error a user can cause is `error: <message>` on stderr and its exit code; any other keeps its
-    traceback. Ctrl-C exits with 130, as a shell expects.
+    traceback. A name too long for the file system is the user's wherever it is met. Ctrl-C exits with 130,
+    as a shell expects.
     """
     try:
         main(sys.argv[1:] if argv is None else argv)
@@ -250,6 +259,13 @@ def run(main: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None
     except RabcError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        print(
+            f"error: path {error.filename}: too long for the file system; give a shorter one", file=sys.stderr
+        )
+        sys.exit(InputError.exit_code)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)

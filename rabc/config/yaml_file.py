@@ -14,10 +14,16 @@ from rabc.system.shipped import CONFIGS
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as people write it: `3e-4` is a number, and a key given twice is an error.
+    """YAML as people write it: `3e-4` is a number, `0:50` a text, and a key given twice is an error.
 
-    PyYAML follows YAML 1.1, where a float needs a dot, and keeps the last of two equal keys without a word.
+    PyYAML follows YAML 1.1, where a float needs a dot and `0:50` is fifty seconds, and keeps the last of two
+    equal keys without a word.
     """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  (PyYAML's own, which it copies before it adds to it)
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:int"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -32,6 +38,11 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"[-+]?(0b[01_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)$"),
+    list("-+0123456789"),
+)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
