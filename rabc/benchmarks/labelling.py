@@ -57,7 +57,7 @@ def against_lerobot(folder: Path, repeats: int) -> tuple[list[Line], dict[str, A
     def label_ours() -> None:
         with tempfile.TemporaryDirectory(dir=folder) as stores:
             store = open_store(Path(stores), root, "benchmark", ours, ("front",), 15)
-            score_dataset(root, ours, ("front",), 15, {"real": store}, {"real": [0]})
+            score_dataset(root, ours, 15, {"real": store}, {"real": [0]})
 
     def label_theirs(frames: Any, count: int) -> None:
         theirs.compute_instruction_rewards_for_prefixes(

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from rabc.config.settings import Config
+from rabc.datasets.cameras import colour_cameras
 from rabc.datasets.fingerprint import fingerprint
 from rabc.datasets.source import find_dataset, open_dataset
+from rabc.scoring.asked import say_what_is_unjudged
 from rabc.scoring.base import PrefixScores, Scorer
 from rabc.scoring.configured import load_scorer
-from rabc.scoring.episode_video import CAMERA_PREFIX
 from rabc.scoring.label import open_store, score_dataset
 from rabc.scoring.store import scores_root
 from rabc.statistics import intervals
@@ -90,18 +91,20 @@ def _scores(config: Config, scorer: Scorer, name: str) -> list[PrefixScores]:
     chosen = replace(config, dataset=replace(config.dataset, path=name, revision=None))
     root = find_dataset(chosen)
     meta = open_dataset(chosen, root)
-    if not meta.video_keys:
-        raise InputError(f"dataset {name}: has no video")
-    cameras = (meta.video_keys[0].removeprefix(CAMERA_PREFIX),)
+    cameras = colour_cameras(meta)[:1]
+    if not cameras:
+        raise InputError(f"dataset {name}: has no camera")
     total = int(meta.total_episodes)
     episodes = range(min(total, config.paper.episodes or total))
     store = open_store(
-        scores_root(root), root, fingerprint(root), scorer, cameras, config.scorer.num_prefixes
-    )
-    score_dataset(root, scorer, cameras, config.scorer.num_prefixes, {"real": store}, {"real": episodes})
-    store.merge()
-    found = store.read()
-    return [found[episode].scores for episode in episodes]
+        scores_root(root), meta, fingerprint(root), scorer, cameras, config.scorer.num_prefixes,
+        episodes=episodes,
+    )  # fmt: skip
+    score_dataset(meta, scorer, config.scorer.num_prefixes, {"real": store}, {"real": episodes})
+    for camera in store.cameras:
+        camera.merge()
+    say_what_is_unjudged(meta, scorer, store.unjudged)
+    return [record.scores for record in store.read().values()]
 
 
 def _means(rows: Sequence[Row]) -> list[Row]:

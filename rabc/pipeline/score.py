@@ -8,12 +8,14 @@ import numpy as np
 from einops import rearrange
 
 from rabc.config.settings import Config
+from rabc.datasets.episodes import read_episodes
+from rabc.datasets.selection import parse_episodes
 from rabc.diagnosis.dataset import diagnose_scores
 from rabc.diagnosis.figures import Demonstration, plot_progress
 from rabc.scoring.base import Clip, PrefixScores, Scorer
 from rabc.scoring.configured import load_scorer
 from rabc.scoring.episode_video import resized
-from rabc.scoring.plan import ScoringPlan, carry_out, parse_episodes, plan_scoring
+from rabc.scoring.plan import ScoringPlan, carry_out, plan_scoring
 from rabc.scoring.processes import launch
 from rabc.scoring.video import decode_at, read_facts
 from rabc.system.errors import InputError
@@ -52,10 +54,11 @@ def score_dataset(config: Config, episodes: str | None, devices: int, num_nodes:
     if process.rank > 0:
         return
     store = plan.stores["real"]
-    print(f"raw scores: {store.folder}")
-    missing = store.missing(range(plan.total))
+    print("raw scores: " + ", ".join(str(camera.folder) for camera in store.cameras))
+    missing = store.missing(plan.episodes)
     if missing:
-        print(f"{plan.total - len(missing)} of {plan.total} episodes have scores; progress needs all of them")
+        total = len(plan.episodes)
+        print(f"{total - len(missing)} of {total} episodes have scores; progress needs all of them")
         return
     print(f"\n{diagnose_scores(config, plan.root, plan.stores)}\n")
     by_episode = calibrated(config.weights, store, plan.stores["static"])
@@ -114,9 +117,9 @@ def read_and_score(path: Path, instruction: str, scorer: Scorer, num_prefixes: i
     if count < 2:
         raise InputError(f"--video {path}: has one frame: progress needs at least two; give a longer video")
     indices = scorer.frame_indices(count, facts.fps)
-    frames = decode_at(path, [facts.times[i] for i in indices])
+    frames = decode_at(path, [facts.times[i] for i in indices], 0.5 / facts.fps)
     clip = Clip(resized(frames, scorer, len(indices)), count, facts.fps, instruction)
     at = np.linspace(0, count - 1, min(PICTURES, count)).round().astype(int)
-    pictures = np.stack(list(decode_at(path, [facts.times[i] for i in at])))
+    pictures = np.stack(list(decode_at(path, [facts.times[i] for i in at], 0.5 / facts.fps)))
     scores = scorer.score_clips([clip], num_prefixes)[0]
     return ScoredVideo(facts.fps, count, scores, rearrange(pictures, "t h w c -> t c h w"))

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from rabc.config.settings import Config
+from rabc.system.errors import InputError
 from rabc.system.hashing import file_hash
 from rabc.system.shipped import here_or_shipped
 from rabc.system.stages import Inputs, Result, Stages, StageState
@@ -121,9 +122,11 @@ def lost(config: Config, stage: str, results: Mapping[str, Result], result: Resu
     if stage == "scores" and "store" in result:
         from rabc.scoring.store import ScoreStore
 
-        missing = ScoreStore.reopen(Path(result["store"])).missing(
-            range(results["demonstrations"]["episodes"])
-        )
+        try:
+            store = ScoreStore.reopen(Path(result["store"]))
+        except InputError as error:
+            return str(error)
+        missing = store.missing(store.episodes)
         return f"episode {missing[0]} has no scores any more" if missing else ""
     if stage == "training" and folder_hash(Path(result["policy_folder"])) != result.get("content"):
         return f"{result['policy_folder']} has changed"

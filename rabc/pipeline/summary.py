@@ -7,9 +7,11 @@
     config          the whole configuration, section by section
     stages          stage -> {seconds, skipped}: time it took when it ran; whether this call skipped it
     dataset         root, episodes, frames, fps, kinds {kind: episodes} (simulated data only)
-    scorer          store (folder of the raw scores), scorer {name, revision, prompt, rates, sizes},
-                    prefixes, voc, final_log_prob, static_store, diagnosis (as in
-                    diagnosis/diagnosis.json, and page); simulated data also: success_auc, voc_clean;
+    scorer          store, static_store (folders that say which raw scores are the dataset's), raw (files
+                    of the raw scores, one per camera), unjudged (episodes too short to be scored),
+                    scorer {name, revision, prompt, rates, sizes}, prefixes, voc, final_log_prob,
+                    diagnosis (as in diagnosis/diagnosis.json, and page); simulated data also: success_auc,
+                    voc_clean;
                     replaced_by (a progress or weights file from elsewhere): nothing else
     weights         scheme, caution (what speaks against it on these data, or null), frames (all),
                     drawn (frames of positive weight), effective_sample_size,

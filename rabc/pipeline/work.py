@@ -80,7 +80,7 @@ def scores_report(plan: "ScoringPlan") -> Result:
 
     root, store = plan.root, plan.stores["real"]
     episodes = store.read()
-    curves = [episodes[episode].scores.log_prob_true for episode in sorted(episodes)]
+    curves = [record.scores.log_prob_true for record in episodes.values()]
     truth = read_ground_truth(root)
     final = np.array([success_score(curve) for curve in curves])
     vocs = np.array([voc(curve) for curve in curves])
@@ -88,14 +88,16 @@ def scores_report(plan: "ScoringPlan") -> Result:
         "store": str(store.folder),
         "static_store": str(plan.stores["static"].folder),
         "scorer": {k: v for k, v in store.meta.items() if k not in ("format", "dataset_fingerprint")},
+        "raw": [str(camera.path) for camera in store.cameras],
+        "unjudged": list(plan.unjudged),
         "prefixes": int(sum(len(curve) for curve in curves)),
         "voc": round(float(vocs.mean()), 4),
         "final_log_prob": round(float(final.mean()), 4),
-        "files": [str(store.path)],
+        "files": [str(store.path), *(str(camera.path) for camera in store.cameras)],
     }
     if truth:
-        success = np.array([episode.success for episode in truth])
-        clean = np.array([episode.kind == "clean" for episode in truth])
+        success = np.array([truth[episode].success for episode in episodes])
+        clean = np.array([truth[episode].kind == "clean" for episode in episodes])
         report["success_auc"] = _finite(roc_auc(final, success))
         report["voc_clean"] = round(float(vocs[clean].mean()), 4) if clean.any() else None
     return report

@@ -21,6 +21,9 @@ class Clip:
     """Rate of the raw video, Hz."""
     instruction: str
     """The task, a sentence."""
+    seen_as: int | None = None
+    """Frames of the clip for which the pictures are resized, where clips of several lengths are compared (see
+    `rabc.scoring.asked.clip_count`); None: this one's."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,10 @@ class Scorer(Protocol):
 
         For readers of long videos, who need not hold the large ones; resizing twice changes nothing more.
         """
+        ...
+
+    def check(self, instruction: str) -> None:
+        """Raise InputError for an instruction that cannot be asked."""
         ...
 
     def score_clips(self, clips: Sequence[Clip], num_prefixes: int) -> list[PrefixScores]:

@@ -85,24 +85,23 @@ def check_cameras(meta: LeRobotDatasetMetadata, cameras: Sequence[str]) -> None:
 
 
 def score_dataset(
-    dataset_root: Path,
+    dataset: Path | LeRobotDatasetMetadata,
     scorer: Scorer,
     num_prefixes: int,
     stores: Mapping[Variant, ScoreStore],
     wanted: Mapping[Variant, Sequence[int]],
     rank: int = 0,
     world_size: int = 1,
-    repo_id: str | None = None,
 ) -> int:
     """Scores this process's share of the `wanted` episodes where missing; returns the number it scored.
 
-    stores: of the same cameras. Process `rank` of `world_size` takes every `world_size`-th of the wanted
-    episodes, which all processes must be given alike. Each episode is decoded once per camera, and only the
-    frames the scorer reads are kept, as small as it sees them. Every finished episode is on disk at once, in
-    the part of `rank`. Raises InputError for an unknown episode, pictures that cannot be decoded, a part that
-    another process is writing, or a full disk.
+    dataset: its folder or its metadata; stores: of the same cameras. Process `rank` of `world_size` takes
+    every `world_size`-th of the wanted episodes, which all processes must be given alike. Each episode is
+    decoded once per camera, and only the frames the scorer reads are kept, as small as it sees them. Every
+    finished episode is on disk at once, in the part of `rank`. Raises InputError for an unknown episode,
+    pictures that cannot be decoded, a part that another process is writing, or a full disk.
     """
-    meta = load_meta(dataset_root, repo_id)
+    meta = load_meta(dataset) if isinstance(dataset, Path) else dataset
     episodes = sorted({episode for some in wanted.values() for episode in some})
     mine = episodes[rank::world_size]
     jobs = _jobs(meta, stores, wanted, mine)
@@ -150,7 +149,8 @@ def _jobs(
     outside = [episode for episode in episodes if not 0 <= episode < len(lengths)]
     if outside:
         raise InputError(
-            f"episode {outside[0]}: dataset {meta.root} has episodes 0 to {len(lengths) - 1}; choose among these"
+            f"episode {outside[0]}: dataset {meta.root} has episodes 0 to {len(lengths) - 1}; "
+            "choose among these"
         )
     missing: dict[int, dict[str, list[Variant]]] = {}
     for variant in wanted:

@@ -26,7 +26,7 @@ class Questions:
     """One sampled video and what is asked about it."""
 
     frames: torch.Tensor
-    """uint8 (S, 3, H, W): the sampled frames."""
+    """uint8 (S, 3, H, W): the sampled frames, in the size the model sees."""
     frame_indices: NDArray[np.int64]
     """int (S,): index of each frame in the raw video."""
     fps: float

@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
 from rabc.config.settings import Config
 from rabc.datasets.fingerprint import fingerprint
-from rabc.datasets.tables import load_meta
+from rabc.datasets.selection import selected_episodes
+from rabc.datasets.source import open_dataset
+from rabc.datasets.tasks import task_groups
+from rabc.scoring.asked import instructions, say_what_is_unjudged
 from rabc.scoring.base import Scorer
 from rabc.scoring.label import open_store, score_dataset
 from rabc.scoring.processes import Process
-from rabc.scoring.store import ScoreStore, scores_root
+from rabc.scoring.store import ScoreStore, say_what_is_outdated, scores_root
 from rabc.scoring.variants import VARIANTS, Variant
 from rabc.system.errors import InputError
-from rabc.system.hub import is_hub_id
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,11 @@ class ScoringPlan:
 
     root: Path
     """Folder of the dataset."""
-    total: int
-    """Episodes of the dataset."""
+    meta: LeRobotDatasetMetadata
+    episodes: tuple[int, ...]
+    """Episodes that the run looks at and that are long enough to be judged, ascending."""
+    unjudged: tuple[int, ...]
+    """Those of the run that are too short, ascending."""
     stores: Mapping[Variant, ScoreStore]
     """Where each variant goes."""
     wanted: Mapping[Variant, Sequence[int]]
@@ -39,29 +45,46 @@ class ScoringPlan:
 def plan_scoring(
     config: Config, root: Path, scorer: Scorer, episodes: Sequence[int] | None = None
 ) -> ScoringPlan:
-    """Real scores of `episodes` (None: all), and the controls of these for the diagnosis and `length_bias`.
+    """Real scores of `episodes` (None: all of the run), and the controls of these for the diagnosis and
+    `length_bias`.
 
-    Raises InputError for an unknown camera or a store that was made for something else.
+    Names the episodes that are too short to be judged. Raises InputError for an unknown camera or episode, a
+    task that cannot be asked about, or where every episode is too short.
     """
-    meta = load_meta(root)
+    meta = open_dataset(config, root)
     total = int(meta.total_episodes)
-    chosen = range(total) if episodes is None else sorted(set(episodes))
-    controls = set(spread(total, config.diagnostics.episodes))
+    of_run = selected_episodes(config.dataset, total)
+    outside = [episode for episode in episodes or () if episode not in set(of_run)]
+    if outside:
+        there = f"0 to {total - 1}" if len(of_run) == total else "those of dataset.episodes"
+        raise InputError(f"--episodes {outside[0]}: dataset {root} has episodes {there}; choose among these")
+    folder, content = scores_root(root), fingerprint(root)
+    stores: dict[Variant, ScoreStore] = {
+        variant: open_store(
+            folder, meta, content, scorer, config.scorer.cameras, config.scorer.num_prefixes, variant,
+            config.diagnostics.wrong_instruction, of_run,
+        )
+        for variant in VARIANTS
+    }  # fmt: skip
+    judged, unjudged = tuple(stores["real"].episodes), stores["real"].unjudged
+    say_what_is_unjudged(meta, scorer, unjudged)
+    if not judged:
+        raise InputError(
+            f"dataset {root}: every episode is too short to be judged at scorer.fps {_rate(scorer)}; give a "
+            "higher scorer.fps, or train without scores (--weights.scheme none)"
+        )
+    chosen = judged if episodes is None else [episode for episode in judged if episode in set(episodes)]
+    controls = set(_controls(meta, judged, config.diagnostics.episodes))
     wanted: dict[Variant, list[int]] = {
         variant: [episode for episode in chosen if variant == "real" or episode in controls]
         for variant in VARIANTS
     }
     if config.weights.length_bias == "subtract":
         wanted["static"] = list(chosen)
-    folder, content = scores_root(root), fingerprint(root)
-    stores: dict[Variant, ScoreStore] = {
-        variant: open_store(
-            folder, meta, content, scorer, config.scorer.cameras, config.scorer.num_prefixes, variant,
-            config.diagnostics.wrong_instruction,
-        )
-        for variant in VARIANTS
-    }  # fmt: skip
-    return ScoringPlan(root, total, stores, wanted)
+    plan = ScoringPlan(root, meta, judged, unjudged, stores, wanted)
+    if any(plan.missing().values()):
+        say_what_is_outdated(folder, content)
+    return plan
 
 
 def carry_out(config: Config, plan: ScoringPlan, scorer: Scorer, process: Process | None = None) -> None:
@@ -73,39 +96,34 @@ def carry_out(config: Config, plan: ScoringPlan, scorer: Scorer, process: Proces
     missing: dict[Variant, list[int]] = {}
     # All have to see the same before anyone writes: they deal out what is missing.
     me.together(lambda: missing.update(plan.missing()))
-    path = config.dataset.path
-    settings = config.scorer
 
     def work() -> None:
         score_dataset(
-            plan.root, scorer, settings.cameras, settings.num_prefixes, plan.stores, missing, me.rank,
-            me.world_size, path if is_hub_id(path) else None,
-        )  # fmt: skip
+            plan.meta, scorer, config.scorer.num_prefixes, plan.stores, missing, me.rank, me.world_size
+        )
 
     me.together(work)
     if me.rank == 0:
         for store in plan.stores.values():
-            store.merge()
+            for camera in store.cameras:
+                camera.merge()
+            store.leave()
 
 
 def spread(total: int, count: int) -> list[int]:
-    """`count` of the episodes 0 ... total - 1, evenly spread, the first and the last among them; 0: all."""
+    """`count` of the numbers 0 ... total - 1, evenly spread, the first and the last among them; 0: all."""
     if count == 0 or count >= total:
         return list(range(total))
     return np.unique(np.linspace(0, total - 1, count).round().astype(int)).tolist()
 
 
-def parse_episodes(text: str) -> list[int]:
-    """Episodes of `0:50,60`: ranges whose end is left out, and single ones. Raises InputError."""
-    found: set[int] = set()
-    for piece in text.split(","):
-        first, colon, end = (word.strip() for word in piece.partition(":"))
-        if not first.isdecimal() or (colon and not end.isdecimal()):
-            raise InputError(f"--episodes {text}: {piece!r} is no episode and no range; write 0:50,60")
-        some = range(int(first), int(end)) if colon else [int(first)]
-        if not some:
-            raise InputError(
-                f"--episodes {text}: {piece!r} is empty; its end, which is left out, must be larger"
-            )
-        found.update(some)
-    return sorted(found)
+def _controls(meta: LeRobotDatasetMetadata, episodes: Sequence[int], count: int) -> list[int]:
+    """Episodes scored as controls, spread over the tasks in proportion and over the episodes of each."""
+    asked = instructions(meta, episodes)
+    groups = task_groups([asked[episode] for episode in episodes])
+    by_task = [episodes[place] for place in np.argsort(groups, kind="stable").tolist()]
+    return [by_task[place] for place in spread(len(by_task), count)]
+
+
+def _rate(scorer: Scorer) -> str | float:
+    return scorer.identity["sample_fps"]

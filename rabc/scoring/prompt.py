@@ -46,10 +46,28 @@ class Prompt:
 PROMPT = Prompt()
 
 
-def check_instruction(instruction: str) -> None:
-    """Refuses an empty instruction (InputError): the model would judge an empty statement."""
+def check_instruction(processor: Any, instruction: str) -> None:
+    """Refuses an instruction that would not be read as words (InputError).
+
+    An empty one: the model would judge an empty statement. One with a special token of the tokenizer, such as
+    the end of a turn or the place of a picture: the model would read a turn or a picture, not the task.
+    """
     if not instruction.strip():
         raise InputError(f"instruction {instruction!r}: is empty; give the task as a sentence")
+    found = next((token for token in _special_tokens(processor) if token in instruction), None)
+    if found is not None:
+        raise InputError(
+            f"instruction {instruction!r}: holds {found}, which the scorer reads as a command, not as words; "
+            "give the task in plain words (`lerobot-edit-dataset --operation.type=modify_tasks` changes it)"
+        )
+
+
+def _special_tokens(processor: Any) -> list[str]:
+    """Pieces of text that the tokenizer takes for one token that is no text."""
+    added = processor.tokenizer.added_tokens_decoder.values()
+    marked = {token.content for token in added if token.special}
+    placeholders = {str(getattr(processor, f"{kind}_token", "")) for kind in ("image", "video", "audio")}
+    return sorted(token for token in marked | placeholders if token.strip())
 
 
 def full_text(processor: Any, instruction: str, prompt: Prompt = PROMPT) -> str:
@@ -58,7 +76,8 @@ def full_text(processor: Any, instruction: str, prompt: Prompt = PROMPT) -> str:
 
 
 def question_text(processor: Any, instruction: str, prompt: Prompt = PROMPT) -> str:
-    """The prompt up to its answer."""
+    """The prompt up to its answer. Raises InputError as `check_instruction`."""
+    check_instruction(processor, instruction)
     if prompt.chat_template:
         return _chat(processor, f"{STATEMENT}{instruction}{QUESTION}", add_generation_prompt=True)
     # Templates may strip the text of a turn; the statement's own last blank belongs to the prompt.

@@ -16,7 +16,7 @@ import torch
 from einops import rearrange
 
 from rabc.scoring.layout import Branch, Layout, Questions, Tokens, lay_out
-from rabc.scoring.prompt import PROMPT, Prompt, answer_ids, resize_frames
+from rabc.scoring.prompt import PROMPT, Prompt, answer_ids
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
@@ -104,7 +104,7 @@ def _branches(encoded: _Encoded) -> list[Branch]:
 
 
 def _encode(model: Any, processor: Any, questions: Questions, prompt: Prompt) -> _Encoded:
-    frames = resize_frames(processor, questions.frames)
+    frames = questions.frames
     layout = lay_out(model, processor, questions, (frames.shape[-2], frames.shape[-1]), prompt)
     own = sorted({b.own_pair for b in layout.branches if b.own_pair is not None})
     doubled = torch.tensor(own, dtype=torch.long).repeat_interleave(2)

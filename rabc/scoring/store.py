@@ -1,31 +1,31 @@
-"""Raw scores on disk: one folder per question asked, one line per finished episode.
+"""The scores of a dataset as it is now: which lines of which cameras' stores are about its episodes.
 
-A killed scoring goes on where it stopped, several scorers and cameras live side by side, and nothing is read
-that answers another question. Every scoring process appends to a part of its own (`rabc.scoring.store_part`);
-`merge` joins them into the same bytes, however the work was cut up and interrupted.
+What was scored lies in a store for each camera (`rabc.scoring.camera_store`), whatever dataset asked for it.
+Here these are read as one: a record counts for an episode only where length, pictures and instruction are the
+episode's, and the log-probabilities of several cameras are averaged. A camera's scores are thus the same ones
+alone and together with another's, and what does not change an episode does not cost its scores.
 """
 
-import fcntl
-import hashlib
 import json
-import os
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from rabc.datasets.fingerprint import derived_folder
 from rabc.scoring.base import PrefixScores
-from rabc.scoring.store_part import EpisodeScores, Part, read_lines
+from rabc.scoring.camera_store import FORMAT, META, CameraStore, key_of
+from rabc.scoring.store_part import EpisodeScores, Shown, say
 from rabc.scoring.variants import Variant
 from rabc.system.atomic import whole_file
 from rabc.system.errors import InputError
 
-__all__ = ["EpisodeScores", "ScoreStore", "scores_root"]
+__all__ = ["EpisodeScores", "ScoreStore", "Shown", "say_what_is_outdated", "scores_root"]
 
-FORMAT = 2
-PARTS = "part-*.jsonl"
+FILE = "dataset.json"
+_OF_DATASET = ("dataset_fingerprint", "cameras", "image_sizes")
 
 
 def scores_root(dataset_root: Path) -> Path:
@@ -35,14 +35,16 @@ def scores_root(dataset_root: Path) -> Path:
 
 @dataclass(frozen=True)
 class ScoreStore:
-    """Scores of one dataset version by one scorer, with some cameras. Opening changes nothing on disk."""
+    """Scores of the episodes of one dataset by one scorer, with some cameras. Opening it writes nothing."""
 
-    folder: Path
-    """`<root>/<key>`."""
-    key: str
-    """Short hash of `meta`, 16 hex digits."""
+    root: Path
+    """Folder of all scores."""
     meta: dict[str, Any]
-    """What the scores depend on, in plain words; written to `meta.json`."""
+    """The question and the dataset, in plain words."""
+    episodes: Mapping[int, tuple[Shown, ...]]
+    """Episode -> what is asked about it, for each camera."""
+    unjudged: tuple[int, ...] = ()
+    """Episodes too short to be scored, ascending."""
 
     @classmethod
     def open(
@@ -55,14 +57,14 @@ class ScoreStore:
         image_sizes: Sequence[tuple[int, int]],
         num_prefixes: int,
         variant: Variant = "real",
-        wrong_instruction: str | None = None,
+        episodes: Mapping[int, tuple[Shown, ...]] | None = None,
+        unjudged: Sequence[int] = (),
     ) -> "ScoreStore":
-        """The store for this question under `root` (see `scores_root`).
+        """The scores for this question under `root` (see `scores_root`).
 
-        identity: of the scorer; fps: of the dataset, Hz; image_sizes: height and width of each camera's
-        frames, pixels; num_prefixes: 0 for every sampled frame; variant: how the episodes are shown (see
-        `rabc.scoring.variants`); wrong_instruction: the sentence of that variant, where the dataset has none.
-        Raises InputError for a store that was made for something else or is damaged.
+        identity: of the scorer; cameras: the dataset's keys of them; fps: of the dataset, Hz; image_sizes:
+        height and width of each camera's pictures as the scorer sees them, pixels; num_prefixes: 0 for every
+        sampled frame; variant: how the episodes are shown (see `rabc.scoring.variants`).
         """
         meta: dict[str, Any] = {
             "format": FORMAT,
@@ -74,139 +76,112 @@ class ScoreStore:
             "num_prefixes": int(num_prefixes),
             "variant": variant,
         }
-        if wrong_instruction is not None:
-            meta["wrong_instruction"] = wrong_instruction
-        key = _key(meta)
-        store = cls(root / key, key, meta)
-        store._check_meta()
-        return store
+        return cls(root, meta, dict(sorted((episodes or {}).items())), tuple(sorted(unjudged)))
 
     @classmethod
     def reopen(cls, folder: Path) -> "ScoreStore":
-        """A store by its folder, without the scorer. Raises InputError if its `meta.json` is not its own."""
-        path = folder / "meta.json"
+        """What `leave` left in `folder`, without the dataset and the scorer.
+
+        Raises InputError where that is missing or damaged.
+        """
+        path = folder / FILE
         try:
-            meta = cast(dict[str, Any], json.loads(path.read_text()))
-        except (OSError, ValueError) as error:
-            raise InputError(f"scores {path}: is missing or damaged; delete the folder") from error
-        if _key(meta) != folder.name:
-            raise InputError(f"scores {path}: was made for something else; delete the folder")
-        return cls(folder, folder.name, meta)
+            content = cast(dict[str, Any], json.loads(path.read_text()))
+            texts = [str(text) for text in content["instructions"]]
+            episodes = {
+                int(episode): tuple(Shown(int(length), str(shown), texts[number]) for shown in pictures)
+                for episode, length, number, pictures in content["episodes"]
+            }
+            store = cls(folder.parent, content["meta"], episodes, tuple(map(int, content["unjudged"])))
+            matches = store.key == folder.name
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise InputError(f"scores {path}: is missing or damaged; {_AGAIN}") from error
+        if not matches:
+            raise InputError(f"scores {path}: was made for something else; {_AGAIN}")
+        return store
+
+    @property
+    def key(self) -> str:
+        """Short hash of all that the scores of this dataset depend on, 16 hex digits."""
+        return key_of(self._content())
+
+    @property
+    def folder(self) -> Path:
+        """`<root>/<key>`: for what is derived from the scores of this dataset as it is now."""
+        return self.root / self.key
 
     @property
     def path(self) -> Path:
-        """File with one line per episode, sorted; `merge` writes it."""
-        return self.folder / "scores.jsonl"
-
-    def read(self) -> dict[int, EpisodeScores]:
-        """All finished episodes by index, merged or not, in ascending order.
-
-        A torn last line, of an episode that was being written, is dropped. Raises InputError naming a damaged
-        line, or an episode with two different scores.
-        """
-        return {episode: record for episode, (record, _) in self._read(self._parts()).items()}
-
-    def missing(self, episodes: Iterable[int]) -> list[int]:
-        """Those of `episodes` that have no scores yet, in order."""
-        finished = self.read()
-        return [episode for episode in episodes if episode not in finished]
-
-    @contextmanager
-    def part(self, rank: int = 0) -> Generator[Part]:
-        """The part that process `rank` appends to, locked until the context ends.
-
-        Raises InputError if another process holds it or it cannot be written.
-        """
-        path = self.folder / f"part-{rank}.jsonl"
-        with self._writing(), ExitStack() as opening:
-            with self._locked():  # no merge removes the file between its opening and its locking
-                part = opening.enter_context(Part.open(path))
-            held = opening.pop_all()
-        with held:
-            yield part
-
-    def append(
-        self, episode_index: int, length: int, scores: PrefixScores, instruction: str = "", rank: int = 0
-    ) -> None:
-        """Adds one episode of `length` frames to the part of `rank`; on disk when this returns.
-
-        Raises InputError as `part` and `Part.append` do.
-        """
-        with self.part(rank) as part:
-            part.append(EpisodeScores(episode_index, length, scores, instruction))
-
-    def merge(self) -> None:
-        """Moves what the parts hold into `scores.jsonl`, which is replaced at once, and removes them.
-
-        Parts that a process is writing to are left alone, so that merging is safe at any time. Raises
-        InputError as `read` does, or if it cannot be written: then nothing has changed.
-        """
-        if not self._parts():
-            return
-        with self._writing(), self._locked(), ExitStack() as held:
-            parts = [path for path in self._parts() if held.enter_context(Part.try_lock(path))]
-            lines = [line for _, line in self._read(parts).values()]
-            with whole_file(self.path) as partial, partial.open("wb") as file:
-                file.write(b"".join(lines))
-                file.flush()
-                os.fsync(file.fileno())
-            # A kill here leaves lines in two files, which are equal and read as one.
-            for path in parts:
-                path.unlink()
-
-    def _parts(self) -> list[Path]:
-        return sorted(self.folder.glob(PARTS))
-
-    def _read(self, parts: Iterable[Path]) -> dict[int, tuple[EpisodeScores, bytes]]:
-        found: dict[int, tuple[EpisodeScores, bytes]] = {}
-        # Parts first: what a merge takes out of them meanwhile is in `scores.jsonl` by then.
-        for path in (*parts, self.path):
-            for record, line in read_lines(path):
-                episode = record.episode_index
-                if episode in found and found[episode][1] != line:
-                    raise InputError(
-                        f"scores {path}: episode {episode} is there twice, with different scores; "
-                        "delete the folder"
-                    )
-                found[episode] = record, line
-        return dict(sorted(found.items()))
+        """File that `reopen` reads; `leave` writes it."""
+        return self.folder / FILE
 
     @property
-    def _meta_path(self) -> Path:
-        return self.folder / "meta.json"
+    def cameras(self) -> tuple[CameraStore, ...]:
+        """Where the scores of each camera are."""
+        shared = {name: value for name, value in self.meta.items() if name not in _OF_DATASET}
+        pairs = zip(self.meta["cameras"], self.meta["image_sizes"], strict=True)
+        metas = [{**shared, "camera": camera, "image_size": size} for camera, size in pairs]
+        return tuple(CameraStore(self.root / key_of(meta), meta) for meta in metas)
 
-    def _check_meta(self) -> None:
-        path = self._meta_path
-        if not path.exists() and not self.path.exists() and not self._parts():
+    def read(self) -> dict[int, EpisodeScores]:
+        """All episodes that have scores of every camera, ascending; raises as `CameraStore.read`."""
+        finished = [store.read() for store in self.cameras]
+        found: dict[int, EpisodeScores] = {}
+        for episode, shown in self.episodes.items():
+            records = [some.get(one) for some, one in zip(finished, shown, strict=True)]
+            whole = [record for record in records if record is not None]
+            if len(whole) == len(records):
+                found[episode] = _together(episode, whole)
+        return found
+
+    def missing(self, episodes: Iterable[int]) -> list[int]:
+        """Those of `episodes` that have no scores of some camera yet and can be judged, in order."""
+        done = {*self.read(), *self.unjudged}
+        return [episode for episode in episodes if episode not in done]
+
+    def leave(self) -> None:
+        """Writes what `reopen` needs. Raises InputError where it cannot be written."""
+        content = json.dumps(self._content()) + "\n"
+        path = self.path
+        if path.exists() and path.read_text() == content:
             return
+        with whole_file(path) as partial:
+            partial.write_text(content)
+
+    def _content(self) -> dict[str, Any]:
+        texts = sorted({shown[0].instruction for shown in self.episodes.values()})
+        numbers = {text: number for number, text in enumerate(texts)}
+        rows = [
+            [episode, shown[0].length, numbers[shown[0].instruction], [one.pictures for one in shown]]
+            for episode, shown in self.episodes.items()
+        ]
+        return {"meta": self.meta, "unjudged": list(self.unjudged), "instructions": texts, "episodes": rows}
+
+
+_AGAIN = "run the same command again, which writes it anew; no score is lost"
+
+
+def say_what_is_outdated(root: Path, dataset_fingerprint: str) -> None:
+    """Names scores of this dataset that an earlier version of this program left, and that are made anew."""
+    for path in sorted(root.glob(f"*/{META}")):
         try:
-            found = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise InputError(f"scores {path}: is missing or damaged; delete the folder") from error
-        if found != self.meta:
-            raise InputError(f"scores {path}: was made for something else; delete the folder")
-
-    @contextmanager
-    def _locked(self) -> Generator[None]:
-        """The folder, with its `meta.json`, for whoever opens or removes parts; waits for milliseconds."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            self._check_meta()
-            if not self._meta_path.exists():
-                with whole_file(self._meta_path) as partial:
-                    partial.write_text(json.dumps(self.meta, indent=2) + "\n")
-            yield
-
-    @contextmanager
-    def _writing(self) -> Generator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise InputError(
-                f"scores {self.folder}: cannot be written ({error.strerror}); check space and permissions"
-            ) from error
+            meta = cast(dict[str, Any], json.loads(path.read_text()))
+            old = meta["format"] < FORMAT and meta["dataset_fingerprint"] == dataset_fingerprint
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if old:
+            say(f"scores {path.parent}: of an earlier version, which saw other pictures; made anew, once")
 
 
-def _key(meta: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()[:16]
+def _together(episode: int, records: Sequence[EpisodeScores]) -> EpisodeScores:
+    """The same prefixes seen by several cameras: the mean of their log-probabilities."""
+    first = records[0]
+    scores = first.scores
+    if len(records) > 1:
+        scores = PrefixScores(
+            scores.prefix_lengths,
+            np.mean([one.scores.log_prob_true for one in records], axis=0),
+            np.mean([one.scores.log_prob_false for one in records], axis=0),
+        )
+    pictures = first.pictures if len(records) == 1 else ""
+    return EpisodeScores(episode, first.length, scores, first.instruction, pictures)

@@ -4,17 +4,31 @@ import fcntl
 import io
 import json
 import os
-from collections.abc import Generator, Iterator
+import sys
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rabc.scoring.base import PrefixScores
 from rabc.system.errors import InputError
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a score was given for, besides the question that its store stands for."""
+
+    length: int
+    """Frames of the episode."""
+    pictures: str
+    """Which pictures it shows of the camera (see `rabc.datasets.fingerprint.pictures_identity`)."""
+    instruction: str
+    """What it is judged by."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,21 @@ class EpisodeScores:
     """Its prefixes."""
     instruction: str = ""
     """What it was judged by."""
+    pictures: str = ""
+    """Which pictures of a camera were judged; empty for several cameras together."""
+
+    @property
+    def shown(self) -> Shown:
+        """What the scores were given for."""
+        return Shown(self.length, self.pictures, self.instruction)
+
+
+class Line(NamedTuple):
+    """An episode as it stands in a file."""
+
+    record: EpisodeScores
+    content: bytes
+    """With its line break."""
 
 
 @dataclass(frozen=True)
@@ -82,24 +111,47 @@ class Part:
             ) from error
 
 
-def read_lines(path: Path) -> Iterator[tuple[EpisodeScores, bytes]]:
-    """Episodes of a file with their lines as they stand there; nothing if it is missing.
+def read_lines(path: Path) -> tuple[Line, ...]:
+    """The episodes of a file; none if it is missing. An unchanged file is read once a process.
 
-    A torn last line is dropped. Raises InputError naming a damaged line.
+    A torn last line is dropped, a damaged one left out and named. Raises InputError if it cannot be read.
     """
     try:
-        content = path.read_bytes()
+        found = path.stat()
+        return _read_lines(path, found.st_ino, found.st_size, found.st_mtime_ns)
     except FileNotFoundError:
-        return
+        return ()
     except OSError as error:
-        raise InputError(f"scores {path}: cannot be read ({error.strerror})") from error
-    lines = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
-    for number, line in enumerate(lines, start=1):
+        raise InputError(
+            f"scores {path}: cannot be read ({error.strerror}); mend the permissions (chmod u+rw)"
+        ) from error
+
+
+def differing(one: PrefixScores, other: PrefixScores) -> str:
+    """By how much two scores of the same video differ, in words; empty where they do not."""
+    if not np.array_equal(one.prefix_lengths, other.prefix_lengths):
+        return "of other prefixes"
+    columns = ((one.log_prob_true, other.log_prob_true), (one.log_prob_false, other.log_prob_false))
+    largest = max(float(np.abs(a - b).max()) for a, b in columns)
+    return f"{largest:.2g} nats apart" if largest else ""
+
+
+@cache
+def say(line: str) -> None:
+    """Prints a line about a store to stderr, once a process: stores are read many times."""
+    print(line, file=sys.stderr, flush=True)
+
+
+@lru_cache(maxsize=64)
+def _read_lines(path: Path, inode: int, size: int, mtime_ns: int) -> tuple[Line, ...]:
+    content = path.read_bytes()
+    found: list[Line] = []
+    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(keepends=True), start=1):
         try:
-            record = _parse(line)
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"scores {path}: line {number} is damaged; delete the file") from error
-        yield record, line
+            found.append(Line(_parse(line), line))
+        except (ValueError, KeyError, TypeError):
+            say(f"scores {path}: line {number} is damaged and left out; its episode is scored again")
+    return tuple(found)
 
 
 def _try_lock(file: io.FileIO) -> bool:
@@ -123,6 +175,7 @@ def _line(record: EpisodeScores) -> bytes:
     content = {
         "episode_index": int(record.episode_index),
         "length": int(record.length),
+        "pictures": record.pictures,
         "instruction": record.instruction,
         "prefix_lengths": scores.prefix_lengths.tolist(),
         "log_prob_true": scores.log_prob_true.tolist(),
@@ -135,9 +188,12 @@ def _parse(line: bytes) -> EpisodeScores:
     record = cast(dict[str, Any], json.loads(line))
     true, false = (np.array(record[f"log_prob_{name}"], dtype=np.float64) for name in ("true", "false"))
     lengths: NDArray[np.int64] = np.array(record["prefix_lengths"], dtype=np.int64)
+    if not (np.isfinite(true).all() and np.isfinite(false).all()):
+        raise ValueError("a score is not finite")
     return EpisodeScores(
         int(record["episode_index"]),
         int(record["length"]),
         PrefixScores(lengths, true, false),
         str(record["instruction"]),
+        str(record["pictures"]),
     )

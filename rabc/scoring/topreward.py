@@ -105,6 +105,10 @@ class TOPReward:
         """
         return resize_frames(self.processor, frames, count) if is_qwen3_vl(self.model) else frames
 
+    def check(self, instruction: str) -> None:
+        """Raise InputError for an instruction that is empty or holds a special token of the tokenizer."""
+        check_instruction(self.processor, instruction)
+
     def score(
         self, frames: torch.Tensor | NDArray[np.uint8], instruction: str, fps: float, num_prefixes: int = 15
     ) -> PrefixScores:
@@ -136,7 +140,6 @@ class TOPReward:
         ]
 
     def _questions(self, clip: Clip, num_prefixes: int) -> Questions:
-        check_instruction(clip.instruction)
         indices = self.frame_indices(clip.num_frames, clip.fps)
         frames = clip.frames
         if frames.ndim != 4 or frames.shape[1] != 3 or frames.dtype != torch.uint8:
@@ -149,7 +152,9 @@ class TOPReward:
         group = int(getattr(self.processor.video_processor, "temporal_patch_size", 1))
         every = np.arange(1, len(indices) + 1)
         ends = prefix_ends(indices, clip.num_frames, num_prefixes, group) if num_prefixes else every
-        return Questions(self.resize(frames, len(frames)), indices, clip.fps, (clip.instruction,), ends)
+        return Questions(
+            self.resize(frames, clip.seen_as or len(frames)), indices, clip.fps, (clip.instruction,), ends
+        )
 
     def _one_by_one(self, questions: Questions) -> torch.Tensor:
         """Log-probabilities (E, 2) of the answers, by one forward per prefix: the reference."""

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from rabc.system.errors import InputError
 
-# LeRobotDataset's own default: how far a frame may be from the time it is asked for, seconds.
-TOLERANCE_S = 1e-4
-# What PyAV raises for missing, foreign and damaged files, and this module for frames that are not there.
+REALIGN = (
+    "table and video disagree: `uv run rabc check-dataset` says where; record the episode again, or leave it "
+    "out with --dataset.exclude"
+)
+# What PyAV raises for missing, foreign and damaged files, and this module for files without frames.
 UNREADABLE = (FFmpegError, OSError, ValueError)
 
 
@@ -45,53 +47,74 @@ def read_facts(path: Path) -> VideoFacts:
     return VideoFacts(tuple(times), float(rate))
 
 
-def end_time(path: Path, what: str = "it") -> float | None:
-    """Time at which the last frame of the video ends, seconds; None where the file does not say.
+def decode_at(
+    path: Path, times: Sequence[float], half_frame: float, what: str = "it"
+) -> Iterator[NDArray[np.uint8]]:
+    """The frames (H, W, 3) of the video nearest to ascending `times`, seconds, each decoded once.
 
-    Raises InputError, saying that `what` cannot be decoded, if it cannot be read.
-    """
-    duration = tick = None
-    start = 0
-    try:
-        with av.open(str(path)) as container:
-            stream: Any = _video_stream(container)
-            duration, start, tick = stream.duration, stream.start_time or 0, stream.time_base
-    except UNREADABLE as error:
-        raise _refusal(path, what, error) from error
-    return None if duration is None or tick is None else float((start + duration) * tick)
-
-
-def decode_at(path: Path, times: Sequence[float], what: str = "it") -> Iterator[NDArray[np.uint8]]:
-    """The frames (H, W, 3) of the video at ascending `times`, seconds, each decoded once.
-
+    half_frame: half the time between frames, seconds; a frame as far from a time as that is another one.
     Groups of pictures in which no wanted frame lies are not decoded. Raises InputError, saying that `what`
-    cannot be decoded, for a damaged file or where there is no frame within `TOLERANCE_S` of a time.
+    cannot be decoded for a damaged file, or what the file shows instead where a time has no frame.
     """
     try:
         with av.open(str(path)) as container:
-            yield from _decode_at(container, times)
+            yield from _decode_at(container, times, half_frame)
+    except _NoFrame as error:
+        raise InputError(f"video {path}: {what} {error}; {REALIGN}") from error
     except UNREADABLE as error:
         raise _refusal(path, what, error) from error
 
 
-def _decode_at(container: Any, times: Sequence[float]) -> Iterator[NDArray[np.uint8]]:
+class _NoFrame(Exception):
+    """The file is whole and shows nothing at a time."""
+
+
+def _decode_at(container: Any, times: Sequence[float], half_frame: float) -> Iterator[NDArray[np.uint8]]:
     stream = _video_stream(container)
-    container.seek(_ticks(stream, times[0]) - 1, backward=True, stream=stream)
-    wanted = iter(times)
-    time = next(wanted)
-    for frame in _frames(stream.codec_context, _needed_packets(container, stream, times)):
+    margin = _ticks(stream, half_frame) + 1
+    container.seek(_ticks(stream, times[0]) - margin, backward=True, stream=stream)
+    tick = stream.time_base
+    before: Any = None  # the last frame shown before the time that is looked for
+    at = 0
+    for frame in _frames(stream.codec_context, _needed_packets(container, stream, times, margin)):
         if frame.pts is None:
             continue
-        shown = float(frame.pts * stream.time_base)
-        while shown >= time - TOLERANCE_S:
-            if shown > time + TOLERANCE_S:
-                raise ValueError(f"no frame at {time:.4f} s")
-            yield frame.to_ndarray(format="rgb24")
-            following = next(wanted, None)
-            if following is None:
-                return
-            time = following
-    raise ValueError(f"no frame at {time:.4f} s: the video ends before")
+        while at < len(times) and float(frame.pts * tick) >= times[at]:
+            near = [one for one in (before, frame) if one is not None]
+            yield _nearest(near, tick, times[at], half_frame, first=before is None)
+            at += 1
+        if at == len(times):
+            return
+        before = frame
+    if before is None:
+        raise _nothing_near(stream, times[at])
+    for time in times[at:]:
+        yield _nearest([before], tick, time, half_frame, first=False)
+
+
+def _nothing_near(stream: Any, time: float) -> Exception:
+    """What to say where no group of pictures was worth decoding: all end before."""
+    if not stream.duration:
+        return ValueError("it has no frames")
+    end = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    return _NoFrame(f"needs a frame at {time:.3f} s, and its video ends before, at {end:.3f} s")
+
+
+def _nearest(
+    frames: Sequence[Any], tick: Any, time: float, half_frame: float, first: bool
+) -> NDArray[np.uint8]:
+    """The picture (H, W, 3) of whichever of the frames around a time is nearer; the earlier of two."""
+    shown, _, frame = min(
+        ((float(one.pts * tick), place, one) for place, one in enumerate(frames)),
+        key=lambda found: (abs(found[0] - time), found[1]),
+    )
+    if abs(shown - time) < half_frame:
+        return frame.to_ndarray(format="rgb24")
+    if shown < time:
+        raise _NoFrame(f"needs a frame at {time:.3f} s, and its video ends before, at {shown:.3f} s")
+    if first:
+        raise _NoFrame(f"needs a frame at {time:.3f} s, and its video begins later, at {shown:.3f} s")
+    raise _NoFrame(f"needs a frame at {time:.3f} s, and the nearest one is at {shown:.3f} s")
 
 
 def _refusal(path: Path, what: str, error: Exception) -> InputError:
@@ -117,14 +140,14 @@ def _frames(codec: Any, packets: Iterator[Any]) -> Iterator[Any]:
     yield from codec.decode(None)
 
 
-def _needed_packets(container: Any, stream: Any, times: Sequence[float]) -> Iterator[Any]:
+def _needed_packets(container: Any, stream: Any, times: Sequence[float], margin: int) -> Iterator[Any]:
     """The packets of those groups of pictures that show any of `times`, and None for groups left out between.
 
     A group begins with a key frame and can be decoded without those before it, but for pictures that are
     shown before its key frame: these are of the time of the group before, which is then needed as well.
+    margin: how far from a time its frame may be, in the stream's ticks.
     """
     ticks = np.array([_ticks(stream, time) for time in times])
-    margin = _ticks(stream, TOLERANCE_S) + 1
 
     def any_between(start: int, end: int) -> bool:
         place = int(np.searchsorted(ticks, start - margin))

@@ -205,7 +205,7 @@ def test_a_sound_dataset_is_checked_against_new_settings_before_anything_is_skip
 
 def test_lost_scores_and_another_policy_make_their_stages_stale(config: Config):
     summary = json.loads(Path("outputs/small/summary.json").read_text())
-    scores = Path(summary["scorer"]["store"]) / "scores.jsonl"
+    scores = Path(summary["scorer"]["raw"][0])
     before = scores.read_bytes()
     scores.write_bytes(before[: before.rstrip().rfind(b"\n") + 1])
     try:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rabc.scoring.video import decode_at, end_time, read_facts
+from rabc.scoring.video import decode_at, read_facts
 from rabc.system.errors import InputError
 
 FRAMES, FPS, SIDE = 90, 30, 64
+HALF_FRAME = 0.5 / FPS
 ENCODINGS = {
     "short groups": ("libx264", {"g": "2"}),
     "b-frames": ("libx264", {"g": "12", "bf": "3"}),
@@ -50,12 +51,12 @@ def test_frames_are_those_of_the_whole_video(tmp_path: Path, name: str) -> None:
     assert len(whole) == len(facts.times) == FRAMES
     assert np.allclose([time for time, _ in whole], facts.times)
     assert facts.fps == FPS
-    assert end_time(path) == pytest.approx(facts.times[0] + FRAMES / FPS)
     rng = np.random.default_rng(1)
     wanted = [rng.choice(FRAMES, count, replace=False) for count in rng.integers(1, 20, 30)]
     for index in [*wanted, np.arange(FRAMES), np.arange(0, FRAMES, 15), np.array([FRAMES - 1])]:
         index = np.sort(index)
-        found = list(decode_at(path, [facts.times[i] for i in index]))
+        times = np.array([facts.times[i] for i in index]) + rng.uniform(-0.45, 0.45, len(index)) / FPS
+        found = list(decode_at(path, times.tolist(), HALF_FRAME))
         assert len(found) == len(index)
         assert all(np.array_equal(frame, whole[i][1]) for frame, i in zip(found, index, strict=True))
 
@@ -64,16 +65,26 @@ def test_a_time_without_a_frame_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "video.mp4"
     write_video(path, *ENCODINGS["b-frames"], frames=10)
     first = read_facts(path).times[0]
-    with pytest.raises(InputError, match=r"no frame at .* s\); the file"):
-        list(decode_at(path, [first, first + 1.5 / FPS]))
-    with pytest.raises(InputError, match=r"no frame at .*: the video ends before"):
-        list(decode_at(path, [first, first + 20 / FPS]))
+    for times, words in (
+        ([first, first + 20 / FPS], rf"needs a frame at {first + 20 / FPS:.3f} s, and its video ends before"),
+        ([first, first + 9.51 / FPS], "its video ends before"),
+        (
+            [first - 0.3, first],
+            rf"needs a frame at {first - 0.3:.3f} s, and its video begins later, at {first:.3f} s",
+        ),
+    ):
+        with pytest.raises(
+            InputError, match=rf"video {path}: episode 7 .*{words}.*: `uv run rabc check-dataset`"
+        ):
+            list(decode_at(path, times, HALF_FRAME, "episode 7"))
+    with pytest.raises(InputError, match="and the nearest one is at"):
+        list(decode_at(path, [first, first + 1.5 / FPS], 0.1 / FPS))
 
 
 def test_unreadable_files_are_named(tmp_path: Path) -> None:
     path = tmp_path / "video.mp4"
     path.write_bytes(b"no video")
-    for read in (read_facts, end_time, lambda path: list(decode_at(path, [0.0]))):
+    for read in (read_facts, lambda path: list(decode_at(path, [0.0], HALF_FRAME))):
         with pytest.raises(InputError, match=rf"video {path}: it cannot be decoded"):
             read(path)
         with pytest.raises(InputError, match="cannot be decoded"):

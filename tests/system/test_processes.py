@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from rabc.scoring.plan import parse_episodes, spread
+from rabc.datasets.selection import parse_episodes
+from rabc.scoring.plan import spread
 from rabc.scoring.processes import Process, launch
 from rabc.system.errors import InputError
 

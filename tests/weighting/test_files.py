@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rabc.config.settings import Config, WeightsConfig
 from rabc.config.training_settings import PolicyConfig
 from rabc.scoring.base import PrefixScores
-from rabc.scoring.store import EpisodeScores, ScoreStore
+from rabc.scoring.store import EpisodeScores, ScoreStore, Shown
 from rabc.scoring.variants import Variant
 from rabc.system.errors import InputError, VerdictRefused
 from rabc.weighting import schemes
@@ -59,7 +59,8 @@ def still(real: dict[int, EpisodeScores]) -> dict[int, EpisodeScores]:
 
 def store(tmp_path: Path, variant: Variant = "real") -> ScoreStore:
     identity = {"scorer": "judge", "revision": "1", "prompt": "?"}
-    return ScoreStore.open(tmp_path, "f" * 64, identity, ["front"], 10.0, [(96, 96)], 6, variant)
+    asked = {episode: (Shown(length, "", ""),) for episode, length in enumerate(LENGTHS)}
+    return ScoreStore.open(tmp_path, "f" * 64, identity, ["front"], 10.0, [(96, 96)], 6, variant, asked)
 
 
 def table(**changes: Any) -> pd.DataFrame:
@@ -111,8 +112,9 @@ def test_our_file_is_lerobots_and_gives_the_weights_that_memory_gave(tmp_path: P
     """The run does not read its own file; who does gets the same bits."""
     scored, static = store(tmp_path), store(tmp_path, variant="static")
     for own, found in ((scored, scores(5)), (static, still(scores(5)))):
-        for number, record in found.items():
-            own.append(number, record.length, record.scores)
+        own.leave()
+        for record in found.values():
+            own.cameras[0].append(record)
     results = {
         "store": str(scored.folder), "static_store": str(static.folder), "diagnosis": {"verdict": "use"},
     }  # fmt: skip

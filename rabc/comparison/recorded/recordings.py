@@ -11,11 +11,12 @@ from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from rabc.comparison.recorded.estimated_success import MIN_LABELLED
 from rabc.comparison.recorded.labels import read_label_file
 from rabc.config.settings import Config
+from rabc.datasets.cameras import recorded_shape
 from rabc.datasets.fingerprint import fingerprint
 from rabc.datasets.source import download, open_dataset
 from rabc.datasets.success_labels import Labels, find_labels, frame_labels
-from rabc.scoring.episode_video import camera_keys, image_size
-from rabc.scoring.label import episode_task
+from rabc.scoring.asked import instructions
+from rabc.scoring.episode_video import camera_keys
 from rabc.system.errors import InputError
 from rabc.system.hub import is_hub_id
 
@@ -65,7 +66,7 @@ def open_recordings(
                 f"{one.name} is {one.instruction!r}; compare rollouts of one task"
             )
         for key in camera_keys(one.meta, config.scorer.cameras):
-            size, other_size = (image_size(each.meta, key) for each in (one, other))
+            size, other_size = (recorded_shape(each.meta, key) for each in (one, other))
             if size != other_size:
                 raise InputError(
                     f"--recorded {other.name}={other.root}: {key} is {other_size[0]}x{other_size[1]}, in "
@@ -105,8 +106,8 @@ def _open(config: Config, name: str, path: Path, label_file: Path | None) -> Rec
     camera_keys(meta, config.scorer.cameras)
     total = int(meta.total_episodes)
     tasks: dict[str, int] = {}
-    for episode in range(total):
-        tasks.setdefault(episode_task(meta, episode), episode)
+    for episode, task in instructions(meta, range(total)).items():
+        tasks.setdefault(task, episode)
     if len(tasks) > 1:
         (one, at), (other, other_at), *_ = tasks.items()
         raise InputError(

@@ -39,11 +39,13 @@ from rabc.comparison.recorded.recordings import Recording, open_recordings
 from rabc.comparison.recorded.text import answer, notes, tables
 from rabc.config.arguments import command_line
 from rabc.config.settings import Config
+from rabc.scoring.asked import named
 from rabc.scoring.base import Scorer
 from rabc.scoring.configured import load_scorer
 from rabc.scoring.plan import carry_out, plan_scoring
 from rabc.statistics.curves import success_score
 from rabc.system.atomic import write_json
+from rabc.system.errors import InputError
 from rabc.system.hub import is_hub_id
 from rabc.system.stages import key
 
@@ -131,10 +133,15 @@ def compare_recorded(
 def _scored(recording: Recording, scorer: Scorer) -> Rollouts:
     """The recording's rollouts with their scores; only of the videos as they are, without the controls."""
     plan = plan_scoring(recording.config, recording.root, scorer)
-    plan = replace(plan, wanted={"real": range(plan.total)})
+    if plan.unjudged:
+        raise InputError(
+            f"--recorded {recording.name}={recording.root}: {named(plan.unjudged)} too short to be judged; "
+            "record longer ones, or give a higher scorer.fps"
+        )
+    plan = replace(plan, wanted={"real": plan.episodes})
     carry_out(recording.config, plan, scorer)
     found = plan.stores["real"].read()
-    records = [found[episode] for episode in range(plan.total)]
+    records = [found[episode] for episode in plan.episodes]
     true = np.array([success_score(record.scores.log_prob_true) for record in records])
     false = np.array([success_score(record.scores.log_prob_false) for record in records])
     return Rollouts(
@@ -142,7 +149,7 @@ def _scored(recording: Recording, scorer: Scorer) -> Rollouts:
         np.array([record.length for record in records]) / float(recording.meta.fps),
         true,
         true - false,
-        tuple(recording.labels.success.get(episode) for episode in range(plan.total)),
+        tuple(recording.labels.success.get(episode) for episode in plan.episodes),
     )
 
 
