@@ -1,7 +1,7 @@
 """Rates, means and differences with their intervals. Pure functions, SciPy underneath."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,8 @@ RESAMPLES = 1000
 PAIRED_RESAMPLES = 10_000
 MIN_ORACLE_GAIN = 0.1
 """A share of a smaller gain than this is not computed: it would divide noise by noise."""
+_ALIKE = 1e-12
+"""Values that differ by no more than rounding."""
 
 Outcomes = NDArray[np.bool_]
 """Success of each training seed (rows) from each start state (columns): (S, N)."""
@@ -54,11 +56,11 @@ class Estimate:
 
     value: float
     low: float
-    """Lower end of the 95 % interval: the percentile bootstrap's, unless the function says otherwise."""
+    """Lower end of the 95 % interval; NaN where nothing supports one."""
     high: float
     """Upper end of the 95 % interval."""
     standard_error: float
-    """Standard deviation of the bootstrap's values, unless the function says otherwise."""
+    """Of `value`, in its unit."""
     count: int
     """Episodes it rests on."""
 
@@ -97,8 +99,74 @@ def bootstrap(figure: Callable[[NDArray[np.int64]], float], count: int, seed: in
 
 
 def mean(values: NDArray[np.float64]) -> Estimate:
-    """Mean of (N,) with its bootstrap interval."""
-    return bootstrap(lambda chosen: float(values[chosen].mean()), len(values))
+    """Mean of (N,) with Student's interval (Student 1908), which holds with few values as well.
+
+    Resampling a handful of values finds too little of what they vary: a percentile bootstrap of eight holds
+    the truth in 90 % of data sets, not in 95. Without an interval below two values, and where all are alike:
+    that says that they are few, not that the mean is sure.
+    """
+    count = len(values)
+    value = float(values.mean()) if count else float("nan")
+    if count < 2:
+        return Estimate(value, float("nan"), float("nan"), float("nan"), count)
+    return _student(value, float(values.std(ddof=1)) / math.sqrt(count), count - 1, count)
+
+
+def ratio_of_means(part: NDArray[np.float64], whole: NDArray[np.float64]) -> Estimate:
+    """Mean of part (N,) over mean of whole (N,), with Fieller's interval (1954), Student's of a ratio.
+
+    A mean of ratios would follow the smallest wholes. All is NaN where the mean whole is not above 0. There
+    is no interval where it is not shown to differ from 0, since the ratio may be anything then.
+    """
+    count, nan = len(part), float("nan")
+    below = float(whole.mean()) if count else nan
+    if not below > 0:
+        return Estimate(nan, nan, nan, nan, count)
+    above = float(part.mean())
+    value = above / below
+    if count < 2:
+        return Estimate(value, nan, nan, nan, count)
+    (part_variance, both), (_, whole_variance) = (np.cov(part, whole) / count).tolist()
+    reach = float(student.isf((1 - CONFIDENCE) / 2, count - 1)) ** 2
+    error = math.sqrt(max(0.0, part_variance - 2 * value * both + value**2 * whole_variance)) / below
+    # All r with which part - r * whole is not shown to differ from 0: between a parabola's roots.
+    square, middle = below**2 - reach * whole_variance, above * below - reach * both
+    root = middle**2 - square * (above**2 - reach * part_variance)
+    if square <= 0 or root <= _ALIKE * middle**2:
+        return Estimate(value, nan, nan, error, count)
+    low, high = ((middle + side * math.sqrt(root)) / square for side in (-1, 1))
+    return Estimate(value, low, high, error, count)
+
+
+def share(marks: NDArray[np.bool_]) -> Estimate:
+    """Share of true marks (N,) with its Wilson interval, as an `Estimate`; NaN of none."""
+    count, nan = len(marks), float("nan")
+    if not count:
+        return Estimate(nan, nan, nan, nan, 0)
+    found = proportion(int(marks.sum()), count)
+    error = math.sqrt(found.value * (1 - found.value) / count)
+    return Estimate(found.value, found.low, found.high, error, count)
+
+
+def proportion_over_seeds(successes: Sequence[int], trials: Sequence[int]) -> Proportion:
+    """Share of the trials of several trainings that succeeded, each training seed's given by itself.
+
+    What another training would give is not known better for more trials of these few: the seeds are the unit.
+    The interval is Student's over their rates, which is wide with two or three; it is never narrower than
+    Wilson's of all trials, for seeds may agree by chance. Where rates vary by 10 points from seed to seed,
+    Wilson's alone holds the truth in six experiments of ten. Of one training seed it is Wilson's, and speaks
+    of that policy.
+    """
+    together = proportion(sum(successes), sum(trials))
+    over_seeds = mean(np.array(successes, np.float64) / np.array(trials, np.float64))
+    if math.isnan(over_seeds.low):
+        return together
+    return Proportion(
+        together.successes,
+        together.trials,
+        max(0.0, min(together.low, over_seeds.low)),
+        min(1.0, max(together.high, over_seeds.high)),
+    )
 
 
 def paired_difference(first: Outcomes, second: Outcomes, seed: int = 0) -> Estimate:
@@ -134,11 +202,9 @@ def difference_over_seeds(first: Outcomes, second: Outcomes, comparisons: int = 
     """
     each = outcome_differences(first, second).mean(axis=1)
     value, seeds = float(each.mean()), len(each)
-    if seeds < 2 or np.ptp(each) < 1e-12:
+    if seeds < 2:
         return Estimate(value, float("nan"), float("nan"), float("nan"), seeds)
-    error = float(each.std(ddof=1)) / math.sqrt(seeds)
-    reach = float(student.isf((1 - CONFIDENCE) / comparisons / 2, seeds - 1)) * error
-    return Estimate(value, value - reach, value + reach, error, seeds)
+    return _student(value, float(each.std(ddof=1)) / math.sqrt(seeds), seeds - 1, seeds, comparisons)
 
 
 def gain_ratio(arm: Outcomes, plain: Outcomes, oracle: Outcomes, seed: int = 0) -> Estimate:
@@ -171,6 +237,14 @@ def _resampled_means(values: NDArray[np.float64], seed: int) -> NDArray[np.float
     row_counts = generator.multinomial(rows, np.full(rows, 1 / rows), size=PAIRED_RESAMPLES)
     chosen = generator.integers(columns, size=(PAIRED_RESAMPLES, columns))
     return np.take_along_axis(row_counts @ values / rows, chosen, axis=1).mean(axis=1)
+
+
+def _student(value: float, error: float, freedom: float, count: int, comparisons: int = 1) -> Estimate:
+    """Student's interval of a value with this standard error; none where nothing varied."""
+    if error < _ALIKE:
+        return Estimate(value, float("nan"), float("nan"), 0.0, count)
+    reach = float(student.isf((1 - CONFIDENCE) / comparisons / 2, freedom)) * error
+    return Estimate(value, value - reach, value + reach, error, count)
 
 
 def _percentiles(value: float, draws: NDArray[np.float64], count: int, undefined: int = 0) -> Estimate:

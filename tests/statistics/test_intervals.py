@@ -1,0 +1,152 @@
+"""Intervals claim what their data support: against published figures, by hand, and by how often they hold."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import binom, norm, ttest_1samp
+
+from rabc.statistics.areas import area
+from rabc.statistics.intervals import (
+    Estimate,
+    Proportion,
+    mean,
+    proportion,
+    proportion_over_seeds,
+    ratio_of_means,
+    share,
+)
+
+
+def holds(intervals: Iterable[Estimate | Proportion], truth: float) -> tuple[float, int]:
+    """Share of the defined intervals that hold the truth, and how many are not defined."""
+    kept = [one for one in intervals if not math.isnan(one.low)]
+    return float(np.mean([one.low <= truth <= one.high for one in kept])), len(kept)
+
+
+def is_95_percent(found: float, experiments: int, at_most: float = 1.0) -> bool:
+    """Whether so many of them are within what chance leaves of 95 % (or more, where cautious)."""
+    low, high = binom.interval(0.999, experiments, 0.95)
+    return low / experiments <= found <= max(high / experiments, at_most)
+
+
+def test_the_interval_of_a_mean_is_students() -> None:
+    values = np.array([1.0, 2.0, 4.0, 7.0])
+    found = mean(values)
+    test: Any = ttest_1samp(values, 0)
+    expected = test.confidence_interval()
+    assert (found.value, found.count) == (3.5, 4)
+    assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+    assert found.standard_error == pytest.approx(values.std(ddof=1) / 2)
+
+
+@pytest.mark.parametrize("count", [3, 8, 32])
+def test_it_holds_with_few_values_as_well(count: int) -> None:
+    rng = np.random.default_rng(count)
+    found, kept = holds((mean(rng.normal(2, 3, count)) for _ in range(2000)), 2.0)
+    assert is_95_percent(found, kept, 0.0)
+
+
+def test_what_resampling_cannot_support_has_no_interval() -> None:
+    for found in (mean(np.ones(5)), mean(np.ones(1)), mean(np.ones(0))):
+        assert math.isnan(found.low)
+        assert math.isnan(found.high)
+    assert "not defined" in str(mean(np.ones(0)))
+    separated = np.arange(10, dtype=np.float64)
+    for success in (separated > 4, separated < 5):
+        found = area(separated, success)
+        assert found.value in (0, 1)
+        assert math.isnan(found.low)
+    single = area(np.array([0.0, 2.0, 1.0, 3.0]), np.array([True, False, False, False]))
+    assert math.isnan(single.low)
+
+
+def test_the_interval_of_a_ratio_of_means_is_fiellers() -> None:
+    """All ratios that a t-test of part - ratio * whole does not refuse."""
+    rng = np.random.default_rng(0)
+    whole = rng.normal(3, 1, 9)
+    part = 0.3 * whole + rng.normal(0, 0.4, 9)
+    found = ratio_of_means(part, whole)
+    assert found.value == pytest.approx(part.mean() / whole.mean())
+    for end in (found.low, found.high):
+        test: Any = ttest_1samp(part - end * whole, 0)
+        assert test.pvalue == pytest.approx(0.05)
+    assert math.isnan(ratio_of_means(part, -whole).value)
+    uncertain = ratio_of_means(part, whole - whole.mean() + 0.1)
+    assert math.isfinite(uncertain.value)
+    assert math.isnan(uncertain.low)
+
+
+def test_it_holds_where_a_ratio_of_few_episodes_is_uncertain() -> None:
+    rng = np.random.default_rng(1)
+    wholes = rng.normal(3, 1, (2000, 8))
+    parts = 0.2 * wholes + rng.normal(0, 0.4, (2000, 8))
+    found, kept = holds(map(ratio_of_means, parts, wholes), 0.2)
+    assert kept > 1900
+    assert is_95_percent(found, kept, 0.0)
+
+
+def test_a_share_of_episodes_is_wilsons() -> None:
+    found, expected = share(np.ones(20, bool)), proportion(20, 20)
+    assert (found.value, found.low, found.high) == (1, expected.low, expected.high)
+    assert math.isnan(share(np.ones(0, bool)).value)
+
+
+@pytest.mark.parametrize(("successes", "failures", "truth"), [(5, 5, 0.8), (8, 8, 0.9), (10, 30, 0.8)])
+def test_the_interval_of_an_area_holds_with_few(successes: int, failures: int, truth: float) -> None:
+    rng = np.random.default_rng(2)
+    success = np.arange(successes + failures) < successes
+    apart = float(norm.ppf(truth)) * math.sqrt(2)
+    draws = rng.normal(0, 1, (500, len(success))) + apart * success
+    found, kept = holds((area(draw, success) for draw in draws), truth)
+    assert is_95_percent(found, kept)
+
+
+def test_areas_are_compared_within_strata() -> None:
+    """Two tasks, in each of which every success is above every failure, on different scales."""
+    scores = np.array([1.0, 2.0, 3.0, 4.0, 11.0, 12.0, 13.0, 14.0])
+    success = np.array([False, False, True, True] * 2)
+    strata = np.repeat([0, 1], 4)
+    assert area(scores, success).value < 0.8
+    assert area(scores, success, strata).value == 1
+    one_sided = np.array([True] * 4 + [False] * 4)
+    assert math.isnan(area(scores, one_sided, strata).value)
+
+
+def test_areas_of_items_that_hang_together_are_less_sure() -> None:
+    """Each start state twice, the same both times: as sure as once, not twice as sure."""
+    rng = np.random.default_rng(3)
+    success = np.arange(40) < 20
+    scores = rng.normal(0, 1, 40) + success
+    once = area(scores, success)
+    twice = area(np.tile(scores, 2), np.tile(success, 2), clusters=np.tile(np.arange(40), 2))
+    independent = area(np.tile(scores, 2), np.tile(success, 2))
+    assert twice.value == pytest.approx(once.value)
+    assert twice.standard_error == pytest.approx(once.standard_error, rel=0.03)
+    assert independent.standard_error < 0.8 * once.standard_error
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_trainings_are_the_unit_of_a_rate_over_seeds(seeds: int) -> None:
+    """Rates that vary by 10 points from training to training: Wilson's of all rollouts is far too narrow."""
+    rng = np.random.default_rng(4)
+    rates = np.clip(rng.normal(0.5, 0.1, (300, seeds)), 0, 1)
+    counts = rng.binomial(100, rates)
+    ours, _ = holds((proportion_over_seeds(row.tolist(), [100] * seeds) for row in counts), 0.5)
+    wilson, _ = holds((proportion(int(row.sum()), 100 * seeds) for row in counts), 0.5)
+    assert is_95_percent(ours, 300)
+    assert wilson < 0.7
+
+
+def test_a_rate_over_seeds_by_hand() -> None:
+    # Rates 0.6 and 0.3: 0.45 +- 12.7062 * 0.15, cut to what a share can be.
+    assert proportion_over_seeds([6, 3], [10, 10]) == Proportion(9, 20, 0.0, 1.0)
+    # 0.61, 0.64, 0.65: Student's quantile with 2 degrees of freedom is 4.302653, the error 0.012019.
+    found = proportion_over_seeds([122, 128, 130], [200, 200, 200])
+    assert found.low == pytest.approx(0.63333 - 0.051712, abs=1e-4)
+    assert found.high == pytest.approx(0.63333 + 0.051712, abs=1e-4)
+    # Seeds that agree by chance are not sure of each other, and one policy is Wilson's.
+    assert proportion_over_seeds([50, 50], [100, 100]) == proportion(100, 200)
+    assert proportion_over_seeds([7], [10]) == proportion(7, 10)
