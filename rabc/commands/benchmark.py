@@ -43,9 +43,13 @@ POLICY = cli.Argument(
     "Policy folder, trained for the pick task on the simulator's cameras.",
 )
 PAGE = cli.Argument(
-    "page", str | None, None, "Also fill the table of this page, docs/benchmarks.md or docs/robot.md."
+    "page",
+    str | None,
+    None,
+    "Also fill the table of this page, docs/benchmarks.md or docs/robot.md.",
+    is_path=True,
 )
-JSON = cli.Argument("json", str | None, None, "Also write everything measured to this file.")
+JSON = cli.Argument("json", str | None, None, "Also write everything measured to this file.", is_path=True)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from rabc.config.arguments import program
 from rabc.system.errors import InputError
+from rabc.system.hub import place
 
 
 def main(argv: Sequence[str]) -> None:
@@ -29,10 +30,9 @@ def main(argv: Sequence[str]) -> None:
     from rabc.policy_check.check import check_folder, report
     from rabc.system.device import resolve_device
 
-    findings = check_folder(
-        given.folder, given.dataset, robot, rename_map, given.fps, resolve_device(given.device)
-    )
-    report(given.folder, findings)
+    folder = place("folder", given.folder, "model").name
+    findings = check_folder(folder, given.dataset, robot, rename_map, given.fps, resolve_device(given.device))
+    report(folder, findings)
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:

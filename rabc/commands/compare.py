@@ -12,6 +12,7 @@ from typing import Literal
 from rabc.config import cli
 from rabc.config.settings import Config
 from rabc.system.errors import InputError
+from rabc.system.hub import local_path, place
 
 SEEDS = cli.Argument("seeds", int, 3, "Trainings of each arm, with seeds from `seed` on.")
 ROLLOUTS = cli.Argument(
@@ -47,8 +48,11 @@ def main(argv: Sequence[str]) -> None:
             if given[argument.name] != argument.default:
                 option = f"--{argument.name} {given[argument.name]}"
                 raise InputError(f"{option}: is about trainings; leave it out with --recorded")
+        recorded, labels = (named_texts(option, given[option]) for option in ("recorded", "labels"))
         return _recorded(
-            config, named_files("recorded", given["recorded"]), named_files("labels", given["labels"])
+            config,
+            {name: _dataset(name, text) for name, text in recorded.items()},
+            {name: Path(local_path(f"--labels {name}", text)) for name, text in labels.items()},
         )
     episodes = config.rollouts.episodes if given["rollouts"] is None else given["rollouts"]
     for name, value in (("seeds", given["seeds"]), ("rollouts", episodes)):
@@ -64,17 +68,28 @@ def main(argv: Sequence[str]) -> None:
         comparison.compare(config, arms, given["seeds"], given["stop"] == "sequential")
 
 
-def named_files(option: str, texts: Sequence[str]) -> dict[str, Path]:
+def named_texts(option: str, texts: Sequence[str]) -> dict[str, str]:
     """`NAME=FILE` texts as a mapping; InputError for one that is not, and for a name given twice."""
-    found: dict[str, Path] = {}
+    found: dict[str, str] = {}
     for text in texts:
         name, equals, file = text.partition("=")
         if not (name and equals and file):
             raise InputError(f"--{option} {text}: not a name and a path; write --{option} NAME=PATH")
         if name in found:
             raise InputError(f"--{option} {text}: the name {name} is given twice; choose another")
-        found[name] = Path(file)
+        found[name] = file
     return found
+
+
+def _dataset(name: str, text: str) -> Path:
+    """The folder or hub id that `--recorded name=text` means."""
+    found = place(f"--recorded {name}", text, "dataset")
+    if found.revision is not None:
+        raise InputError(
+            f"--recorded {name}={text}: names a revision, which cannot be chosen here; download it with "
+            f"`hf download {found.name} --repo-type dataset --revision {found.revision} --local-dir <folder>`"
+        )
+    return Path(found.name)
 
 
 def _recorded(config: Config, datasets: dict[str, Path], labels: dict[str, Path]) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from rabc.config import cli
 
 EPISODES = cli.Argument("episodes", int, 60, "Held-out demonstrations.")
-DATA = cli.Argument("data", str, "data/so101_scorer", "Folder for simulated episodes, made when missing.")
-JSON = cli.Argument("json", str, None, "Also write the figures to this JSON file.")
+DATA = cli.Argument(
+    "data", str, "data/so101_scorer", "Folder for simulated episodes, made when missing.", is_path=True
+)
+JSON = cli.Argument("json", str, None, "Also write the figures to this JSON file.", is_path=True)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ CHECKPOINT = cli.Argument(
     str | None,
     None,
     "Checkpoint step=<steps>.ckpt, or a training folder for its newest. Default: of the run's only training.",
+    is_path=True,
 )
 MODEL = cli.Argument(
     "model",
@@ -26,6 +27,7 @@ OUTPUT = cli.Argument(
     str | None,
     None,
     "Policy folder to write. Default: checkpoints/<run>/step=<steps>/pretrained_model.",
+    is_path=True,
 )
 LICENSE = cli.Argument("license", str, "apache-2.0", "Licence in the model card, an identifier of the hub.")
 PUSH = cli.Argument("push", str | None, None, "Repository of the hub to upload the folder to: owner/name.")

@@ -8,7 +8,7 @@ KINDS = cli.Argument("kinds", str, "clean,stall,drop,give_up", "Kinds of demonst
 OFFSET = cli.Argument(
     "offset", int, 0, "Offset of the start state within the seeds held out for testing the scorer."
 )
-OUTPUT = cli.Argument("output", str, "outputs/progress.png", "PNG file to write.")
+OUTPUT = cli.Argument("output", str, "outputs/progress.png", "PNG file to write.", is_path=True)
 
 
 def main(argv: Sequence[str]) -> None:

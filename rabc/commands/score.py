@@ -17,9 +17,11 @@ EPISODES = cli.Argument(
 )
 DEVICES = cli.Argument("devices", int, 1, "Processes on each machine, one per GPU.")
 NUM_NODES = cli.Argument("num_nodes", int, 1, "Machines, under torchrun or SLURM.")
-VIDEO = cli.Argument("video", str | None, None, "Video file to score instead of a dataset.")
+VIDEO = cli.Argument("video", str | None, None, "Video file to score instead of a dataset.", is_path=True)
 INSTRUCTION = cli.Argument("instruction", str | None, None, "The task of --video, a sentence.")
-OUTPUT = cli.Argument("output", str | None, None, "PNG of the curve of --video. Default: outputs/<name>.png.")
+OUTPUT = cli.Argument(
+    "output", str | None, None, "PNG of the curve of --video. Default: outputs/<name>.png.", is_path=True
+)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -9,10 +9,16 @@ from collections.abc import Sequence
 from rabc.config import cli
 
 OUTPUT = cli.Argument(
-    "output", str, None, "Folder for the scorer: a new one, or one with a scorer to replace. Required."
+    "output",
+    str,
+    None,
+    "Folder for the scorer: a new one, or one with a scorer to replace. Required.",
+    is_path=True,
 )
 EPISODES = cli.Argument("episodes", int, 800, "Simulated episodes to train on.")
-DATA = cli.Argument("data", str, "data/so101_scorer", "Folder for simulated episodes, made when missing.")
+DATA = cli.Argument(
+    "data", str, "data/so101_scorer", "Folder for simulated episodes, made when missing.", is_path=True
+)
 THREADS = cli.Argument("threads", int, 0, "CPU threads for torch; 0: its default.")
 TEST = cli.Argument("test_episodes", int, 60, "Held-out episodes the model card reports on.")
 ALIGN = cli.Argument(

@@ -30,6 +30,8 @@ class Argument:
     type: Any
     default: Any
     help: str
+    is_path: bool = False
+    """Of this machine: `~` and the like are understood (`rabc.system.hub.local_path`)."""
 
 
 SECTIONS: dict[str, type[Any]] = {

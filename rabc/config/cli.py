@@ -29,6 +29,7 @@ from rabc.config.checks import validate
 from rabc.config.places import settled
 from rabc.config.settings import Config
 from rabc.system.errors import InputError, RabcError, Stopped
+from rabc.system.hub import local_path
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,11 @@ class _Reader:
             return self._wrong_type(label, item, value)
         if typed is None and type(None) not in get_args(item.type):  # which jsonargparse lets pass
             return self._wrong_type(label, item, value)
+        if item.is_path and typed is not None:
+            try:
+                typed = local_path(label, typed)
+            except InputError as error:
+                self.problems.append(str(error))
         (self.values if item.name in self._keys else self.extra)[item.name] = typed
 
     def _wrong_type(self, label: str, item: Argument, value: Any) -> None:

@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rabc.policy_check.files import PolicyFiles
-from rabc.system.errors import InputError
-from rabc.system.hub import is_hub_id
+from rabc.system.hub import place
 
 if TYPE_CHECKING:
     from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
@@ -17,16 +16,14 @@ def find_dataset(files: PolicyFiles, given: str | None) -> "LeRobotDatasetMetada
     Raises:
         InputError: the given one is not there or cannot be used.
     """
-    from rabc.config.settings import Config, DatasetConfig
     from rabc.datasets.metadata import load_meta
     from rabc.datasets.source import download
 
     if given is not None:
-        if Path(given).exists():
-            return load_meta(Path(given))
-        if not is_hub_id(given):
-            raise InputError(f"--dataset.path {given}: no such folder; check the path or give a hub id")
-        return load_meta(download(Config(dataset=DatasetConfig(given))), given)
+        named = place("--dataset.path", given, "dataset")
+        if Path(named.name).exists():
+            return load_meta(Path(named.name))
+        return load_meta(download(named.name, named.revision), named.name)
     for root in _recorded_places(files):
         if (root / "meta" / "info.json").is_file():
             return load_meta(root)

@@ -108,6 +108,59 @@ def test_a_wrong_type(command):
     )
 
 
+@pytest.mark.parametrize("name", ["a" * 300, "a/b", "..", ".hidden", "a\tb", "NUL", "-x", ""], ids=repr)
+@pytest.mark.parametrize(
+    "script", ["train.py", "compare.py", "closed_loop.py", "diagnose.py", "export.py", "paper.py", "pool.py"]
+)
+def test_a_name_that_no_folder_can_have(command, script: str, name: str):
+    option = "runs" if script == "pool.py" else "run"
+    assert_refused(command(script, f"--{option}={name}"), f"{option} {name!r}: ", "; ")
+
+
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize(
+    ("script", "argv"),
+    [
+        ("train.py", ["--dataset.path", LONG]),
+        ("record.py", ["--dataset.path", f"data/{LONG}"]),
+        ("train.py", ["--dataset.cache_folder", LONG]),
+        ("train.py", ["--scorer.model", LONG]),
+        ("train.py", ["--weights.progress_file", f"{LONG}.parquet"]),
+        ("train.py", ["--config", LONG]),
+        ("plot_progress.py", ["--output", f"{LONG}.png"]),
+        ("score.py", ["--video", f"{LONG}.mp4", "--instruction", "Pick."]),
+        ("export.py", ["--checkpoint", LONG]),
+        ("compare.py", ["--recorded", f"a={LONG}", "--recorded", "b=x"]),
+        ("check_policy.py", [LONG]),
+    ],
+)
+def test_a_name_longer_than_the_file_system_takes(command, script: str, argv: list[str]):
+    assert_refused(command(script, *argv), LONG, "; give a shorter one")
+
+
+@pytest.mark.parametrize(
+    ("script", "argv", "words"),
+    [
+        (
+            "score.py",
+            ["--video", "hf://datasets/you/pick/a.mp4"],
+            "--video hf://datasets/you/pick/a.mp4: is not",
+        ),
+        ("plot_progress.py", ["--output", "$NOWHERE/a.png"], "--output $NOWHERE/a.png: the variable NOWHERE"),
+        (
+            "check_policy.py",
+            ["hf://datasets/you/pick"],
+            "folder hf://datasets/you/pick: is no address of a model",
+        ),
+        ("compare.py", ["--recorded", "a=s3://x", "--recorded", "b=y"], "--recorded a s3://x: is no path"),
+    ],
+)
+def test_a_path_that_is_none_here(command, script: str, argv: list[str], words: str):
+    assert_refused(command(script, *argv), words)
+
+
 def test_a_missing_dataset(command):
     assert_refused(command("train.py", *on(Path("no/such/dataset"))), "no/such/dataset", "no such folder")
 

@@ -6,14 +6,12 @@ import pytest
 from lerobot.datasets.utils import BackwardCompatibilityError, ForwardCompatibilityError
 from packaging.version import Version
 
-from rabc.datasets.frames import cache_folder
+from rabc.datasets.fingerprint import derived_folder
 from rabc.datasets.source import refusal
-from rabc.scoring.store import scores_root
 
 
 def test_what_is_made_from_a_local_dataset_is_beside_it(tmp_path: Path) -> None:
-    assert cache_folder(tmp_path, "0123456789abcdef0123") == tmp_path / ".rabc/frames/0123456789abcdef"
-    assert scores_root(tmp_path) == tmp_path / ".rabc/scores"
+    assert derived_folder(tmp_path) == tmp_path / ".rabc"
 
 
 @pytest.mark.parametrize("given", [True, False])
@@ -27,9 +25,9 @@ def test_what_is_made_from_a_hub_dataset_is_in_the_users_cache(
     else:
         monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     cache = tmp_path / ("cache" if given else ".cache") / "rabc"
-    snapshot = tmp_path / "hub" / "you" / "pick" / "snapshots" / "abc"
-    assert cache_folder(snapshot, "0123456789abcdef0123") == cache / "frames/0123456789abcdef"
-    assert scores_root(snapshot) == cache / "scores"
+    one, other = (tmp_path / "hub" / "you" / name / "snapshots" / "abc" for name in ("pick", "place"))
+    assert derived_folder(one).parent == derived_folder(other).parent == cache
+    assert derived_folder(one) != derived_folder(other)
 
 
 def before_2_1() -> Exception:
