@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rabc.config.training_settings import TrainerConfig
-from rabc.statistics.intervals import proportion
+from rabc.statistics.intervals import Proportion, proportion, proportion_over_seeds
 from rabc.system.errors import InputError
 from rabc.training.identity import learned_from
 
@@ -50,8 +50,10 @@ def read_run(run: str, outputs: Path) -> PooledRun:
 def pooled(runs: Sequence[PooledRun]) -> list[list[str]]:
     """Rows (run, training seed, lifted with its interval), the last for all together.
 
-    Raises InputError for runs that differ in more than their seeds, whose rates are of different things, and
-    for runs that played the same start states: as independent ones they would make the interval too narrow.
+    The interval of one run speaks of its policy; that of all speaks of trainings, which are the unit: runs of
+    one training seed are one training. Raises InputError for runs that differ in more than their seeds, whose
+    rates are of different things, and for runs that played the same start states: as independent ones they
+    would make the interval too narrow.
     """
     for one, other in combinations(runs, 2):
         if one.run == other.run:
@@ -70,8 +72,16 @@ def pooled(runs: Sequence[PooledRun]) -> list[list[str]]:
                 f"them with another --rollouts.first_seed"
             )
     rows = [[played.run, str(played.seed), str(proportion(played.lifted, played.trials))] for played in runs]
-    together = proportion(sum(played.lifted for played in runs), sum(played.trials for played in runs))
-    return [*rows, ["together", "", str(together)]]
+    seeds = sorted({played.seed for played in runs})
+    return [*rows, ["together", f"{len(seeds)} of them", str(_together(runs, seeds))]]
+
+
+def _together(runs: Sequence[PooledRun], seeds: Sequence[int]) -> Proportion:
+    own = [[played for played in runs if played.seed == seed] for seed in seeds]
+    return proportion_over_seeds(
+        [sum(played.lifted for played in some) for some in own],
+        [sum(played.trials for played in some) for some in own],
+    )
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,8 @@
     training_seeds  of every arm
     arms            name, about, weights (settings that are not at their default), summary (see
                     `rabc.weighting.schemes.WeightSummary`), up and down (pictures of the moments
-                    weighted most and least), success {successes, trials, low, high}, seeds_mean and
+                    weighted most and least), success {successes, trials, low, high: Student's over training
+                    seeds, Wilson's with one}, seeds_mean and
                     seeds_spread (of the success rates of the training seeds; standard deviation),
                     scorer_auc {value, low, high, count}, mean_final_log_prob (nats), mean_ticks,
                     mean_closest_m
@@ -40,7 +41,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ from rabc.config.settings import Config
 from rabc.rollouts.evaluation import ScoredRollout
 from rabc.sim.scene import DONE
 from rabc.statistics import intervals
-from rabc.statistics.curves import roc_auc
+from rabc.statistics.areas import area
 from rabc.system.stages import Result
 
 FORMAT = 1
@@ -224,13 +225,13 @@ def _certainty(pair: dict[str, Any], count: int) -> str:
 
 def _arm(arm: Arm, runs: Sequence[PlayedRun], outcomes: NDArray[np.bool_]) -> dict[str, Any]:
     rollouts = [rollout for run in runs for rollout in run.rollouts]
-    success, rates = outcomes.ravel(), outcomes.mean(axis=1)
+    rates = outcomes.mean(axis=1)
     final = np.array([rollout.final_log_prob for rollout in rollouts])
     weights = runs[0].results["weights"]
     summary = ("frames", "drawn", "effective_sample_size", "share_zero", "share_saturated")
-    auc = intervals.bootstrap(lambda some: roc_auc(final[some], success[some]), len(success))
-    if auc.low == auc.high:  # told apart without an error: the resamples cannot say how sure that is
-        auc = replace(auc, low=float("nan"), high=float("nan"))
+    # Trainings play the same start states, which are what the scorer finds easy or hard to judge.
+    states = np.tile(np.arange(outcomes.shape[1]), len(outcomes))
+    auc = area(final, outcomes.ravel(), clusters=states)
     return {
         "name": arm.name,
         "about": arm.about,
@@ -249,7 +250,9 @@ def _arm(arm: Arm, runs: Sequence[PlayedRun], outcomes: NDArray[np.bool_]) -> di
 
 
 def _success(outcomes: NDArray[np.bool_]) -> dict[str, Any]:
-    return asdict(intervals.proportion(int(outcomes.sum()), outcomes.size))
+    """Rate of all rollouts; its interval speaks of trainings, where there are several."""
+    trials = [outcomes.shape[1]] * len(outcomes)
+    return asdict(intervals.proportion_over_seeds(outcomes.sum(axis=1).tolist(), trials))
 
 
 def _run(run: PlayedRun) -> dict[str, Any]:

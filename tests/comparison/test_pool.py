@@ -53,10 +53,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_rates_are_summed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_script("--runs", "a,b") == 0
-    rows = [line.split()[:3] for line in capsys.readouterr().out.splitlines()]
+    printed = capsys.readouterr().out
+    rows = [line.split()[:3] for line in printed.splitlines()]
     assert ["a", "0", "6/10"] in rows
     assert ["b", "1", "3/10"] in rows
-    assert ["together", "9/20"] in [row[:2] for row in rows]
+    assert ["together", "2", "of"] in rows
+    (together,) = [line for line in printed.splitlines() if line.startswith("together")]
+    # By Student over the two rates; Wilson's of 20 rollouts would be 26-66 %, as if trainings were alike.
+    assert together.endswith("9/20 = 45 % (95 % interval 0-100 %)")
+
+
+def test_runs_of_one_training_seed_are_one_training(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same policy on other start states: Wilson's interval, since no two trainings can be compared."""
+    finish(folder / "outputs", "again", 0, 3_000_100, 3)
+    assert run_script("--runs", "a,again") == 0
+    assert "9/20 = 45 % (95 % interval 26-66 %)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,15 @@ scores, which say nothing about how often a policy succeeds.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rabc.comparison.recorded.estimated_success import Sample, estimated_difference, estimated_rate
-from rabc.statistics.curves import roc_auc
-from rabc.statistics.intervals import Estimate, Proportion, bootstrap, mean, proportion
+from rabc.statistics.areas import area
+from rabc.statistics.intervals import Estimate, Proportion, mean, proportion
 from rabc.statistics.significance import holm, probability_better, rollouts_needed
 from rabc.statistics.unpaired import difference_of_means, difference_of_proportions, fisher
 
@@ -94,18 +94,12 @@ def predictions(recorded: Sequence[Rollouts]) -> list[NDArray[np.float64]]:
 
 
 def auc(recorded: Sequence[Rollouts]) -> dict[str, Any] | None:
-    """ROC-AUC of the success score against the labels of all datasets; None without labels of both kinds.
-
-    Without an interval where no score is on the wrong side: resampling these rollouts cannot say by how much
-    it might be less elsewhere.
-    """
+    """ROC-AUC of the success score against the labels of all datasets; None without labels of both kinds."""
     scores = np.concatenate([one.scores[one.labelled] for one in recorded])
     outcomes = np.concatenate([one.outcomes for one in recorded]).astype(bool)
     if outcomes.all() or not outcomes.any():
         return None
-    found = bootstrap(lambda chosen: roc_auc(scores[chosen], outcomes[chosen]), len(scores))
-    if found.low == found.high:
-        found = replace(found, low=math.nan, high=math.nan)
+    found = area(scores, outcomes)
     return {**_interval(found), "count": found.count}
 
 
