@@ -85,7 +85,7 @@ def loading(
 
 def our_loader(config: Config, device: str) -> DataLoader[Any]:
     """The training loader that a run of `config` has."""
-    meta = load_meta(Path(config.dataset.path))
+    meta = load_meta(Path(config.dataset.paths[0]))
     policy = policy_settings(config.policy, meta, device)
     frames = training_frames(config, meta, policy, np.ones(meta.total_frames))
     return data_module(config, meta, policy, frames, device).train_dataloader()

@@ -119,7 +119,7 @@ def step_times(config: Config, device: str, folder: Path, steps: int, blocks: in
 
     config: without state noise, which the bare loop does not add. folder: receives the training's files.
     """
-    meta = load_meta(Path(config.dataset.path))
+    meta = load_meta(Path(config.dataset.paths[0]))
     torch.manual_seed(config.seed)
     parts = build_policy(config.policy, meta, device)
     ones = np.ones(meta.total_frames, np.float32)

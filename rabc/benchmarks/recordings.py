@@ -67,7 +67,7 @@ def panorama(rng: np.random.Generator, size: tuple[int, int], frames: int) -> ND
 
 def simulated(root: Path, episodes: int, image_size: int = 96) -> Path:
     """Demonstrations of picking up: a copy of those in `data/` where there are as many, else new ones."""
-    recorded = Path(DatasetConfig().path)
+    recorded = Path(DatasetConfig().paths[0])
     info = recorded / "meta" / "info.json"
     if image_size == 96 and info.is_file() and json.loads(info.read_text())["total_episodes"] == episodes:
         return shutil.copytree(recorded, root, ignore=shutil.ignore_patterns(".rabc"))

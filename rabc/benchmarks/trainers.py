@@ -125,7 +125,7 @@ def lerobot_arguments(config: Config, output: Path) -> list[str]:
         f"--policy.device={config.device}",
         "--policy.push_to_hub=false",
         "--dataset.repo_id=local/benchmark",
-        f"--dataset.root={config.dataset.path}",
+        f"--dataset.root={config.dataset.paths[0]}",
         "--dataset.use_imagenet_stats=false",
         f"--batch_size={trainer.batch_size}",
         f"--steps={trainer.max_steps}",

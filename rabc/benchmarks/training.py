@@ -211,7 +211,7 @@ def _against_lerobot(bench: Bench, what: str, config: Config, bound: float) -> M
     runs: dict[str, list[Trained]] = {"LeRobot": [], "ours": []}
     for repeat in range(bench.repeats):
         for name, work in (("LeRobot", train_theirs), ("ours", train_ours)):
-            without_cache(Path(config.dataset.path))
+            without_cache(Path(config.dataset.paths[0]))
             folder = bench.folder / f"{config.policy.type}-{name}-{repeat}"
             runs[name].append(_run(name, work, config, folder))
     theirs, ours = runs["LeRobot"], runs["ours"]

@@ -17,6 +17,6 @@ def main(argv: Sequence[str]) -> None:
     from rabc.sim.recorder import record
 
     check_rendering()
-    root = Path(command.config.dataset.path)
+    root = Path(command.config.dataset.paths[0])
     record(command.config.demonstrations, root)
     print(f"recorded {command.config.demonstrations.episodes} episodes: {root}")

@@ -24,15 +24,17 @@ def model_card(
         weights: which weights of the network these are, if that is worth a word.
         license_id: a licence identifier of the hub.
     """
-    dataset, training, path = results["demonstrations"], results["training"], config.dataset.path
-    from_hub = is_hub_id(path)
-    data = f"`{path}` at {config.dataset.revision}" if from_hub and config.dataset.revision else f"`{path}`"
+    dataset, training, paths = results["demonstrations"], results["training"], config.dataset.paths
+    hub_ids = [path for path in paths if is_hub_id(path)]
+    data = ", ".join(f"`{path}`" for path in paths)
+    if hub_ids and config.dataset.revision:
+        data += f" at {config.dataset.revision}"
     simulated = ", simulated" if dataset.get("kinds") else ""
     return "\n".join(
         [
             "---",
             "library_name: lerobot",
-            *([f"datasets: [{path}]"] if from_hub else []),
+            *([f"datasets: [{', '.join(hub_ids)}]"] if hub_ids else []),
             "pipeline_tag: robotics",
             f"tags: [robotics, lerobot, {config.policy.type}, rabc]",
             f"license: {license_id}",
@@ -59,6 +61,8 @@ def model_card(
 
 def _scorer(config: Config, scores: dict[str, Any] | None) -> list[str]:
     if scores is None:
+        return []
+    if config.weights.scheme == "none":
         return []
     if "replaced_by" in scores:
         return [f"- Progress or weights from elsewhere: `{scores['replaced_by']}`"]

@@ -22,20 +22,26 @@ def check_beforehand(config: Config) -> None:
     where = paths(config)
     for folder in (where.outputs, where.policy.parent):
         check_writable(folder)
-    root = Path(config.dataset.path)
-    if not root.exists() and not config.demonstrations.simulate and not is_hub_id(config.dataset.path):
+    root, simulate = Path(config.dataset.paths[0]), config.demonstrations.simulate
+    for path in config.dataset.paths:
+        if not Path(path).exists() and not simulate and not is_hub_id(path):
+            raise InputError(
+                f"dataset.path {path}: no such folder; give the folder of a LeRobotDataset v3 or a hub id, "
+                "or set demonstrations.simulate true to record it in simulation"
+            )
+    if simulate and (len(config.dataset.paths) > 1 or config.dataset.rename_map):
         raise InputError(
-            f"dataset.path {config.dataset.path}: no such folder; give the folder of a LeRobotDataset v3 "
-            "or a hub id, or set demonstrations.simulate true to record it in simulation"
+            f"demonstrations.simulate true: records one dataset, under its own names, and dataset.path is "
+            f"{', '.join(config.dataset.paths)}; set demonstrations.simulate false"
         )
-    if not root.exists() and config.demonstrations.simulate:
+    to_record = simulate and not root.exists()
+    if to_record:
         check_writable(root.parent)
-    elif config.demonstrations.simulate:
+    elif simulate:
         check_recorded_with(config.demonstrations, root)
     check_foreign(config.weights)
-    if config.weights.foreign_file is None or config.rollouts.episodes:
+    if not config.weights.unscored or config.rollouts.episodes:
         check_model(config.scorer.model)
-    to_record = config.demonstrations.simulate and not root.exists()
     to_play = config.rollouts.episodes > 0 and not (where.outputs / "stages" / "rollouts.json").exists()
     to_watch = config.trainer.rollout_every > 0
     if to_record or to_play or to_watch:
@@ -47,7 +53,7 @@ def check_beforehand(config: Config) -> None:
                 f"scorer.camera {config.scorer.cameras[0]}: the simulation has only {', '.join(CAMERAS)}, so "
                 "rollouts cannot be scored; choose one of these or set rollouts.episodes 0"
             )
-    if config.demonstrations.simulate:
+    if simulate:
         seeds.seed_range(
             seeds.DEMONSTRATIONS, config.demonstrations.first_seed, config.demonstrations.episodes
         )
@@ -76,24 +82,28 @@ def check_writable(folder: Path) -> None:
 def check_dataset(config: Config, root: Path) -> None:
     """Raise InputError for what the metadata says would stop a later stage.
 
-    Looks at cameras, lengths, statistics and annotated stages.
+    Looks at the selected episodes, the scorer's cameras, the policy's inputs and their statistics.
     """
+    from rabc.datasets.cameras import camera_key
+    from rabc.datasets.selection import selected_episodes
     from rabc.datasets.source import open_dataset
-    from rabc.datasets.stage_labels import stage_labels
     from rabc.policies.build import normalisation_statistics
     from rabc.policies.settings import policy_settings
-    from rabc.scoring.label import check_cameras
 
     meta = open_dataset(config, root)
-    if config.weights.foreign_file is None:
-        check_cameras(meta, config.scorer.cameras)
-        stage_labels(meta)
+    selected_episodes(config.dataset, meta.total_episodes)
+    if not config.weights.unscored:
+        for camera in config.scorer.cameras:
+            camera_key(meta, camera, "scorer.camera")
     normalisation_statistics(policy_settings(config.policy, meta, "cpu"), meta)
 
 
 def check_values(config: Config, root: Path) -> None:
     """Raise InputError for a frame that no stage can use: reads all tables, which takes seconds."""
+    from rabc.datasets.features import vector_inputs
+    from rabc.datasets.selection import selected_episodes
     from rabc.datasets.source import open_dataset
     from rabc.datasets.tables import read_frames
 
-    read_frames(open_dataset(config, root), ["observation.state", "action"])
+    meta = open_dataset(config, root)
+    read_frames(meta, vector_inputs(meta), selected_episodes(config.dataset, meta.total_episodes))

@@ -59,12 +59,13 @@ def inputs(config: Config, stage: str, results: Mapping[str, Result]) -> Inputs:
     from rabc.system import device
 
     foreign = config.weights.foreign_file
+    scored = not config.weights.unscored
     sections = {
         "demonstrations": ["dataset", "demonstrations"],
-        "scores": [] if foreign else ["scorer", "diagnostics"],
+        "scores": ["scorer", "diagnostics"] if scored else [],
         "weights": ["weights"],
         "training": ["policy", "trainer", "seed"],
-        "rollouts": ["rollouts", *(["scorer"] if foreign else [])],
+        "rollouts": ["rollouts", *([] if scored else ["scorer"])],
     }
     facts: Inputs = {}
     resolved = device.resolve_device(config.device)
@@ -72,7 +73,9 @@ def inputs(config: Config, stage: str, results: Mapping[str, Result]) -> Inputs:
         if name == "scores":
             facts["dataset.content"] = results["demonstrations"]["content"]
             facts["weights.length_bias"] = config.weights.length_bias
-            facts["scores.replaced_by"] = foreign
+            facts["scores.replaced_by"] = config.weights.unscored or None
+            facts["dataset.episodes"] = config.dataset.episodes
+            facts["dataset.exclude"] = config.dataset.exclude
         elif name == "weights":
             facts["policy.chunk"] = config.policy.chunk
             file = Path(foreign) if foreign else None
@@ -88,7 +91,8 @@ def inputs(config: Config, stage: str, results: Mapping[str, Result]) -> Inputs:
             elif section == "trainer":
                 facts.update({f"trainer.{k}": v for k, v in learned_from(value).items()})
             elif section == "dataset":
-                facts.update({"dataset.path": value.path, "dataset.revision": value.revision})
+                names = ("path", "revision", "rename_map")
+                facts.update({f"dataset.{name}": getattr(value, name) for name in names})
             else:
                 facts.update({f"{section}.{k}": v for k, v in asdict(value).items() if k not in _FREE})
             if section == "scorer":
@@ -111,14 +115,20 @@ def lost(config: Config, stage: str, results: Mapping[str, Result], result: Resu
 
     results: of the stages before.
     """
-    from rabc.datasets.fingerprint import fingerprint
+    from rabc.datasets.fingerprint import annotations, fingerprint
     from rabc.scoring.loading import folder_hash
 
     gone = [path for path in result.get("files", []) if not Path(path).exists()]
     if gone:
         return f"{gone[0]} is gone"
+    if stage == "demonstrations" and "identity" not in result:
+        return "an earlier version of this program knew the dataset by its bytes"
     if stage == "demonstrations" and fingerprint(Path(result["root"])) != result.get("content"):
         return f"{result['root']} has changed"
+    if stage == "scores" and "diagnosis" in result:
+        root = Path(results["demonstrations"]["root"])
+        if annotations(root) != result.get("annotations"):
+            return f"what {root}/meta/episodes says of the episodes, such as their success, has changed"
     if stage == "scores" and "store" in result:
         from rabc.scoring.store import ScoreStore
 

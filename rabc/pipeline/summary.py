@@ -123,7 +123,7 @@ def print_summary(summary: dict[str, Any]) -> None:
 
 def _scorer_rows(scorer: dict[str, Any]) -> list[list[str]]:
     if "replaced_by" in scorer:
-        return [["scorer", f"none: {scorer['replaced_by']} takes its place"]]
+        return [["scorer", f"not asked about the demonstrations: {scorer['replaced_by']}"]]
     diagnosis = scorer["diagnosis"]
     reasons = f" ({diagnosis['reasons']})" if diagnosis["reasons"] else ""
     return [

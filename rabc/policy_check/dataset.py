@@ -16,6 +16,7 @@ def find_dataset(files: PolicyFiles, given: str | None) -> "LeRobotDatasetMetada
     Raises:
         InputError: the given one is not there or cannot be used.
     """
+    from rabc.config.settings import Config, DatasetConfig
     from rabc.datasets.metadata import load_meta
     from rabc.datasets.source import download
 
@@ -23,7 +24,9 @@ def find_dataset(files: PolicyFiles, given: str | None) -> "LeRobotDatasetMetada
         named = place("--dataset.path", given, "dataset")
         if Path(named.name).exists():
             return load_meta(Path(named.name))
-        return load_meta(download(named.name, named.revision), named.name)
+        return load_meta(
+            download(Config(dataset=DatasetConfig(named.name, revision=named.revision))), named.name
+        )
     for root in _recorded_places(files):
         if (root / "meta" / "info.json").is_file():
             return load_meta(root)
