@@ -63,6 +63,8 @@ class DecodedFrames:
 
     def read(self, index: NDArray[np.int64]) -> dict[str, NDArray[np.uint8]]:
         """As in `Frames`; every frame is decoded once, near ones of an episode together."""
+        if not self._cameras:
+            return {}
         frames, places = np.unique(index, return_inverse=True)
         runs = list(self._runs(frames))
 
@@ -145,8 +147,8 @@ def recorded_pictures(
         ) from error
     if len(pictures) != len(wanted):
         raise InputError(
-            f"dataset {meta.root}: data/ has {len(pictures)} of the {len(wanted)} pictures {camera} of episode "
-            f"{episode}; {AGAIN}"
+            f"dataset {meta.root}: data/ has {len(pictures)} of the {len(wanted)} pictures {camera} of "
+            f"episode {episode}; {AGAIN}"
         )
     return np.stack(pictures)
 

@@ -10,6 +10,8 @@ from rabc.datasets.cameras import colour_cameras, depth_cameras
 STATE = "observation.state"
 ENVIRONMENT = "observation.environment_state"
 ACTION = "action"
+OBSERVED = "observation."
+"""With which the name of everything begins that LeRobot's processors hand to a policy."""
 _BOOKKEEPING = {"index", "episode_index", "frame_index", "timestamp", "task_index"}
 
 
@@ -36,7 +38,12 @@ def columns(meta: LeRobotDatasetMetadata) -> list[Column]:
     found: list[Column] = []
     for name, feature in meta.features.items():
         shape = tuple(int(side) for side in feature["shape"])
-        if name in colour:
+        if name in (*colour, *depth) and not name.startswith(OBSERVED):
+            used, what = (
+                False,
+                f"camera whose name does not begin with `{OBSERVED}`, so that LeRobot drops it",
+            )
+        elif name in colour:
             used, what = True, "camera"
         elif name in depth:
             used, what = False, "depth camera, which no policy here sees"
@@ -55,7 +62,7 @@ def columns(meta: LeRobotDatasetMetadata) -> list[Column]:
 
 def ignored(meta: LeRobotDatasetMetadata) -> list[Column]:
     """The columns that a user may think are trained on, and are not."""
-    return [c for c in columns(meta) if not c.used and c.name not in _BOOKKEEPING and _observed(c.name)]
+    return [c for c in columns(meta) if not c.used and c.name not in _BOOKKEEPING and _observed(c, meta)]
 
 
 def policy_features(meta: LeRobotDatasetMetadata) -> dict[str, dict[str, Any]]:
@@ -68,5 +75,5 @@ def vector_inputs(meta: LeRobotDatasetMetadata) -> list[str]:
     return [name for name in (STATE, ENVIRONMENT, ACTION) if name in meta.features]
 
 
-def _observed(name: str) -> bool:
-    return name.startswith(("observation", "action"))
+def _observed(column: Column, meta: LeRobotDatasetMetadata) -> bool:
+    return column.name.startswith(("observation", "action")) or column.name in meta.camera_keys

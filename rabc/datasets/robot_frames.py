@@ -10,6 +10,7 @@ from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from torch import Tensor
 
 from rabc.datasets.decoding import DecodedFrames
+from rabc.datasets.features import STATE
 from rabc.datasets.tables import FrameTable, read_frames
 
 
@@ -28,17 +29,23 @@ def read_dataset_frames(
 ) -> DatasetFrames:
     """Frames `index` of the dataset.
 
+    With `observation.state` in any case, as every robot of LeRobot gives it: where the dataset has none, one
+    joint that stays at 0. LeRobot's ACT asks it for its device, also where it is no input.
+
     Args:
         meta: of the dataset.
         index: F frame numbers.
         inputs: camera keys and vector columns, such as `observation.state`.
-        table: of the dataset, if it has been read already, with these vector columns.
+        table: of the dataset, if it has been read already, with these vector columns and its
+            `observation.state`.
 
     Raises:
         InputError: a frame that cannot be decoded, a damaged table, an unknown camera.
     """
     cameras = [key for key in inputs if key in meta.camera_keys]
     vectors = [key for key in inputs if key not in cameras]
+    if STATE in meta.features and STATE not in vectors:
+        vectors.append(STATE)
     if table is None:
         table = read_frames(meta, vectors)
     wanted = np.asarray(index, np.int64)
@@ -48,6 +55,7 @@ def read_dataset_frames(
         for key, value in pictures.items()
     }
     values |= {key: torch.from_numpy(table.vectors[key][wanted]) for key in vectors}
+    values.setdefault(STATE, torch.zeros(len(wanted), 1))
     return DatasetFrames(values, [str(task) for task in table.task[wanted]])
 
 

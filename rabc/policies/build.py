@@ -1,5 +1,6 @@
 """Builds LeRobot policies and their processors from our configuration and a dataset's facts."""
 
+import dataclasses
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, cast
@@ -9,7 +10,7 @@ from lerobot.configs import NormalizationMode, PreTrainedConfig
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 from lerobot.policies.pretrained import PreTrainedPolicy
-from lerobot.processor import PolicyAction, PolicyProcessorPipeline
+from lerobot.processor import NormalizerProcessorStep, PolicyAction, PolicyProcessorPipeline
 from lerobot.utils.constants import IMAGENET_STATS
 from lerobot.utils.feature_utils import dataset_to_policy_features
 from torch import nn
@@ -20,6 +21,7 @@ from rabc.datasets.metadata import recompute_statistics
 from rabc.datasets.resize import with_resize
 from rabc.policies.batch_norm import frozen_state
 from rabc.policies.settings import policy_settings
+from rabc.policies.still import measurable, with_rare_moves
 from rabc.system.errors import InputError
 
 NEEDED_STATISTICS = {
@@ -78,6 +80,9 @@ def build_policy(config: PolicyConfig, meta: LeRobotDatasetMetadata, device: str
             # Strict: LeRobot's default trains on with random weights where the folder has none.
             policy = kind.from_pretrained(config.pretrained_path, config=settings, strict=True)
         preprocessor, postprocessor = make_pre_post_processors(settings, dataset_stats=cast(Any, statistics))
+        preprocessor = _with_statistics(
+            preprocessor, {key: measurable(values) for key, values in statistics.items()}
+        )
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
@@ -114,6 +119,19 @@ def image_encoders(policy: PreTrainedPolicy) -> list[nn.Module]:
     return [cast(Any, policy).diffusion.rgb_encoder] if policy.config.type == "diffusion" else []
 
 
+def _with_statistics(
+    preprocessor: PolicyProcessorPipeline[dict[str, Any], dict[str, Any]], statistics: dict[str, Any]
+) -> PolicyProcessorPipeline[dict[str, Any], dict[str, Any]]:
+    """The preprocessor that normalises by these statistics."""
+    steps: list[Any] = [
+        dataclasses.replace(cast(Any, step), stats=statistics)
+        if isinstance(step, NormalizerProcessorStep)
+        else step
+        for step in preprocessor.steps
+    ]
+    return dataclasses.replace(preprocessor, steps=steps)
+
+
 def _resize_shape(
     config: PolicyConfig, settings: PreTrainedConfig, meta: LeRobotDatasetMetadata
 ) -> tuple[int, int] | None:
@@ -128,10 +146,11 @@ def _resize_shape(
 def normalisation_statistics(
     config: PreTrainedConfig, meta: LeRobotDatasetMetadata
 ) -> dict[str, dict[str, Any]]:
-    """The dataset statistics that the policy's processors will use, checked.
+    """The dataset statistics that the policy's processors are made with, checked.
 
     LeRobot passes features without statistics through unnormalised, which trains a blind policy; here
-    that is an error. With a pretrained backbone the cameras get ImageNet's statistics, as in LeRobot.
+    that is an error. With a pretrained backbone the cameras get ImageNet's statistics, as in LeRobot. What
+    never moves is as the dataset has it: see `rabc.policies.still`.
 
     Raises:
         InputError: a needed statistic is missing or not finite.
@@ -152,4 +171,4 @@ def normalisation_statistics(
                 raise InputError(f"statistic {name} of {key}: missing in the dataset {meta.root}; {remedy}")
             if not np.isfinite(np.asarray(value, np.float64)).all():
                 raise InputError(f"statistic {name} of {key} {value}: not finite in {meta.root}; {remedy}")
-    return statistics
+    return {key: with_rare_moves(values) for key, values in statistics.items()}

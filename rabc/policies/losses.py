@@ -158,7 +158,8 @@ def latent_divergences(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 def _act_terms(policy: "ACTPolicy", batch: dict[str, Tensor]) -> dict[str, LossTerm]:
     """L1 over valid elements and the KL term per sample, as `ACTPolicy.forward`."""
-    inputs: dict[str, Any] = dict(batch)
+    # The network asks the state for its device, also where it is no input.
+    inputs: dict[str, Any] = {"observation.state": batch["action"], **batch}
     if policy.config.image_features:
         inputs["observation.images"] = [batch[key] for key in policy.config.image_features]
     predicted, (mean, log_variance) = policy.model(inputs)

@@ -1,6 +1,7 @@
 """LeRobot's configuration of a policy, from our configuration and a dataset's features."""
 
 import dataclasses
+import json
 from typing import Any
 
 from lerobot.configs import FeatureType, NormalizationMode, PolicyFeature, PreTrainedConfig
@@ -10,7 +11,7 @@ from lerobot.utils.feature_utils import dataset_to_policy_features
 
 from rabc.config.checks import TYPES_WITH
 from rabc.config.training_settings import PolicyConfig
-from rabc.datasets.features import policy_features
+from rabc.datasets.features import ENVIRONMENT, STATE, ignored, policy_features
 from rabc.system.errors import InputError
 
 # Fields that have a key of their own in the configuration or follow from the dataset or the device.
@@ -37,8 +38,7 @@ def policy_settings(config: PolicyConfig, meta: LeRobotDatasetMetadata, device: 
     if wanted is not None:
         inputs = _wanted_inputs(wanted, inputs)
     cameras = {key: feature for key, feature in inputs.items() if feature.type is FeatureType.VISUAL}
-    if not cameras:
-        raise InputError(f"dataset {meta.root}: has no camera; the policy needs an `observation.images.*`")
+    _check_observed(config, meta, inputs, cameras)
     if config.resize_shape is not None:
         small = {key: PolicyFeature(FeatureType.VISUAL, (3, *config.resize_shape)) for key in cameras}
         inputs, cameras = {**inputs, **small}, small
@@ -61,6 +61,34 @@ def policy_settings(config: PolicyConfig, meta: LeRobotDatasetMetadata, device: 
     # NotImplementedError of its own.
     except (TypeError, ValueError, NotImplementedError) as error:
         raise InputError(f"policy {config.type}: LeRobot rejects the settings: {error}") from error
+
+
+def _check_observed(
+    config: PolicyConfig,
+    meta: LeRobotDatasetMetadata,
+    inputs: dict[str, PolicyFeature],
+    cameras: dict[str, PolicyFeature],
+) -> None:
+    """Raise InputError for what LeRobot's network of this type cannot do without."""
+    if not cameras and (ENVIRONMENT not in inputs or config.type not in ("act", "diffusion")):
+        left_out = [column for column in ignored(meta) if column.name in meta.camera_keys]
+        but = "".join(f"; {column.name} is a {column.what}" for column in left_out)
+        remedy = "record one"
+        if left_out and not left_out[0].name.startswith("observation."):
+            names = json.dumps({left_out[0].name: f"observation.images.{left_out[0].name}"})
+            remedy = f"rename it for this program: --dataset.rename_map '{names}'"
+        raise InputError(f"dataset {meta.root}: has no camera that a policy sees{but}; {remedy}")
+    # ACT alone is built without; Diffusion, SmolVLA and pi0 read the state in every step.
+    if STATE not in inputs and config.type != "act":
+        near = [name for name in meta.features if name.endswith("state") and name not in (STATE, ENVIRONMENT)]
+        other = (
+            f", or rename {near[0]}: --dataset.rename_map '{json.dumps({near[0]: STATE})}'" if near else ""
+        )
+        lacking = "policy.extra.input_features" if STATE in meta.features else f"dataset {meta.root}"
+        raise InputError(
+            f"input {STATE}: LeRobot's {config.type} cannot do without, and {lacking} has none; set "
+            f"policy.type act{other}"
+        )
 
 
 def _without_actions(meta: LeRobotDatasetMetadata) -> str:
