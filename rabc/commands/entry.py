@@ -15,6 +15,7 @@ from rabc.system.shipped import CONFIGS, SHIPPED
 COMMANDS = {
     "Look at my data": {
         "record": "record simulated demonstrations, where there are none of one's own yet",
+        "check-dataset": "say whether a dataset is fit to learn from, and how to mend what is not",
         "score": "score a dataset with a frozen video-language model, or one video",
         "diagnose": "say whether these scores are worth weighting by, with a page of curves",
     },

@@ -1,0 +1,169 @@
+"""The one check of a dataset: all looks at it, kept beside it, and what of it concerns a run."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+
+from rabc.datasets.episodes import read_episodes
+from rabc.datasets.fingerprint import derived_folder, fingerprint
+from rabc.datasets.preflight.cameras import camera_findings
+from rabc.datasets.preflight.columns import column_findings
+from rabc.datasets.preflight.findings import Finding, Use, refusal, sorted_findings
+from rabc.datasets.preflight.pictures import sample_pictures
+from rabc.datasets.preflight.recording import recording_findings
+from rabc.datasets.preflight.rows import action_findings, read_rows, row_findings
+from rabc.datasets.preflight.statistics import statistics_findings
+from rabc.datasets.preflight.tasks import task_findings
+from rabc.datasets.preflight.videos import video_findings
+from rabc.system.atomic import write_json
+from rabc.system.errors import InputError
+
+_VERSION = 1
+"""Of what is looked at: what an earlier one found is looked at anew."""
+_HERE = "{dataset}"
+"""Stands for the dataset's folder in what is kept, since a dataset may be moved."""
+
+
+def preflight(meta: LeRobotDatasetMetadata, decoded: bool = False, progress: bool = True) -> list[Finding]:
+    """What is wrong with a dataset, and what is worth knowing, the gravest first.
+
+    Looked at once: what came out is kept beside the dataset for as long as that stays the same, so that a
+    second call reads no table and no video.
+
+    Args:
+        meta: of a local dataset.
+        decoded: look at a few pictures of every episode as well, which takes time; once done, their findings
+            are among those of every later call.
+        progress: show a bar meanwhile.
+
+    Raises:
+        InputError: there is no dataset to look at.
+    """
+    root = Path(meta.root)
+    # With info.json as it is: the identity of a dataset leaves out what no training sees.
+    facts = f"{_VERSION}:{fingerprint(root)}:".encode() + (root / "meta" / "info.json").read_bytes()
+    identity = hashlib.sha256(facts).hexdigest()[:16]
+    folder = derived_folder(root) / "preflight"
+    cheap = _kept(folder / f"{identity}.json", root, lambda: _cheap(meta))
+    with_pictures = folder / f"{identity}-pictures.json"
+    if decoded or with_pictures.exists():
+        cheap += _kept(with_pictures, root, lambda: _decoded(meta, cheap, progress))
+    _remove_others(folder, identity)
+    return sorted_findings(cheap)
+
+
+def refusals_and_warnings(
+    findings: Iterable[Finding], uses: Collection[Use], cameras: Collection[str], episodes: Collection[int],
+    command: str,
+) -> None:  # fmt: skip
+    """Stop a run that the dataset would spoil, or say in a line each what it will learn wrongly.
+
+    Args:
+        findings: of `preflight`.
+        uses: what the run does with the dataset.
+        cameras: keys of those that it looks at.
+        episodes: those that it looks at.
+        command: that shows all findings, e.g. `rabc check-dataset data/mine`.
+
+    Raises:
+        InputError: a finding that this program does not go on with; the others are counted.
+    """
+    mine = [one for one in findings if _concerns(one, uses, cameras, episodes)]
+    refused = [one for one in mine if one.severity == "refused"]
+    if refused:
+        more = f" ({len(refused) - 1} more: `{command}`)" if len(refused) > 1 else ""
+        raise InputError(f"dataset, {refused[0]}{more}")
+    for one in mine:
+        if one.severity == "wrong":
+            print(f"warning: dataset, {one}", flush=True)
+
+
+def _concerns(
+    finding: Finding, uses: Collection[Use], cameras: Collection[str], episodes: Collection[int]
+) -> bool:
+    of_camera = finding.kind in ("video", "picture") and finding.column
+    return (
+        not set(uses).isdisjoint(finding.concerns)
+        and (not of_camera or finding.column in cameras)
+        and (not finding.episodes or not set(episodes).isdisjoint(finding.episodes))
+    )
+
+
+def _cheap(meta: LeRobotDatasetMetadata) -> Iterator[Finding]:
+    """All that needs no picture."""
+    try:
+        read_episodes(meta)
+    except InputError as error:
+        yield refusal(error, "episodes")
+        return
+    yield from action_findings(meta)
+    yield from column_findings(meta)
+    rows, problems = read_rows(meta)
+    yield from problems
+    looks: list[Callable[[], Iterator[Finding]]] = []
+    if rows is not None:
+        looks += [
+            lambda: row_findings(meta, rows), lambda: task_findings(meta, rows),
+            lambda: statistics_findings(meta, rows), lambda: recording_findings(meta, rows),
+        ]  # fmt: skip
+    if not problems:
+        looks.append(lambda: video_findings(meta))
+    for look in looks:
+        try:
+            yield from look()
+        except InputError as error:
+            yield refusal(error, "dataset")
+
+
+def _decoded(meta: LeRobotDatasetMetadata, cheap: list[Finding], progress: bool) -> Iterator[Finding]:
+    """What pictures say; nothing of episodes whose videos are known to be no good."""
+    try:
+        rows, _ = read_rows(meta)
+        pictures = sample_pictures(meta, progress)
+    except InputError:
+        return  # said by the cheap look
+    known = {
+        (one.column, episode)
+        for one in cheap
+        if one.kind == "video" and one.severity == "refused"
+        for episode in one.episodes
+    }
+    yield from camera_findings(
+        meta, rows, {key: sampled for key, sampled in pictures.items() if key not in known}
+    )
+
+
+def _kept(path: Path, root: Path, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """The findings in `path`, or of `look`, which are kept there where that can be written."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return [_read(one, root) for one in json.loads(path.read_text())]
+    found = list(look())
+    with contextlib.suppress(InputError):
+        write_json(path, [_written(one, root) for one in found])
+    return found
+
+
+def _written(finding: Finding, root: Path) -> dict[str, Any]:
+    return {name: _moved(value, str(root), _HERE) for name, value in asdict(finding).items()}
+
+
+def _read(fields: dict[str, Any], root: Path) -> Finding:
+    return Finding(**{name: _moved(value, _HERE, str(root)) for name, value in fields.items()})
+
+
+def _moved(value: Any, old: str, new: str) -> Any:
+    """A text with another folder in it; lists of JSON as tuples."""
+    return value.replace(old, new) if isinstance(value, str) else tuple(value)
+
+
+def _remove_others(folder: Path, identity: str) -> None:
+    """What was found about the dataset as it was before."""
+    for path in folder.glob("*.json"):
+        if not path.name.startswith(identity):
+            path.unlink(missing_ok=True)
