@@ -64,6 +64,8 @@ def measure_recipes(config: Config, sources: Sequence[Mapping[str, Any]] = PROGR
     of recipes, each the keys of `weights` that it sets with its `Treatment`. Raises InputError for a dataset
     that was not simulated.
     """
+    from rabc.datasets.metadata import load_meta
+    from rabc.datasets.tables import read_frames
     from rabc.pipeline import main_job
     from rabc.sim.flaws import flawed_frames
     from rabc.sim.recorder import read_ground_truth
@@ -78,16 +80,16 @@ def measure_recipes(config: Config, sources: Sequence[Mapping[str, Any]] = PROGR
     if not truth:
         raise InputError(f"dataset {root}: was not simulated, so nobody knows its flaws")
     flawed = np.concatenate([flawed_frames(episode) for episode in truth])
-    episodes = np.repeat(np.arange(len(truth)), [len(episode.progress) for episode in truth])
+    table = read_frames(load_meta(root), [])
     dataset, recipes = results["demonstrations"]["content"], list[dict[str, Any]]()
     usual = replace(config, weights=WeightsConfig(scheme="awr", **OVER_DATASET, accept_poor_scorer=True))
-    deltas = frame_weights(usual, results["scores"], episodes, dataset).deltas
+    deltas = frame_weights(usual, results["scores"], table, dataset).deltas
     assert deltas is not None  # our own scores
-    behind = share_behind(deltas, episodes, config.policy.chunk)
+    behind = share_behind(deltas, table.episode_index, config.policy.chunk)
     for scheme in SCHEMES:
         for source in sources:
             tried = replace(config, weights=WeightsConfig(**scheme, **source, accept_poor_scorer=True))
-            made = frame_weights(tried, results["scores"], episodes, dataset)
+            made = frame_weights(tried, results["scores"], table, dataset)
             found = treatment(made.values, flawed)
             recipes.append(
                 {

@@ -160,8 +160,8 @@ class WeightsConfig:
     """Where weights act. loss: frames are drawn equally often, their losses multiplied; sampler: frames are
     drawn in proportion to their weights, and count the same."""
     horizon: Literal["per_step", "clamped"] = "per_step"
-    """Delta over a chunk that the episode's end cuts short. per_step: scaled up to the whole chunk;
-    clamped: left as it is (LeRobot)."""
+    """Delta over a chunk that the episode's end cuts short. per_step: what lacks counts at the episode's
+    average pace; clamped: left as it is (LeRobot)."""
     kappa: float = 0.01
     """rabc: progress over a chunk above which a sample has full weight."""
     epsilon: float = 1e-6
@@ -174,8 +174,9 @@ class WeightsConfig:
     """awr: temperature, standard deviations of progress over a chunk that multiply the weight by e."""
     weight_max: float = 20.0
     """awr: largest weight before normalisation."""
-    min_delta: float = 0.0
-    """mask: progress over a chunk below which a sample is left out."""
+    min_delta: float | None = 0.0
+    """mask: progress over a chunk below which a sample is left out; null: half of what a chunk gains evenly in
+    a demonstration of its task's median length."""
     drop: Literal["episodes", "frames"] = "episodes"
     """filter: what is left out. episodes: those of the lowest final progress; frames: those of the lowest
     progress over the chunk."""

@@ -25,7 +25,7 @@ def read_table(path: Path, what: str, remedy: str) -> Any:
 def column(
     table: Any, name: str, label: str, remedy: str, episode_index: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """The numbers in column `name`, (N,), in the order of the dataset's `index`.
+    """The numbers in column `name`, (N,), in the order of the dataset's `index`; NaN where there are none.
 
     Args:
         table: pyarrow table with `index`, the column, and perhaps `episode_index` and `frame_index`.
@@ -35,8 +35,8 @@ def column(
         episode_index: (N,) of the dataset's frames, each episode's contiguous.
 
     Raises:
-        InputError: a column is missing or not numbers, a frame is missing, there twice, not finite, or
-            belongs to another episode than in the dataset.
+        InputError: a column is missing or not numbers, a frame is there twice or belongs to another episode
+            than in the dataset, or a number is infinite.
     """
     index = _numbers(table, "index", label, remedy).astype(np.int64)
     values = _numbers(table, name, label, remedy).astype(np.float64)
@@ -60,14 +60,40 @@ def column(
             )
     whole = np.full(count, np.nan)
     whole[index] = values
-    lacking = np.flatnonzero(~np.isfinite(whole))
+    infinite = np.flatnonzero(np.isinf(whole))
+    if len(infinite):
+        first = infinite[0]
+        raise InputError(
+            f"{label}: {name} is {whole[first]} at frame {first} (episode {episode_index[first]}), and at "
+            f"{len(infinite)} in all; {remedy}"
+        )
+    return whole
+
+
+def check_whole(
+    values: NDArray[np.float64], name: str, label: str, remedy: str, episode_index: NDArray[np.int64]
+) -> None:
+    """Raise InputError where a frame has no value in `values` (N,); what else: as in `column`."""
+    lacking = np.flatnonzero(np.isnan(values))
     if len(lacking):
         first = lacking[0]
         raise InputError(
-            f"{label}: {len(lacking)} of {count} frames have no finite {name}, first frame {first} "
+            f"{label}: {len(lacking)} of {len(values)} frames have no {name}, first frame {first} "
             f"(episode {episode_index[first]}); {remedy}"
         )
-    return whole
+
+
+def check_made_for(table: Any, key: str, dataset: str, label: str, remedy: str) -> None:
+    """Raise InputError where the table's metadata `key` is not `dataset`, the fingerprint of this one.
+
+    Files of other tools do not say what dataset they are of, and have to fit in their frames alone.
+    """
+    made_for = (table.schema.metadata or {}).get(key.encode(), dataset.encode()).decode()
+    if made_for != dataset:
+        raise InputError(
+            f"{label}: was made for another dataset ({made_for[:12]}, this is {dataset[:12]}), or this one "
+            f"was changed since; {remedy}"
+        )
 
 
 def write_table(path: Path, columns: dict[str, NDArray[Any]], facts: dict[str, str]) -> None:

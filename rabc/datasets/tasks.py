@@ -29,3 +29,15 @@ def task_groups(instructions: Sequence[str]) -> NDArray[np.int64]:
     plain = {text: plain_text(text) for text in set(instructions)}
     found = [numbers.setdefault(plain[text], len(numbers)) for text in instructions]
     return np.array(found, dtype=np.int64)
+
+
+def frame_tasks(episode_index: NDArray[np.int64], instruction: NDArray[np.object_]) -> NDArray[np.int64]:
+    """The task of every frame, int64 (N,), one for all of an episode, as `task_groups` numbers it.
+
+    episode_index: (N,), each episode's frames contiguous. instruction: (N,) str of each frame. An episode
+    with several instructions is of a task with those that have the same ones in the same order.
+    """
+    starts = np.flatnonzero(np.diff(episode_index, prepend=episode_index[:1] - 1))
+    lengths = np.diff(np.r_[starts, len(episode_index)])
+    own = ["\n".join(map(plain_text, dict.fromkeys(some))) for some in np.split(instruction, starts[1:])]
+    return np.repeat(task_groups(own if len(starts) else []), lengths)

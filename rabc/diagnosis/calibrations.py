@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from rabc.config.settings import Config
 from rabc.datasets.stage_labels import StageLabels
+from rabc.datasets.tasks import task_groups
 from rabc.scoring.store import EpisodeScores
 from rabc.statistics.curves import stage_error
 from rabc.system.errors import InputError
 from rabc.weighting import schemes
+from rabc.weighting.deltas import chunk_deltas
 from rabc.weighting.progress import CALIBRATIONS, LENGTH_BIASES, Calibration, LengthBias, calibrate
-from rabc.weighting.schemes import chunk_deltas
 
 FAILURE_PERCENTILE = 10.0
 
@@ -95,12 +96,14 @@ def _row(
     episode_index = np.repeat(
         np.array(list(progress), dtype=np.int64), [len(values) for values in progress.values()]
     )
+    groups = task_groups([record.instruction for record in episodes.values()])
+    task = np.repeat(groups, [len(values) for values in progress.values()])
     deltas = chunk_deltas(joined, episode_index, config.policy.chunk, settings.horizon)
     # The weights of a file do not depend on the calibration, so that there is nothing to compare.
     raw = (
         np.zeros_like(deltas)
         if settings.scheme == "static"
-        else schemes.by_scheme(deltas, joined, episode_index, settings)
+        else schemes.by_scheme(deltas, joined, episode_index, settings, config.policy.chunk, task)
     )
     return CalibrationRow(
         calibration=calibration,

@@ -62,7 +62,8 @@ def score_dataset(config: Config, episodes: str | None, devices: int, num_nodes:
         return
     print(f"\n{diagnose_scores(config, plan.root, plan.stores)}\n")
     by_episode = calibrated(config.weights, store, plan.stores["static"])
-    print(f"progress:   {leave_progress(config.weights, store, by_episode)}")
+    lengths = read_episodes(plan.meta).length
+    print(f"progress:   {leave_progress(config.weights, store, by_episode, lengths)}")
 
 
 def _prepare(

@@ -1,6 +1,6 @@
 """The weight of every frame of a dataset: from our scores, from others' progress, or from others' weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rabc.config.settings import Config, WeightsConfig
+from rabc.datasets.tables import FrameTable
+from rabc.datasets.tasks import frame_tasks
+from rabc.scoring.asked import named
 from rabc.scoring.store import ScoreStore
 from rabc.system.errors import VerdictRefused
 from rabc.system.lock import alone
 from rabc.weighting import schemes
+from rabc.weighting.deltas import chunk_deltas, episode_bounds
 from rabc.weighting.progress import calibrate, joined
 from rabc.weighting.progress_file import progress_path, read_foreign, write_progress
-from rabc.weighting.schemes import chunk_deltas
 from rabc.weighting.weights_file import read_weights
 
 
@@ -24,46 +27,102 @@ class FrameWeights:
     """Weights and where they come from."""
 
     values: NDArray[np.float64]
-    """(N,), mean 1 over the frames of positive weight."""
-    source: Path
-    """Parquet of the progress, or of the foreign weights."""
+    """(N,), mean 1 over the frames of positive weight; 0 where an episode is not selected."""
+    selected: NDArray[np.bool_]
+    """(N,) frames of the episodes that the run looks at."""
+    task: NDArray[np.int64]
+    """(N,) task of every frame, as `rabc.datasets.tasks.frame_tasks` numbers it."""
+    source: Path | None
+    """Parquet of the progress, or of the foreign weights; None: nothing was weighted."""
     progress: NDArray[np.float64] | None = None
-    """(N,) that they were made from; None: they are foreign."""
+    """(N,) that they were made from, NaN where it is unknown; None: they were not made from progress."""
     deltas: NDArray[np.float64] | None = None
-    """(N,) progress over the chunk that starts at each frame; None: the weights are foreign."""
+    """(N,) progress over the chunk that starts at each frame, known where `progress` is."""
+    unjudged: tuple[int, ...] = ()
+    """Selected episodes of unknown progress, which have weight 1."""
+    remarks: tuple[str, ...] = ()
+    """What was done about progress that is not there, sentences."""
+
+    @property
+    def judged(self) -> NDArray[np.bool_]:
+        """(N,) frames whose weight says something about them."""
+        return self.selected if self.progress is None else ~np.isnan(self.progress)
 
 
 def frame_weights(
-    config: Config, scores: Mapping[str, Any], episode_index: NDArray[np.int64], dataset: str
+    config: Config,
+    scores: Mapping[str, Any],
+    table: FrameTable,
+    dataset: str,
+    selected: Sequence[int] | None = None,
 ) -> FrameWeights:
-    """The weights of the frames that `episode_index` (N,) says the episodes of.
+    """The weights of the frames of a dataset.
 
-    scores: result of the scoring stage. dataset: its fingerprint. Raises VerdictRefused where the diagnosis
-    of the scores forbids weighting, InputError for a foreign file that does not fit the dataset.
+    Episodes that nobody can judge, too short for the scorer or not in a progress file, train as they would
+    without weighting: with weight 1, the mean of the others.
+
+    Args:
+        config: of the run; the section `weights` says how.
+        scores: result of the scoring stage; scheme `none` does not look at it.
+        table: of the whole dataset.
+        dataset: its fingerprint.
+        selected: episodes that the run looks at; None: all. Frames of others have weight 0.
+
+    Raises:
+        VerdictRefused: the diagnosis of the scores forbids weighting.
+        InputError: a foreign file does not fit the dataset, or nothing is left to learn from.
     """
-    settings = config.weights
+    settings, episode_index = config.weights, table.episode_index
+    chosen = np.ones(len(table), dtype=bool) if selected is None else np.isin(episode_index, list(selected))
+    task = frame_tasks(episode_index, table.task)
+    if settings.scheme == "none":
+        return FrameWeights(chosen.astype(np.float64), chosen, task, None)
     if settings.weights_file:
         source = Path(settings.weights_file)
-        return FrameWeights(schemes.normalise(read_weights(source, episode_index, dataset)), source)
+        given = np.where(chosen, read_weights(source, episode_index, dataset), 0.0)
+        return FrameWeights(schemes.normalise(given), chosen, task, source)
+    remarks: list[str] = []
     if settings.progress_file:
         source = Path(settings.progress_file)
-        progress = read_foreign(source, settings.progress_head, episode_index)
+        found = read_foreign(source, settings.progress_head, episode_index, dataset, chosen)
+        progress = found.values
+        if found.filled:
+            remarks.append(
+                f"weights.progress_file {source}: has no progress of {found.filled} frames in "
+                f"{found.filled_in} episodes; it is interpolated between their neighbours"
+            )
     else:
         check_verdict(config, scores["diagnosis"])
         store, static = (ScoreStore.reopen(Path(scores[name])) for name in ("store", "static_store"))
         by_episode = calibrated(settings, store, static)
-        progress = joined(by_episode, episode_index, store.folder)
-        source = leave_progress(settings, store, by_episode)
+        without = {*np.unique(episode_index[~chosen]).tolist(), *store.unjudged}
+        progress = joined(by_episode, episode_index, store.folder, without)
+        bounds = episode_bounds(episode_index)
+        source = leave_progress(settings, store, by_episode, bounds[:, 1] - bounds[:, 0])
     deltas = chunk_deltas(progress, episode_index, config.policy.chunk, settings.horizon)
-    made = schemes.by_scheme(deltas, progress, episode_index, settings)
-    return FrameWeights(schemes.normalise(made), source, progress, deltas)
+    judged = ~np.isnan(progress)
+    values = np.where(chosen, 1.0, 0.0)
+    if judged.any():
+        made = schemes.by_scheme(
+            deltas[judged],
+            progress[judged],
+            episode_index[judged],
+            settings,
+            config.policy.chunk,
+            task[judged],
+        )
+        values[judged] = schemes.normalise_tasks(made, task[judged])
+    unjudged = tuple(np.unique(episode_index[chosen & ~judged]).tolist())
+    if unjudged:
+        total = len(np.unique(episode_index[chosen]))
+        remarks.append(f"{named(unjudged)} of {total}: not judged, trained with weight 1")
+    return FrameWeights(values, chosen, task, source, progress, deltas, unjudged, tuple(remarks))
 
 
 def check_verdict(config: Config, diagnosis: Mapping[str, Any]) -> None:
-    """Raise VerdictRefused on `do not weight`, unless nothing is weighted or the user insists."""
+    """Raise VerdictRefused on `do not weight`, unless the user insists."""
     settings = config.weights
-    refused = diagnosis["verdict"] == "do not weight"
-    if refused and settings.scheme != "none" and not settings.accept_poor_scorer:
+    if diagnosis["verdict"] == "do not weight" and not settings.accept_poor_scorer:
         raise VerdictRefused(
             f"scorer {config.scorer.model}: the verdict on its scores is `do not weight` "
             f"({diagnosis['reasons']}); use another scorer, or set weights.scheme none for plain behavior "
@@ -84,13 +143,16 @@ def calibrated(
 
 
 def leave_progress(
-    settings: WeightsConfig, store: ScoreStore, by_episode: Mapping[int, NDArray[np.float64]]
+    settings: WeightsConfig,
+    store: ScoreStore,
+    by_episode: Mapping[int, NDArray[np.float64]],
+    lengths: NDArray[np.int64],
 ) -> Path:
-    """Writes the progress of all episodes beside their scores, for LeRobot's tools; returns the parquet.
+    """Writes the progress of all episodes beside their scores, for other tools; returns the parquet.
 
-    Nothing here reads it again.
+    lengths: (E,) frames of every episode of the dataset. Nothing here reads it again.
     """
     path = progress_path(store.folder, settings.calibration, settings.length_bias)
     with alone(store.folder / ".progress.lock", f"progress {path}"):  # trainings side by side share it
-        write_progress(path, by_episode, store, settings.calibration, settings.length_bias)
+        write_progress(path, by_episode, lengths, store, settings.calibration, settings.length_bias)
     return path

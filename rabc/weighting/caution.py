@@ -4,25 +4,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rabc.config.settings import WeightsConfig
-from rabc.weighting.schemes import episode_bounds
+from rabc.weighting.deltas import pace
+from rabc.weighting.schemes import tasks_apart
 
 MIN_BEHIND = 0.5
 """Share of frames behind, below which there is a warning of `awr`: above it awr helped in all simulated
 comparisons, below it in one of four, where `mask` did, too (docs/results.md)."""
 
 
-def pace(episode_index: NDArray[np.int64], chunk: int) -> float:
-    """Progress, of 1 for the task, that a demonstration of median length makes evenly over `chunk` frames.
+def share_behind(
+    deltas: NDArray[np.float64],
+    episode_index: NDArray[np.int64],
+    chunk: int,
+    task: NDArray[np.int64] | None = None,
+) -> float:
+    """Share of frames whose chunk gains less than half of the pace of their task.
 
-    episode_index: (N,), each episode's frames contiguous.
+    deltas: (N,) of `rabc.weighting.deltas.chunk_deltas`, all known; episode_index, task: (N,) as in
+    `rabc.weighting.schemes.by_scheme`.
     """
-    bounds = episode_bounds(episode_index)
-    return min(1.0, chunk / float(np.median(bounds[:, 1] - bounds[:, 0])))
-
-
-def share_behind(deltas: NDArray[np.float64], episode_index: NDArray[np.int64], chunk: int) -> float:
-    """Share of frames whose chunk gains less than half of `pace`; deltas: (N,) of `chunk_deltas`."""
-    return float(np.mean(deltas < pace(episode_index, chunk) / 2))
+    behind = np.empty(len(deltas), dtype=bool)
+    for of in tasks_apart(np.zeros(len(deltas), np.int64) if task is None else task):
+        behind[of] = deltas[of] < pace(episode_index[of], chunk) / 2
+    return float(behind.mean())
 
 
 def caution(
@@ -30,14 +34,15 @@ def caution(
     deltas: NDArray[np.float64] | None,
     episode_index: NDArray[np.int64],
     chunk: int,
+    task: NDArray[np.int64] | None = None,
 ) -> str | None:
     """What speaks against the scheme on these data, a sentence; None where nothing is known to.
 
-    deltas: (N,) from `rabc.weighting.schemes.chunk_deltas`; None: the weights come from elsewhere.
+    deltas: (N,) as in `share_behind`, of the frames that were judged; None: the weights come from elsewhere.
     """
-    if settings.scheme != "awr" or deltas is None:
+    if settings.scheme != "awr" or deltas is None or not len(deltas):
         return None
-    behind = share_behind(deltas, episode_index, chunk)
+    behind = share_behind(deltas, episode_index, chunk, task)
     if behind >= MIN_BEHIND:
         return None
     return (

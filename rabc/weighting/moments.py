@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rabc.weighting.schemes import episode_bounds
+from rabc.weighting.deltas import episode_bounds
 
 COUNT = 10
 """Moments of each kind."""
@@ -35,7 +35,7 @@ class Moments:
     """Most raised first, most lowered first; both empty where all weights are equal."""
 
     up: tuple[Moment, ...]
-    """Of weights above the mean of all frames."""
+    """Of weights above the mean of all judged frames."""
     down: tuple[Moment, ...]
     """Of weights below it."""
 
@@ -46,6 +46,7 @@ def moments(
     chunk: int,
     progress: NDArray[np.float64] | None = None,
     deltas: NDArray[np.float64] | None = None,
+    judged: NDArray[np.bool_] | None = None,
     count: int = COUNT,
 ) -> Moments:
     """The `count` most up- and the `count` most down-weighted moments.
@@ -59,7 +60,8 @@ def moments(
         episode_index: (N,), each episode's frames contiguous.
         chunk: actions per sample, control ticks.
         progress: (N,) behind the weights, if known.
-        deltas: (N,) from `weights.chunk_deltas`, if known.
+        deltas: (N,) from `rabc.weighting.deltas.chunk_deltas`, if known.
+        judged: (N,) frames whose weight says something about them, all of an episode or none; None: all.
         count: at most, of each kind.
     """
     weights = np.asarray(weights, dtype=np.float64)
@@ -86,14 +88,16 @@ def moments(
             after=None if progress is None else float(progress[start[index] + end]),
         )
 
+    shown = np.ones(len(weights), dtype=bool) if judged is None else judged
+
     def most(sign: int) -> tuple[Moment, ...]:
         # Rounded, so that frames which differ by an error of the last digit count as equal.
-        chosen_from = np.flatnonzero(sign * np.round(weights - weights.mean(), 9) > 0)
+        chosen_from = np.flatnonzero((sign * np.round(weights - weights[shown].mean(), 9) > 0) & shown)
         keys = [weights] if deltas is None else [deltas, weights]
         order = np.lexsort([-sign * np.round(key[chosen_from], 9) for key in keys])
         return tuple(described(i) for i in _apart(chosen_from[order], episode_index, chunk, count))
 
-    return Moments(most(1), most(-1)) if len(weights) else Moments((), ())
+    return Moments(most(1), most(-1)) if shown.any() else Moments((), ())
 
 
 def _apart(ranked: NDArray[np.int64], episode_index: NDArray[np.int64], chunk: int, count: int) -> list[int]:

@@ -11,6 +11,7 @@ from rabc.config.settings import WeightsConfig
 from rabc.pages.html import jpeg, number, render_template
 from rabc.weighting.moments import Moment
 from rabc.weighting.schemes import WeightSummary
+from rabc.weighting.task_figures import TaskFigures
 
 WIDTH, HEIGHT = 1000, 100  # of the coordinates a curve or histogram is drawn in; the browser stretches them
 MAX_POINTS = 250
@@ -31,6 +32,10 @@ class PageFacts:
     summary: WeightSummary
     fps: float
     """Of the dataset, Hz."""
+    tasks: tuple[TaskFigures, ...] = ()
+    """Of each task; shown where there are several."""
+    remarks: tuple[str, ...] = ()
+    """What was done about progress that is not there, sentences."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,13 @@ def scheme_text(settings: WeightsConfig) -> str:
         case "awr":
             return (
                 f"Advantage-weighted regression: exp(z / {settings.beta:g}), at most "
-                f"{settings.weight_max:g}; z is the progress over the chunk, standardised over the dataset."
+                f"{settings.weight_max:g}; z is the progress over the chunk, standardised over the frames of "
+                "its task."
+            )
+        case "mask" if settings.min_delta is None:
+            return (
+                "Left out: frames whose chunk gains less than half of what one gains evenly in a "
+                "demonstration of its task's median length."
             )
         case "mask":
             return f"Left out: frames whose chunk gains less than {settings.min_delta:g} of progress."

@@ -1,16 +1,17 @@
 """Progress of every frame of a dataset, from the scores of its episodes. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rabc.datasets.tasks import task_groups
 from rabc.scoring.store import EpisodeScores
 from rabc.statistics.curves import checked_curve
 from rabc.system.errors import InputError
-from rabc.weighting.schemes import episode_bounds
+from rabc.weighting.deltas import episode_bounds
 
 BOUND_PERCENTILES = (5.0, 95.0)
 Calibration = Literal["episode", "dataset", "logodds"]
@@ -30,8 +31,11 @@ def calibrate(
 
     Args:
         episodes: scores by episode.
-        calibration: `episode` is min-max per episode (TOPReward Eq. 2), `dataset` uses pooled bounds, both of
-            log p(True); `logodds` is the sigmoid of log p(True) - log p(False).
+        calibration: `episode` is min-max per episode (TOPReward Eq. 2), `dataset` uses bounds pooled over the
+            episodes of a task, both of log p(True); `logodds` is the sigmoid of log p(True) - log p(False).
+            Tasks are told apart by the instructions that the episodes were judged by. A task of one or two
+            episodes is pooled with no other: its best then counts as success, as it does with `episode`,
+            which loses nothing of it, where another task's bounds could lose all of it.
         epsilon: guard against division by zero.
         length_bias: `subtract` takes the rise of the static curve away before the calibration.
         static: static scores of the same episodes; needed for `subtract`.
@@ -49,15 +53,30 @@ def calibrate(
                     "score the dataset with that setting"
                 )
             curves[episode] = subtract_static(curve, _curve(record, calibration))
-    values = {
-        "episode": lambda: [episode_progress(curve, epsilon) for curve in curves.values()],
-        "dataset": lambda: dataset_progress(list(curves.values()), epsilon),
-        "logodds": lambda: [logodds_progress(curve) for curve in curves.values()],
-    }[calibration]()
+    match calibration:
+        case "episode":
+            values = {episode: episode_progress(curve, epsilon) for episode, curve in curves.items()}
+        case "dataset":
+            values = _over_tasks(curves, [record.instruction for record in episodes.values()], epsilon)
+        case "logodds":
+            values = {episode: logodds_progress(curve) for episode, curve in curves.items()}
     return {
-        episode: per_frame(record.scores.prefix_lengths, value, record.length)
-        for (episode, record), value in zip(episodes.items(), values, strict=True)
+        episode: per_frame(record.scores.prefix_lengths, values[episode], record.length)
+        for episode, record in episodes.items()
     }
+
+
+def _over_tasks(
+    curves: Mapping[int, NDArray[np.float64]], instructions: Sequence[str], epsilon: float
+) -> dict[int, NDArray[np.float64]]:
+    """`dataset_progress` of each task's episodes; instructions: of each of `curves`."""
+    tasks = task_groups(instructions)
+    numbers = np.array(list(curves), dtype=np.int64)
+    found: dict[int, NDArray[np.float64]] = {}
+    for task in np.unique(tasks):
+        own = numbers[tasks == task].tolist()
+        found |= zip(own, dataset_progress([curves[episode] for episode in own], epsilon), strict=True)
+    return found
 
 
 def _curve(record: EpisodeScores, calibration: Calibration) -> NDArray[np.float64]:
@@ -66,38 +85,37 @@ def _curve(record: EpisodeScores, calibration: Calibration) -> NDArray[np.float6
 
 
 def joined(
-    by_episode: Mapping[int, NDArray[np.float64]], episode_index: NDArray[np.int64], scores: Path
+    by_episode: Mapping[int, NDArray[np.float64]],
+    episode_index: NDArray[np.int64],
+    scores: Path,
+    without: Collection[int] = (),
 ) -> NDArray[np.float64]:
     """Progress (N,) of every frame in the order of the dataset's `index`, from that of each episode.
 
     Args:
-        by_episode: progress (length,) of every episode, as `calibrate` gives it.
+        by_episode: progress (length,) of episodes, as `calibrate` gives it.
         episode_index: (N,) of the dataset's frames, each episode's contiguous.
         scores: folder that they come from, for errors.
+        without: episodes that need none: they are NaN.
 
     Rounded to float32, as LeRobot's progress files hold it, so that the file gives the same weights.
 
     Raises:
-        InputError: an episode has no progress, other frames than in the dataset, or is not in the dataset.
+        InputError: another episode has no progress, or of other frames than in the dataset.
     """
-    whole = np.empty(len(episode_index))
-    found = set[int]()
+    whole = np.full(len(episode_index), np.nan)
     for start, stop in episode_bounds(episode_index).tolist():
         episode = int(episode_index[start])
-        found.add(episode)
+        if episode in without:
+            continue
         scored = by_episode.get(episode)
         if scored is None or len(scored) != stop - start:
             has = "no scores" if scored is None else f"scores of {len(scored)} frames"
             raise InputError(
-                f"scores {scores}: episode {episode} has {has}, in the dataset {stop - start} frames; delete "
-                "that folder and score again"
+                f"scores {scores}: episode {episode} has {has}, in the dataset {stop - start} frames; score "
+                "it with `rabc score` and this configuration"
             )
         whole[start:stop] = scored
-    stray = sorted(by_episode.keys() - found)
-    if stray:
-        raise InputError(
-            f"scores {scores}: episode {stray[0]} is not in the dataset; delete that folder and score again"
-        )
     return whole.astype(np.float32).astype(np.float64)
 
 
@@ -112,7 +130,7 @@ def episode_progress(log_prob_true: NDArray[np.float64], epsilon: float) -> NDAr
 
 
 def dataset_progress(curves: Sequence[NDArray[np.float64]], epsilon: float) -> list[NDArray[np.float64]]:
-    """All curves of a dataset, (K_i,) each, on one scale, clipped to [0, 1].
+    """All curves of a task, (K_i,) each, on one scale, clipped to [0, 1].
 
     The bounds are pooled (`dataset_bounds`): 0 is the 5th percentile of the curves' first scores and 1 the
     95th percentile of their highest ones, so that a few odd episodes do not stretch the scale and a failed
@@ -126,7 +144,7 @@ def dataset_progress(curves: Sequence[NDArray[np.float64]], epsilon: float) -> l
 
 
 def dataset_bounds(curves: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
-    """(low, high) of all curves of a dataset: 5th percentile of first scores, 95th of highest ones."""
+    """(low, high) of all curves of a task: 5th percentile of first scores, 95th of highest ones."""
     if not curves:
         raise ValueError("no curves")
     low = np.percentile([curve[0] for curve in curves], BOUND_PERCENTILES[0])

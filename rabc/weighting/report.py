@@ -15,10 +15,11 @@ from rabc.system.errors import InputError
 from rabc.weighting import schemes
 from rabc.weighting.assign import FrameWeights
 from rabc.weighting.caution import caution
+from rabc.weighting.deltas import episode_bounds
 from rabc.weighting.moments import Moment, moments
 from rabc.weighting.page import PageFacts, ShownMoment, render, scheme_text
-from rabc.weighting.schemes import episode_bounds
 from rabc.weighting.strips import caption, captioned, moment_strip
+from rabc.weighting.task_figures import task_figures
 
 FOLDER = "weights"
 """Of the report, within the run's outputs."""
@@ -50,7 +51,9 @@ def write_report(
     meta, table: of the whole dataset; made: the weights of its frames. Raises InputError for a frame that
     cannot be decoded or a folder that cannot be written.
     """
-    found = moments(made.values, table.episode_index, config.policy.chunk, made.progress, made.deltas)
+    found = moments(
+        made.values, table.episode_index, config.policy.chunk, made.progress, made.deltas, made.judged
+    )
     up, down = (_shown(config, meta, table, made, kind) for kind in (found.up, found.down))
     facts = _facts(config, meta, table, made)
     content = render(facts, up, down)
@@ -107,18 +110,31 @@ def _facts(config: Config, meta: LeRobotDatasetMetadata, table: FrameTable, made
     if made.progress is not None:
         facts["chunk"] = f"{chunk} ticks, {chunk / meta.fps:g} s"
         facts["horizon"] = settings.horizon
-    if settings.foreign_file is None:
+    if made.source is None:
+        pass
+    elif settings.foreign_file is None:
         facts["calibration"] = settings.calibration
         facts["length bias"] = settings.length_bias
     else:
         facts["from"] = str(made.source)
+    judged = made.judged
     return PageFacts(
         title=f"Sample weights of {config.run}",
         facts=facts,
         scheme=scheme_text(settings),
-        caution=caution(settings, made.deltas, table.episode_index, chunk),
-        summary=schemes.summary(made.values),
+        caution=caution(
+            settings,
+            None if made.deltas is None else made.deltas[judged],
+            table.episode_index[judged],
+            chunk,
+            made.task[judged],
+        ),
+        summary=schemes.summary(made.values[made.selected]),
         fps=float(meta.fps),
+        tasks=task_figures(
+            made.values, table.episode_index, made.task, table.task, made.selected, float(meta.fps)
+        ),
+        remarks=made.remarks,
     )
 
 

@@ -4,21 +4,24 @@ What the weight of a frame depends on, before the weights are normalised:
 
     none                 nothing
     topreward, mask      the delta of the frame
-    rabc, awr            that, and mean and standard deviation of all deltas
-    filter               the delta, or the final progress of the episode, and its rank among all
+    rabc, awr            that, and mean and standard deviation of all deltas of its task
+    filter               the delta, or the final progress of the episode, and its rank within its task
     static               the file (rabc/weighting/weights_file.py)
 
-The delta of a frame depends on the progress of its own episode alone; normalising divides by one number.
+The delta of a frame depends on the progress of its own episode alone; normalising divides by one number for
+each task. Where thresholds are in units of progress over a chunk (`kappa`, `min_delta`), those of a task
+follow its pace: they are meant for demonstrations of the median length of all, and are larger in the same
+proportion for a task whose demonstrations are shorter. With one task nothing is scaled.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rabc.config.settings import WeightsConfig
 from rabc.system.errors import InputError
+from rabc.weighting.deltas import episode_bounds, median_length, pace
 
 HISTOGRAM_BINS = 20
 
@@ -41,53 +44,6 @@ class WeightSummary:
     """Bin edges, 21 of them from 0 to the largest weight."""
     histogram_counts: tuple[int, ...]
     """Frames per bin, 20 of them."""
-
-
-def chunk_deltas(
-    progress: NDArray[np.float64],
-    episode_index: NDArray[np.int64],
-    chunk: int,
-    horizon: Literal["per_step", "clamped"],
-) -> NDArray[np.float64]:
-    """Progress made over the chunk of `chunk` frames that starts at each frame: float64 (N,).
-
-    progress (N,), episode_index (N,): one row per frame, each episode's frames contiguous and in order.
-    SARM (arXiv 2509.25358): r = s(t + H) - s(t). Where the episode ends after m < H steps, `clamped` takes
-    s(end) - s(t) as LeRobot does, which shrinks the delta towards the end; `per_step` scales it by H / m to a
-    whole chunk, and gives the last frame (m = 0) the delta of the frame before. One frame: 0.
-    """
-    progress = np.asarray(progress, dtype=np.float64)
-    episode_index = np.asarray(episode_index)
-    if progress.ndim != 1 or progress.shape != episode_index.shape:
-        raise ValueError(f"progress {progress.shape}, episode_index {episode_index.shape}: must be one (N,)")
-    if not np.isfinite(progress).all():
-        raise ValueError("progress: must be finite")
-    if chunk < 1:
-        raise ValueError(f"chunk {chunk}: must be at least 1")
-    if horizon not in ("per_step", "clamped"):
-        raise ValueError(f"horizon {horizon}: must be per_step or clamped")
-    deltas = np.empty_like(progress)
-    for start, stop in episode_bounds(episode_index):
-        frames = np.arange(start, stop)
-        future = np.minimum(frames + chunk, stop - 1)
-        delta = progress[future] - progress[frames]
-        if horizon == "per_step":
-            delta[:-1] *= chunk / (future - frames)[:-1]
-            delta[-1] = delta[-2] if len(delta) > 1 else 0.0
-        deltas[start:stop] = delta
-    return deltas
-
-
-def episode_bounds(episode_index: NDArray[np.int64]) -> NDArray[np.int64]:
-    """First frame of each episode and the one past its last, (E, 2), from the episode of every frame (N,).
-
-    Raises ValueError if the frames of an episode are not contiguous.
-    """
-    episode_index = np.asarray(episode_index)
-    starts = np.flatnonzero(np.diff(episode_index, prepend=episode_index[:1] - 1))
-    if len(np.unique(episode_index[starts])) != len(starts):
-        raise ValueError("episode_index: the frames of an episode must be contiguous")
-    return np.stack([starts, np.r_[starts, len(episode_index)][1:]], axis=1)
 
 
 def none(deltas: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -141,7 +97,7 @@ def awr(deltas: NDArray[np.float64], beta: float, weight_max: float, epsilon: fl
 
 
 def mask(deltas: NDArray[np.float64], min_delta: float) -> NDArray[np.float64]:
-    """0 where the chunk gains less than `min_delta`, else 1, (N,); `min_delta` 0 leaves out what regresses.
+    """0 where the chunk gains less than `min_delta`, else 1, (N,); 0 leaves out what regresses.
 
     The binary weights of critic-regularised regression (arXiv 2006.15134), 1[advantage > 0], but that a chunk
     without progress stays.
@@ -191,32 +147,75 @@ def by_scheme(
     progress: NDArray[np.float64],
     episode_index: NDArray[np.int64],
     settings: WeightsConfig,
+    chunk: int,
+    task: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float64]:
     """Weights (N,) of the configured scheme, not yet normalised.
 
+    Whatever compares frames or episodes does so within a task: what is slow for one is fast for another.
+
     Args:
-        deltas: (N,) from `chunk_deltas`.
+        deltas: (N,) from `rabc.weighting.deltas.chunk_deltas`, all known.
         progress: (N,) that they come from.
         episode_index: (N,).
         settings: scheme and its parameters; not `static`, whose weights no progress decides.
+        chunk: frames that a delta spans.
+        task: (N,), the same for all frames of an episode (`rabc.datasets.tasks`); None: there is one.
     """
+    if settings.scheme == "static":
+        raise ValueError("scheme static: its weights come from a file, not from progress")
+    if len(deltas) == 0:
+        return np.empty(0)
+    usual = median_length(episode_index)
+    found = np.empty(len(deltas))
+    for of in tasks_apart(np.zeros(len(deltas), np.int64) if task is None else task):
+        # The thresholds are meant for demonstrations of the usual length. One task: exactly 1.
+        faster = usual / median_length(episode_index[of])
+        found[of] = _of_one_task(deltas[of], progress[of], episode_index[of], settings, chunk, faster)
+    return found
+
+
+def tasks_apart(task: NDArray[np.int64]) -> list[NDArray[np.bool_]]:
+    """Which of N frames are of each task, (N,) bool for each, by the task of every frame (N,)."""
+    return [task == number for number in np.unique(task)]
+
+
+def least_delta(
+    settings: WeightsConfig, episode_index: NDArray[np.int64], chunk: int, faster: float
+) -> float:
+    """Progress over a chunk below which `mask` leaves out a frame of a task.
+
+    episode_index: (N,) of the task's frames; faster: how many times the pace of the task is that of a
+    demonstration of the dataset's median length.
+    """
+    if settings.min_delta is None:
+        return pace(episode_index, chunk) / 2
+    return settings.min_delta * faster
+
+
+def _of_one_task(
+    deltas: NDArray[np.float64],
+    progress: NDArray[np.float64],
+    episode_index: NDArray[np.int64],
+    settings: WeightsConfig,
+    chunk: int,
+    faster: float,
+) -> NDArray[np.float64]:
     match settings.scheme:
-        case "none":
-            return none(deltas)
         case "topreward":
             return topreward(deltas, settings.tau, settings.delta_max)
         case "rabc":
-            return rabc(deltas, settings.kappa, settings.epsilon)
+            return rabc(deltas, settings.kappa * faster, settings.epsilon)
         case "awr":
             return awr(deltas, settings.beta, settings.weight_max, settings.epsilon)
         case "mask":
-            return mask(deltas, settings.min_delta)
+            return mask(deltas, least_delta(settings, episode_index, chunk, faster))
         case "filter" if settings.drop == "frames":
             return filter_frames(deltas, settings.drop_share)
         case "filter":
             return filter_episodes(progress, episode_index, settings.drop_share, settings.drop_below)
-        case "static":
-            raise ValueError("scheme static: its weights come from a file, not from progress")
+        case _:
+            return none(deltas)
 
 
 def normalise(
@@ -247,6 +246,23 @@ def normalise(
         )
     scaled = np.where(drawable, weights / largest, 0.0)
     return scaled / scaled[drawable].mean()
+
+
+def normalise_tasks(weights: NDArray[np.float64], task: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Scales weights (N,) to mean 1 over the frames of positive weight of each task, (N,) as in `by_scheme`.
+
+    Which task is to be learned more is nothing that progress can say: tasks share the training by their
+    frames, as in plain behavior cloning. A task of which nothing is left keeps weight 0. With one task this
+    is `normalise`, whose error it raises where nothing is left of any.
+    """
+    parts = tasks_apart(task)
+    if len(parts) <= 1 or not np.any(weights > 0):
+        return normalise(weights)
+    found = np.zeros(len(weights))
+    for of in parts:
+        if np.any(weights[of] > 0):
+            found[of] = normalise(weights[of])
+    return found
 
 
 def summary(weights: NDArray[np.floating]) -> WeightSummary:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rabc.datasets.columns import column, read_table, write_table
+from rabc.datasets.columns import check_made_for, check_whole, column, read_table, write_table
 from rabc.system.errors import InputError
 
 FILE_NAME = "weights.parquet"
@@ -33,12 +33,8 @@ def read_weights(path: Path, episode_index: NDArray[np.int64], dataset: str) -> 
     label = f"weights.weights_file {path}"
     table = read_table(path, "weights.weights_file", _REMEDY)
     weights = column(table, "weight", label, _REMEDY, episode_index)
-    made_for = (table.schema.metadata or {}).get(DATASET.encode(), dataset.encode()).decode()
-    if made_for != dataset:
-        raise InputError(
-            f"{label}: was made for another dataset ({made_for[:12]}, this is {dataset[:12]}), or this one "
-            f"was changed since; {_REMEDY}"
-        )
+    check_whole(weights, "weight", label, _REMEDY, episode_index)
+    check_made_for(table, DATASET, dataset, label, _REMEDY)
     negative = np.flatnonzero(weights < 0)
     if len(negative):
         raise InputError(

@@ -18,7 +18,7 @@ from rabc.datasets.metadata import load_meta
 from rabc.datasets.tables import read_frames
 from rabc.system.shipped import CONFIGS
 from rabc.weighting import schemes
-from rabc.weighting.schemes import chunk_deltas
+from rabc.weighting.deltas import chunk_deltas
 from tests.support.recordings import record_dataset
 
 EXPERIMENTS = sorted(path.name for path in CONFIGS.glob("*.yaml") if not path.name.startswith("paper_"))
@@ -57,7 +57,9 @@ def weights_of(config: Config, meta: LeRobotDatasetMetadata) -> NDArray[np.float
     steps = np.random.default_rng(0).normal(0.01, 0.03, len(episodes))
     progress = np.concatenate([steps[episodes == e].cumsum().clip(0, 1) for e in np.unique(episodes)])
     deltas = chunk_deltas(progress, episodes, config.policy.chunk, config.weights.horizon)
-    return schemes.normalise(schemes.by_scheme(deltas, progress, episodes, config.weights))
+    return schemes.normalise(
+        schemes.by_scheme(deltas, progress, episodes, config.weights, config.policy.chunk)
+    )
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

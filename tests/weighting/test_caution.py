@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from rabc.config.settings import WeightsConfig
-from rabc.weighting.caution import MIN_BEHIND, caution, pace
+from rabc.weighting.caution import MIN_BEHIND, caution, share_behind
+from rabc.weighting.deltas import pace
 
 EPISODES = np.repeat(np.arange(5), [30, 40, 50, 60, 200])
 CHUNK = 20
@@ -40,3 +41,14 @@ def test_no_other_scheme_is_warned_of(scheme):
 
 def test_weights_from_elsewhere_are_not_judged():
     assert caution(WeightsConfig(scheme="awr"), None, EPISODES, CHUNK) is None
+
+
+def test_frames_lag_behind_the_pace_of_their_own_task():
+    """A steady slow task is not behind a fast one."""
+    episodes, task = np.repeat(np.arange(5), [100, 100, 100, 400, 400]), np.repeat([0, 1], [300, 800])
+    steady = np.where(task == 0, 20 / 100, 20 / 400)
+    assert share_behind(steady, episodes, CHUNK) == pytest.approx(800 / 1100)
+    assert share_behind(steady, episodes, CHUNK, task) == 0
+    said = caution(WeightsConfig(scheme="awr"), steady, episodes, CHUNK, task)
+    assert said is not None
+    assert "only 0 % of the frames" in said

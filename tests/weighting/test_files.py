@@ -1,5 +1,6 @@
 """Progress and weights in files: others' in, ours out, and LeRobot reads ours."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from rabc.scoring.variants import Variant
 from rabc.system.errors import InputError, VerdictRefused
 from rabc.weighting import schemes
 from rabc.weighting.assign import FrameWeights, check_verdict, frame_weights
+from rabc.weighting.deltas import chunk_deltas
 from rabc.weighting.progress import CALIBRATIONS, LENGTH_BIASES, calibrate, joined
 from rabc.weighting.progress_file import progress_path, read_foreign, write_progress
-from rabc.weighting.schemes import chunk_deltas
 from rabc.weighting.weights_file import DATASET, read_weights, write_weights
+from tests.support.made_scores import frame_table, leave_scores
 
 LENGTHS = (12, 30, 7)
 EPISODE_INDEX = np.repeat(np.arange(3), LENGTHS)
@@ -83,7 +85,7 @@ def test_lerobots_weights_from_our_file_are_ours(tmp_path: Path, calibration: An
     real = scores(3)
     made = calibrate(real, calibration, epsilon, length_bias, still(real))
     path = progress_path(tmp_path, calibration, length_bias)
-    write_progress(path, made, store(tmp_path), calibration, length_bias)
+    write_progress(path, made, np.array(LENGTHS), store(tmp_path), calibration, length_bias)
     theirs = RABCWeights(path, CHUNK, kappa=kappa, epsilon=epsilon, device=torch.device("cpu"))
     progress = joined(made, EPISODE_INDEX, tmp_path)
     deltas = chunk_deltas(progress, EPISODE_INDEX, CHUNK, "clamped")
@@ -101,7 +103,7 @@ def test_each_choice_has_a_file_of_its_own(tmp_path: Path) -> None:
     paths = {progress_path(tmp_path, c, bias) for c in CALIBRATIONS for bias in LENGTH_BIASES}
     assert len(paths) == 6
     path = tmp_path / "progress.parquet"
-    write_progress(path, calibrate(real, "dataset", 1e-6), store(tmp_path), "dataset")
+    write_progress(path, calibrate(real, "dataset", 1e-6), np.array(LENGTHS), store(tmp_path), "dataset")
     facts = pq.read_schema(path).metadata
     assert facts[b"rabc.calibration"] == b"dataset"
     assert facts[b"rabc.length_bias"] == b"none"
@@ -122,7 +124,7 @@ def test_our_file_is_lerobots_and_gives_the_weights_that_memory_gave(tmp_path: P
     def made(**settings: Any) -> FrameWeights:
         weights = WeightsConfig(**{"scheme": "awr", "calibration": "dataset", **settings})
         config = Config(policy=PolicyConfig(chunk_size=CHUNK), weights=weights)
-        return frame_weights(config, results, EPISODE_INDEX, "f" * 64)
+        return frame_weights(config, results, frame_table(LENGTHS), "f" * 64)
 
     ours = made()
     file = pq.read_table(ours.source)
@@ -145,10 +147,17 @@ def test_scores_that_do_not_fit_the_dataset_are_named(tmp_path: Path) -> None:
     for episodes, index, words in (
         (made, np.repeat(np.arange(3), (12, 31, 7)), "1 has scores of 30 frames, in the dataset 31 frames"),
         ({n: made[n] for n in (0, 1)}, EPISODE_INDEX, "2 has no scores, in the dataset 7 frames"),
-        (made, EPISODE_INDEX[:42], "2 is not in the dataset"),
     ):
-        with pytest.raises(InputError, match=f"scores {tmp_path}: episode {words}; delete that folder and"):
+        with pytest.raises(
+            InputError, match=f"scores {tmp_path}: episode {words}; score it with `rabc score`"
+        ):
             joined(episodes, index, tmp_path)
+
+
+def test_episodes_that_need_no_progress_have_none(tmp_path: Path) -> None:
+    made = calibrate(scores(0), "episode", 1e-6)
+    found = joined({n: made[n] for n in (0, 2)}, EPISODE_INDEX, tmp_path, without=[1, 2])
+    assert np.isnan(found).tolist() == (EPISODE_INDEX > 0).tolist()
 
 
 def test_progress_follows_the_order_of_the_dataset(tmp_path: Path) -> None:
@@ -161,29 +170,118 @@ def test_progress_follows_the_order_of_the_dataset(tmp_path: Path) -> None:
 def test_missing_and_damaged_progress_is_named(tmp_path: Path) -> None:
     path = tmp_path / "progress.parquet"
     with pytest.raises(InputError, match="is not there"):
-        read_foreign(path, "sparse", EPISODE_INDEX)
+        read_foreign(path, "sparse", EPISODE_INDEX, "x")
     for content in (b"", b"PAR1 and nothing else"):
         path.write_bytes(content)
         with pytest.raises(InputError, match="is damaged"):
-            read_foreign(path, "sparse", EPISODE_INDEX)
+            read_foreign(path, "sparse", EPISODE_INDEX, "x")
 
 
 def test_progress_from_elsewhere(tmp_path: Path) -> None:
     path = tmp_path / "sarm.parquet"
     shuffled = table(progress_dense=np.zeros(sum(LENGTHS))).sample(frac=1, random_state=0)
     shuffled.to_parquet(path)
-    assert np.allclose(read_foreign(path, "sparse", EPISODE_INDEX), table()["progress_sparse"])
-    assert np.array_equal(read_foreign(path, "dense", EPISODE_INDEX), np.zeros(sum(LENGTHS)))
+    found = read_foreign(path, "sparse", EPISODE_INDEX, "x")
+    assert np.allclose(found.values, table()["progress_sparse"])
+    assert (found.filled, found.filled_in) == (0, 0)
+    assert np.array_equal(read_foreign(path, "dense", EPISODE_INDEX, "x").values, np.zeros(sum(LENGTHS)))
+
+
+def test_gaps_inside_an_episode_are_interpolated_and_an_episode_without_progress_has_weight_1(
+    tmp_path: Path,
+) -> None:
+    """Gaps of both kinds, missing rows and NaN; of episode 2 one frame is known, which says nothing."""
+    path, progress = tmp_path / "gaps.parquet", table()["progress_sparse"].to_numpy().copy()
+    progress[[0, 1, 5, 20, 21]] = np.nan
+    progress[43:] = np.nan
+    rows = table(progress_sparse=progress).drop(index=[30, 31, 32])
+    rows.to_parquet(path)
+    found = read_foreign(path, "sparse", EPISODE_INDEX, "x")
+    assert (found.filled, found.filled_in) == (8, 2)
+    expected = table()["progress_sparse"].to_numpy().copy()
+    expected[:2] = expected[2]  # nothing lies before it
+    assert np.allclose(found.values[:42], expected[:42], atol=1e-6)
+    assert np.isnan(found.values[42:]).all()
+    settings = WeightsConfig(scheme="awr", progress_file=str(path))
+    config = Config(policy=PolicyConfig(chunk_size=CHUNK), weights=settings)
+    made = frame_weights(config, {}, frame_table(LENGTHS), "x")
+    assert made.unjudged == (2,)
+    assert np.all(made.values[42:] == 1)
+    assert made.values[:42].mean() == pytest.approx(1)
+    assert made.remarks[0].endswith("8 frames in 2 episodes; it is interpolated between their neighbours")
+    assert made.remarks[1] == "episode 2 of 3: not judged, trained with weight 1"
+    part = frame_weights(config, {}, frame_table(LENGTHS), "x", selected=[1])
+    assert np.array_equal(part.values > 0, EPISODE_INDEX == 1)
+    assert part.unjudged == ()
+    alone = frame_weights(config, {}, frame_table(LENGTHS), "x", selected=[1, 2])
+    assert np.all(alone.values[42:] == 1)
+    assert np.all(alone.values[:12] == 0)
+
+
+def test_our_progress_of_another_dataset_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "progress.parquet"
+    write_progress(path, calibrate(scores(0), "episode", 1e-6), np.array(LENGTHS), store(tmp_path), "episode")
+    read_foreign(path, "sparse", EPISODE_INDEX, "f" * 64)
+    with pytest.raises(
+        InputError, match=r"was made for another dataset \(f{12}, this is a{12}\), or this one"
+    ):
+        read_foreign(path, "sparse", EPISODE_INDEX, "a" * 64)
+
+
+def test_what_is_too_short_for_the_scorer_has_weight_1_and_what_is_not_selected_0(tmp_path: Path) -> None:
+    lengths = (30, 4, 25, 28)
+    rng = np.random.default_rng(0)
+    records = {
+        n: EpisodeScores(
+            n, lengths[n], PrefixScores(np.array([1, 9, lengths[n]]), rng.normal(-2, 1, 3), np.zeros(3)),
+            "Pick.", str(n),
+        )
+        for n in (0, 2, 3)
+    }  # fmt: skip
+    results, _ = leave_scores(tmp_path, records, unjudged=[1])
+    config = Config(policy=PolicyConfig(chunk_size=CHUNK), weights=WeightsConfig(scheme="awr"))
+    made = frame_weights(config, results, frame_table(lengths), "f" * 64)
+    episode = frame_table(lengths).episode_index
+    assert np.all(made.values[episode == 1] == 1)
+    assert made.values[episode != 1].mean() == pytest.approx(1)
+    assert made.remarks == ("episode 1 of 4: not judged, trained with weight 1",)
+    progress = pq.read_table(made.source).column("progress_sparse").to_numpy()
+    assert np.array_equal(np.isnan(progress), episode == 1)
+    some = frame_weights(config, results, frame_table(lengths), "f" * 64, selected=[0, 1])
+    assert np.array_equal(some.values > 0, episode <= 1)
+    assert some.values[episode == 0].mean() == pytest.approx(1)
+    results["diagnosis"] = {"verdict": "do not weight", "reasons": "noise"}
+    with pytest.raises(VerdictRefused):
+        frame_weights(config, results, frame_table(lengths), "f" * 64)
+
+
+def test_a_failed_episode_is_measured_by_its_own_task_even_where_that_has_few() -> None:
+    """Bounds are of the task; what one wording makes likelier does not move another's."""
+
+    def records(shift: float, count: int) -> dict[int, EpisodeScores]:
+        ends = np.array([1, 5, 9])
+        curves = [np.array([-4.0, -2.0, -0.5 if n else -3.0]) for n in range(count)]
+        task = "Pick." if shift else "Place."
+        return {
+            n: EpisodeScores(n, 9, PrefixScores(ends, c + shift, np.zeros(3)), task)
+            for n, c in enumerate(curves)
+        }
+
+    alone = calibrate(records(0.0, 6), "dataset", 1e-6)
+    both = calibrate(
+        records(0.0, 6) | {n + 6: replace(r, episode_index=n + 6) for n, r in records(-9.0, 2).items()},
+        "dataset", 1e-6,
+    )  # fmt: skip
+    assert all(np.array_equal(alone[n], both[n]) for n in alone)
+    assert both[7][-1] > 0.9
+    assert both[6][-1] < 0.5
 
 
 @pytest.mark.parametrize(
     ("frame", "words"),
     [
-        (
-            table()[:-1],
-            "1 of 49 frames have no finite progress_sparse, first frame 48 .episode 2.*every frame",
-        ),
-        (table(progress_sparse=np.nan), "49 of 49 frames"),
+        (table(progress_sparse=np.nan), "no episode has progress_sparse at two frames or more"),
+        (table(progress_sparse=[0.5] * 48 + [np.inf]), r"is inf at frame 48 .episode 2., and at 1 in all"),
         (table(progress_sparse="high"), "column progress_sparse is not numbers"),
         (table().drop(columns="progress_sparse"), "no column progress_sparse, only index"),
         (table().drop(columns="episode_index"), "no column episode_index"),
@@ -197,7 +295,7 @@ def test_progress_that_does_not_fit_is_named(tmp_path: Path, frame: pd.DataFrame
     path = tmp_path / "foreign.parquet"
     frame.to_parquet(path)
     with pytest.raises(InputError, match=rf"weights.progress_file {path}: .*{words}"):
-        read_foreign(path, "sparse", EPISODE_INDEX)
+        read_foreign(path, "sparse", EPISODE_INDEX, "x")
 
 
 def test_weights_go_out_and_come_back(tmp_path: Path) -> None:
@@ -215,9 +313,9 @@ def test_weights_go_out_and_come_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("weight", "words"),
     [
-        ([1.0] * 48, "1 of 49 frames have no finite weight"),
+        ([1.0] * 48, "1 of 49 frames have no weight, first frame 48 .episode 2.*every frame"),
         ([-1.0] + [1.0] * 48, "frame 0 has weight -1"),
-        ([float("inf")] + [1.0] * 48, "no finite weight, first frame 0"),
+        ([float("inf")] + [1.0] * 48, "weight is inf at frame 0 .episode 0., and at 1 in all"),
         ([0.0] * 49, "every weight is 0"),
     ],
 )
@@ -239,7 +337,7 @@ def test_foreign_files_take_the_place_of_scores(tmp_path: Path) -> None:
 
     def made(**settings: Any) -> NDArray[np.float64]:
         config = Config(policy=PolicyConfig(chunk_size=CHUNK), weights=WeightsConfig(**settings))
-        return frame_weights(config, {"replaced_by": "x"}, EPISODE_INDEX, "x").values
+        return frame_weights(config, {"replaced_by": "x"}, frame_table(LENGTHS), "x").values
 
     assert np.allclose(made(scheme="static", weights_file=str(weight)), values / values[values > 0].mean())
     deltas = chunk_deltas(table()["progress_sparse"].to_numpy(), EPISODE_INDEX, CHUNK, "clamped")
@@ -251,7 +349,9 @@ def test_a_verdict_against_weighting_is_refused_unless_nothing_is_weighted() -> 
     bad = {"verdict": "do not weight", "reasons": "noise"}
     with pytest.raises(VerdictRefused, match=r"`do not weight` .noise.; .*accept_poor_scorer true"):
         check_verdict(Config(), bad)
-    check_verdict(Config(weights=WeightsConfig(scheme="none")), bad)
+    plain = frame_weights(Config(weights=WeightsConfig(scheme="none")), {}, frame_table(LENGTHS), "x", [0, 2])
+    assert plain.values.tolist() == np.where(EPISODE_INDEX == 1, 0.0, 1.0).tolist()
+    assert plain.source is None
     check_verdict(Config(weights=WeightsConfig(accept_poor_scorer=True)), bad)
     check_verdict(Config(), {"verdict": "use with care", "reasons": "few"})
     assert VerdictRefused.exit_code == 3

@@ -24,10 +24,10 @@ from rabc.pages.html import side_by_side
 from rabc.system.errors import InputError
 from rabc.weighting import schemes
 from rabc.weighting.assign import FrameWeights
+from rabc.weighting.deltas import chunk_deltas
 from rabc.weighting.moments import Moment, Moments, moments
 from rabc.weighting.page import ShownMoment, scheme_text
 from rabc.weighting.report import WeightsReport, shown_camera, write_report
-from rabc.weighting.schemes import chunk_deltas
 from rabc.weighting.strips import HEIGHT, caption, captioned, moment_images, moment_strip
 
 CHUNK = 4
@@ -50,8 +50,9 @@ def report(
     table = read_frames(meta, [])
     values = progress(np.arange(len(table)))
     deltas = chunk_deltas(values, table.episode_index, CHUNK, "per_step")
-    made = schemes.normalise(schemes.by_scheme(deltas, values, table.episode_index, settings.weights))
-    frame_weights = FrameWeights(made, Path("progress.parquet"), values, deltas)
+    made = schemes.normalise(schemes.by_scheme(deltas, values, table.episode_index, settings.weights, CHUNK))
+    everything, one_task = np.ones(len(table), bool), np.zeros(len(table), np.int64)
+    frame_weights = FrameWeights(made, everything, one_task, Path("progress.parquet"), values, deltas)
     found = moments(made, table.episode_index, CHUNK, values, deltas)
     return write_report(settings, meta, table, frame_weights, folder), found
 
@@ -232,7 +233,9 @@ def test_weights_from_elsewhere_are_shown_without_progress(recorded_pictures: Pa
     settings = replace(
         config(scheme="static", weights_file="<b>&.parquet"), scorer=ScorerConfig(camera="nowhere")
     )
-    made = FrameWeights(schemes.normalise(np.linspace(0, 1, len(table))), Path("<b>&.parquet"))
+    everything, one_task = np.ones(len(table), bool), np.zeros(len(table), np.int64)
+    values = schemes.normalise(np.linspace(0, 1, len(table)))
+    made = FrameWeights(values, everything, one_task, Path("<b>&.parquet"))
     written = write_report(settings, meta, table, made, tmp_path / "weights")
     assert shown_camera(settings, meta) == meta.camera_keys[0]
     content = written.page.read_text()
@@ -242,7 +245,9 @@ def test_weights_from_elsewhere_are_shown_without_progress(recorded_pictures: Pa
     tags = [tag for tag, _ in page.tags]
     assert tags.count("polyline") == 0
     assert tags.count("img") == len(written.up) + len(written.down) > 0
-    with pytest.raises(InputError, match=r"scorer\.camera nowhere: dataset .* has no video of it"):
+    with pytest.raises(
+        InputError, match=r"scorer\.camera nowhere: not there in dataset .*; its cameras: front,"
+    ):
         shown_camera(replace(settings, weights=WeightsConfig()), meta)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rabc.config.settings import WeightsConfig
 from rabc.system.errors import InputError
 from rabc.weighting import schemes
-from rabc.weighting.schemes import chunk_deltas, episode_bounds
+from rabc.weighting.deltas import chunk_deltas, episode_bounds
 
 CHUNK = 4
 SCHEMES = {
@@ -26,20 +26,21 @@ SCHEMES = {
     "awr, sharp": WeightsConfig(scheme="awr", beta=0.3, weight_max=3.0),
     "mask": WeightsConfig(scheme="mask"),
     "mask, gain": WeightsConfig(scheme="mask", min_delta=0.1),
+    "mask, pace": WeightsConfig(scheme="mask", min_delta=None),
     "filter frames": WeightsConfig(scheme="filter", drop="frames", drop_share=0.3),
     "filter episodes": WeightsConfig(scheme="filter", drop_share=0.4),
     "filter below": WeightsConfig(scheme="filter", drop_below=0.5),
 }
 LARGEST = {
     "none": 1.0, "topreward": 2.0, "topreward, low": 1.5, "rabc": 1.0, "rabc, strict": 1.0, "awr": 20.0,
-    "awr, sharp": 3.0, "mask": 1.0, "mask, gain": 1.0, "filter frames": 1.0, "filter episodes": 1.0,
-    "filter below": 1.0,
+    "awr, sharp": 3.0, "mask": 1.0, "mask, gain": 1.0, "mask, pace": 1.0, "filter frames": 1.0,
+    "filter episodes": 1.0, "filter below": 1.0,
 }  # fmt: skip
 OF_THE_EPISODE = {"filter episodes", "filter below"}
 """Schemes whose order is that of the final progress; of the others it is that of the deltas."""
 ALONE = {"none", "topreward", "topreward, low", "mask", "mask, gain", "filter below"}
 """Schemes by which an episode's weights do not depend on any other episode. The others' depend on mean and
-standard deviation of all deltas (rabc, awr) or on ranks (filter)."""
+standard deviation of all deltas (rabc, awr), on ranks (filter) or on the median length (mask by the pace)."""
 every_scheme = pytest.mark.parametrize("name", SCHEMES)
 
 episodes = st.lists(
@@ -58,7 +59,7 @@ def joined(curves: Episodes) -> tuple[NDArray[np.float64], NDArray[np.float64], 
 
 
 def made(name: str, curves: Episodes) -> NDArray[np.float64]:
-    return schemes.by_scheme(*joined(curves), SCHEMES[name])
+    return schemes.by_scheme(*joined(curves), SCHEMES[name], CHUNK)
 
 
 def by_hand(name: str, curves: Episodes) -> list[float]:
@@ -70,13 +71,15 @@ def by_hand(name: str, curves: Episodes) -> list[float]:
         row = []
         for t in range(len(curve)):
             end = min(t + CHUNK, last)
-            row.append(0.0 if end == t else (float(curve[end]) - float(curve[t])) * CHUNK / (end - t))
-        if len(row) > 1:
-            row[-1] = row[-2]
+            beyond = max(min(CHUNK, 2 * last) - (end - t), 0)
+            own = float(curve[-1]) - float(curve[0])
+            row.append(float(curve[end]) - float(curve[t]) + (beyond * own / last if last else 0.0))
         deltas.append(row)
     flat = [delta for row in deltas for delta in row]
     mean = math.fsum(flat) / len(flat)
     std = math.sqrt(math.fsum((delta - mean) ** 2 for delta in flat) / len(flat))
+    lengths = sorted(len(curve) for curve in curves)
+    median = (lengths[(len(lengths) - 1) // 2] + lengths[len(lengths) // 2]) / 2
     finals = sorted(float(curve[-1]) for curve in curves)
 
     def weight(delta: float, final: float) -> float:
@@ -97,7 +100,8 @@ def by_hand(name: str, curves: Episodes) -> list[float]:
                 z = (delta - mean) / max(std, settings.epsilon)
                 return min(math.exp(z / settings.beta), settings.weight_max)
             case "mask", _:
-                return float(delta >= settings.min_delta)
+                least = settings.min_delta
+                return float(delta >= (min(1.0, CHUNK / median) / 2 if least is None else least))
             case "filter", "frames":
                 return float(delta >= sorted(flat)[int(settings.drop_share * len(flat))])
             case _:
@@ -154,8 +158,10 @@ def test_other_episodes_count_through_statistics_alone(name: str, curves: Episod
 def test_schemes_that_compare_episodes_do() -> None:
     """Otherwise the test above would say nothing about the schemes that it leaves out."""
     first, worse, better = np.linspace(0, 0.5, 9), np.linspace(0, -0.9, 9), np.linspace(0, 3.0, 9)
-    for name in SCHEMES.keys() - ALONE - {"rabc", "filter frames", "filter episodes"}:
+    for name in SCHEMES.keys() - ALONE - {"rabc", "mask, pace", "filter frames", "filter episodes"}:
         assert not np.allclose(made(name, [first, worse])[:9], made(name, [first, better])[:9]), name
+    steady, long = np.linspace(0, 0.3, 9), np.zeros(100)
+    assert (made("mask, pace", [steady])[0], made("mask, pace", [steady, long, long])[0]) == (0.0, 1.0)
     soft = np.linspace(0, 0.05, 9)
     assert not np.allclose(made("rabc, strict", [soft, worse])[:9], made("rabc, strict", [soft, better])[:9])
     for name in ("filter frames", "filter episodes"):
@@ -215,17 +221,50 @@ def test_a_filter_without_ties_drops_its_share(frames: int, share: float) -> Non
 
 def test_dropping_every_episode_is_an_input_error() -> None:
     settings = replace(SCHEMES["filter below"], drop_below=1.0)
-    raw = schemes.by_scheme(*joined([np.array([0.1, 0.4]), np.array([0.2, 0.7])]), settings)
+    raw = schemes.by_scheme(*joined([np.array([0.1, 0.4]), np.array([0.2, 0.7])]), settings, CHUNK)
     with pytest.raises(InputError, match=r"all 4 drawable frames have weight 0.*parameters of"):
         schemes.normalise(raw)
 
 
 def test_static_weights_are_not_made_of_progress() -> None:
     with pytest.raises(ValueError, match="come from a file"):
-        schemes.by_scheme(*joined([np.zeros(3)]), WeightsConfig(scheme="static"))
+        schemes.by_scheme(*joined([np.zeros(3)]), WeightsConfig(scheme="static"), CHUNK)
 
 
 @pytest.mark.parametrize("name", SCHEMES)
 def test_no_frames_no_weights(name: str) -> None:
     nothing = np.empty(0)
-    assert len(schemes.by_scheme(nothing, nothing, np.empty(0, np.int64), SCHEMES[name])) == 0
+    assert len(schemes.by_scheme(nothing, nothing, np.empty(0, np.int64), SCHEMES[name], CHUNK)) == 0
+
+
+@every_scheme
+@given(curves=episodes)
+def test_one_task_is_weighted_as_ever_to_the_last_bit(name: str, curves: Episodes) -> None:
+    deltas, progress, index = joined(curves)
+    task = np.full(len(deltas), 7)
+    made_with = schemes.by_scheme(deltas, progress, index, SCHEMES[name], CHUNK, task)
+    assert np.array_equal(made_with, made(name, curves))
+    if made_with.any():
+        assert np.array_equal(schemes.normalise_tasks(made_with, task), schemes.normalise(made_with))
+
+
+@every_scheme
+@given(curves=episodes, others=episodes)
+def test_a_task_is_compared_with_itself_alone(name: str, curves: Episodes, others: Episodes) -> None:
+    """What the other task gains says nothing; its length says what is usual (`kappa`, `min_delta`)."""
+    deltas, progress, index = joined([*curves, *others])
+    task = (index >= len(curves)).astype(np.int64)
+    own, count = SCHEMES[name], int((task == 0).sum())
+    found = schemes.by_scheme(deltas, progress, index, own, CHUNK, task)
+    faster = np.median([len(c) for c in [*curves, *others]]) / np.median([len(c) for c in curves])
+    least = None if own.min_delta is None else own.min_delta * faster
+    alone = replace(own, kappa=own.kappa * faster, min_delta=least)
+    expected = schemes.by_scheme(deltas[:count], progress[:count], index[:count], alone, CHUNK)
+    assert np.array_equal(found[:count], expected)
+
+
+def test_each_task_has_mean_weight_one_and_one_of_which_nothing_is_left_has_none() -> None:
+    weights, task = np.array([1.0, 3.0, 0.0, 5.0, 5.0, 0.0]), np.array([4, 4, 4, 9, 9, 1])
+    assert schemes.normalise_tasks(weights, task).tolist() == [0.5, 1.5, 0, 1, 1, 0]
+    with pytest.raises(InputError, match="all 6 drawable frames have weight 0"):
+        schemes.normalise_tasks(np.zeros(6), task)

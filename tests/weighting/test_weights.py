@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rabc.system.errors import InputError
 from rabc.weighting import schemes
-from rabc.weighting.schemes import chunk_deltas
+from rabc.weighting.deltas import chunk_deltas
 
 KAPPA, EPSILON = 0.01, 1e-6
 progress_values = hnp.arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1, width=32))
@@ -51,7 +51,7 @@ def test_deltas_by_hand() -> None:
     clamped = chunk_deltas(progress, episode, 2, "clamped")
     assert np.allclose(clamped, [0.3, 0.5, 0.3, 0.0, 0.4, 0.0])
     per_step = chunk_deltas(progress, episode, 2, "per_step")
-    assert np.allclose(per_step, [0.3, 0.5, 0.6, 0.6, 0.8, 0.8])
+    assert np.allclose(per_step, [0.3, 0.5, 0.3 + 0.2, 0.0 + 2 * 0.2, 0.4 + 0.4, 0.0 + 2 * 0.4])
 
 
 def test_one_frame_episode_has_delta_zero() -> None:
@@ -63,7 +63,35 @@ def test_steady_progress_has_one_delta_per_step(length: int, chunk: int, slope: 
     """What `per_step` is for: the end of an episode is not worth less than its middle."""
     progress = slope * np.arange(length, dtype=np.float64)
     deltas = chunk_deltas(progress, np.zeros(length, dtype=np.int64), chunk, "per_step")
-    assert np.allclose(deltas, slope * chunk if length > 1 else 0.0, atol=1e-9)
+    assert np.allclose(deltas, slope * min(chunk, 2 * (length - 1)), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("length", "most"), [(101, np.sqrt(3)), (420, np.sqrt(3)), (60, np.sqrt(7)), (10, np.sqrt(7))]
+)
+def test_noise_counts_little_more_at_the_end_than_in_the_middle(length: int, most: float) -> None:
+    """Noise of 0.01 a frame; in the middle it makes 0.01 * sqrt(2)."""
+    noise = np.random.default_rng(0).normal(0, 0.01, (400, length))
+    deltas = chunk_deltas(noise.ravel(), np.repeat(np.arange(400), length), 100, "per_step")
+    spread = deltas.reshape(400, length).std(axis=0)
+    assert spread.max() < 1.15 * most * 0.01 * np.sqrt(2)
+
+
+def test_what_happened_before_a_frame_does_not_count_against_it_at_the_end() -> None:
+    """A cube that was dropped and is picked up again to the end: the recovery is good."""
+    curve = np.concatenate([np.linspace(0, 0.8, 200), np.linspace(0.8, 0.2, 30), np.linspace(0.2, 1, 60)])
+    deltas = chunk_deltas(curve, np.zeros(len(curve), np.int64), 100, "per_step")
+    assert deltas[230:].min() > 0.3
+    assert deltas[150:195].max() < 0.25
+
+
+def test_progress_that_is_unknown_makes_unknown_deltas() -> None:
+    progress, episode = np.array([np.nan, np.nan, 0.2, 0.4]), np.array([0, 0, 1, 1])
+    for horizon in ("per_step", "clamped"):
+        deltas = chunk_deltas(progress, episode, 2, horizon)
+        assert np.isnan(deltas).tolist() == [True, True, False, False]
+    with pytest.raises(ValueError, match="of episode 0: must be known of all frames or none"):
+        chunk_deltas(np.array([0.1, np.nan]), np.array([0, 0]), 2, "clamped")
 
 
 @given(progress_values, st.integers(1, 30))
