@@ -32,6 +32,7 @@ from rabc.training.ema import Averaging
 from rabc.training.interrupts import Interrupts
 from rabc.training.module import WeightedPolicy
 from rabc.training.monitor import Clock, Monitor
+from rabc.training.threads import Threads, chosen_here
 from rabc.training.validation import Validation
 
 
@@ -60,7 +61,8 @@ def fit(
         device: `cuda`, `mps` or `cpu`.
 
     Raises:
-        InputError: a loss, gradient or weight that is not finite; devices that are not there.
+        InputError: a loss, gradient or weight that is not finite; a video that cannot be decoded; devices
+            that are not there.
         Stopped: Ctrl-C or SIGTERM; a checkpoint was written.
     """
     settings, checkpoints = config.trainer, folder / "checkpoints"
@@ -71,6 +73,7 @@ def fit(
         clock,  # first, so that it counts the step and not what follows it
         *([Averaging(settings.ema_decay)] if settings.ema_decay else []),
         monitor,
+        *([Threads(folder)] if chosen_here(settings, device) else []),
         WeightPictures(weights, moments),
         *_evaluations(config, meta, data, weights, clock),
         interrupts,
@@ -88,6 +91,8 @@ def fit(
             if isinstance(ended.__context__, KeyboardInterrupt):  # which Lightning turns into exit code 1
                 raise KeyboardInterrupt from ended
             raise
+        except InputError as error:
+            raise InputError(_in_its_own_words(error)) from error
         except RuntimeError as error:
             raise _explained(error, settings) from error
         step = trainer.global_step
@@ -164,6 +169,12 @@ def _trainer(
             f"trainer.devices {settings.devices}, trainer.num_nodes {settings.num_nodes}: {reason}; give the "
             "devices of each machine"
         ) from error
+
+
+def _in_its_own_words(error: InputError) -> str:
+    """The message of an error; of one in a loading process, torch makes that process's whole traceback."""
+    kind = type(error)
+    return str(error).rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")[2].rstrip()
 
 
 def _explained(error: RuntimeError, settings: TrainerConfig) -> Exception:

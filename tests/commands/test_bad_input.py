@@ -212,6 +212,23 @@ def test_a_truncated_video(command, dataset_copy):
     assert_refused(command("score.py", *_scoring(dataset)), video.name, "truncated")
 
 
+def test_a_video_that_is_damaged_where_only_decoding_sees_it(command, dataset_copy):
+    """In a loading process, of which torch would show the whole traceback."""
+    dataset = dataset_copy()
+    video = next((dataset / "videos" / "observation.images.front").rglob("*.mp4"))
+    content = video.read_bytes()
+    at = content.index(b"mdat") + 200
+    video.write_bytes(content[:at] + b"\xff" * 4000 + content[at + 4000 :])
+    outcome = command(
+        "train.py", *on(dataset), "--weights.scheme", "none", "--dataset.cache", "false",
+        "--trainer.workers", "1", "--trainer.batch_size", "32",
+    )  # fmt: skip
+    assert_refused(outcome, video.name)
+    # LeRobot, which has recorded in this process, hands libav's messages to stderr since then.
+    said = [line for line in outcome[1].splitlines() if not line.startswith("[libdav1d")]
+    assert len(said) == 1, outcome[1]
+
+
 def test_a_corrupt_table(command, dataset_copy):
     dataset = dataset_copy()
     frames_table(dataset).write_bytes(b"PAR1 this is no table")
@@ -323,7 +340,7 @@ def test_a_frame_cache_on_a_full_disk(command, dataset_copy):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert_refused(outcome, "frame cache", "cannot be written")
-    assert not list((dataset / ".rabc").rglob("*.npy"))
+    assert not list((dataset / ".rabc").rglob("*.rgb"))
 
 
 def test_several_problems_are_reported_at_once(command):
