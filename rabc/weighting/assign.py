@@ -88,8 +88,9 @@ def frame_weights(
         progress = found.values
         if found.filled:
             remarks.append(
-                f"weights.progress_file {source}: has no progress of {found.filled} frames in "
-                f"{found.filled_in} episodes; it is interpolated between their neighbours"
+                f"weights.progress_file {source}: frames without progress: {found.filled}, in "
+                f"{found.filled_in} of {len(np.unique(episode_index[chosen]))} episodes; they get what lies "
+                "between their neighbours"
             )
     else:
         check_verdict(config, scores["diagnosis"])

@@ -208,7 +208,9 @@ def test_gaps_inside_an_episode_are_interpolated_and_an_episode_without_progress
     assert made.unjudged == (2,)
     assert np.all(made.values[42:] == 1)
     assert made.values[:42].mean() == pytest.approx(1)
-    assert made.remarks[0].endswith("8 frames in 2 episodes; it is interpolated between their neighbours")
+    assert made.remarks[0].endswith(
+        "frames without progress: 8, in 2 of 3 episodes; they get what lies between their neighbours"
+    )
     assert made.remarks[1] == "episode 2 of 3: not judged, trained with weight 1"
     part = frame_weights(config, {}, frame_table(LENGTHS), "x", selected=[1])
     assert np.array_equal(part.values > 0, EPISODE_INDEX == 1)
