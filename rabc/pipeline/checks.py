@@ -79,23 +79,28 @@ def check_writable(folder: Path) -> None:
         )
 
 
-def check_dataset(config: Config, root: Path) -> None:
-    """Raise InputError for what the metadata says would stop a later stage.
+def check_dataset(config: Config, root: Path, trains: bool = True) -> None:
+    """Find now what the dataset in `root` would else stop a later stage with, from its metadata.
 
-    Looks at the selected episodes, the scorer's cameras, the policy's inputs and their statistics.
+    trains: whether a policy is trained, or the demonstrations only scored. Prints what would train wrong.
+    Raises InputError for an episode, a camera, an instruction, an input of the policy or a statistic that is
+    needed and not there.
     """
     from rabc.datasets.cameras import camera_key
     from rabc.datasets.selection import selected_episodes
     from rabc.datasets.source import open_dataset
     from rabc.policies.build import normalisation_statistics
     from rabc.policies.settings import policy_settings
+    from rabc.scoring.asked import instructions
 
     meta = open_dataset(config, root)
-    selected_episodes(config.dataset, meta.total_episodes)
-    if not config.weights.unscored:
+    selected = selected_episodes(config.dataset, meta.total_episodes)
+    if not (trains and config.weights.unscored):
         for camera in config.scorer.cameras:
             camera_key(meta, camera, "scorer.camera")
-    normalisation_statistics(policy_settings(config.policy, meta, "cpu"), meta)
+        instructions(meta, selected)
+    if trains:
+        normalisation_statistics(policy_settings(config.policy, meta, "cpu"), meta)
 
 
 def check_values(config: Config, root: Path) -> None:

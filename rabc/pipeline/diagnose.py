@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from rabc.config.settings import Config
 from rabc.diagnosis.dataset import diagnose_scores, write_diagnosis
-from rabc.pipeline.checks import check_beforehand
+from rabc.pipeline.checks import check_beforehand, check_dataset
 from rabc.pipeline.state import paths
 from rabc.scoring.configured import load_scorer
 from rabc.scoring.plan import carry_out, plan_scoring
@@ -27,6 +27,7 @@ def diagnose_dataset(config: Config) -> None:
         )
     )
     root = find_dataset(config)
+    check_dataset(config, root, trains=False)
     scorer = load_scorer(config.scorer, config.device)
     plan = plan_scoring(config, root, scorer)
     carry_out(config, plan, scorer)

@@ -25,6 +25,7 @@ def run(config: Config, dry_run: bool = False, last: str = STAGES[-1]) -> dict[s
     last: stage to end with; before the last of all there is no summary. Returns the results by stage, none
     where nothing was done.
     """
+    from rabc.datasets.source import find_dataset
     from rabc.system.quiet import quiet_libraries
 
     quiet_libraries()
@@ -33,6 +34,9 @@ def run(config: Config, dry_run: bool = False, last: str = STAGES[-1]) -> dict[s
             train_along(config)
         return {}
     check_beforehand(config)
+    if all(Path(path).exists() for path in config.dataset.paths):
+        # What was sound for another chunk, camera or policy need not be for this one.
+        check_dataset(config, find_dataset(config))
     if dry_run:
         print(describe(config))
         return {}
@@ -54,9 +58,6 @@ def run(config: Config, dry_run: bool = False, last: str = STAGES[-1]) -> dict[s
             partial(lost, config, name, results),
         )
         results[name] = done[name].result
-        if name == "demonstrations" and done[name].skipped:
-            # What was sound for another chunk, camera or policy need not be for this one.
-            check_dataset(config, Path(results[name]["root"]))
     if last == STAGES[-1]:
         write_model_card(config, where, results)
         print_summary(write_summary(config, where, done))

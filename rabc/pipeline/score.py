@@ -31,7 +31,7 @@ def score_dataset(config: Config, episodes: str | None, devices: int, num_nodes:
     When all episodes have scores, their progress is written too. Raises InputError for what cannot be scored.
     """
     from rabc.datasets.source import find_dataset
-    from rabc.pipeline.checks import check_beforehand
+    from rabc.pipeline.checks import check_beforehand, check_dataset
 
     if devices < 1 or num_nodes < 1:
         raise InputError(f"--devices {devices} --num_nodes {num_nodes}: give 1 or more")
@@ -47,6 +47,7 @@ def score_dataset(config: Config, episodes: str | None, devices: int, num_nodes:
     process = launch(devices, num_nodes, config.device)
     roots: list[Path] = []
     process.first_then_others(lambda: roots.append(find_dataset(config)))
+    process.together(lambda: check_dataset(config, roots[0], trains=False))
     plans: list[tuple[ScoringPlan, Scorer]] = []
     process.together(lambda: plans.append(_prepare(config, roots[0], chosen, process.device)))
     plan, scorer = plans[0]
