@@ -80,13 +80,15 @@ def check_writable(folder: Path) -> None:
 
 
 def check_dataset(config: Config, root: Path, trains: bool = True) -> None:
-    """Find now what the dataset in `root` would else stop a later stage with, from its metadata.
+    """Find now what the dataset in `root` would else stop a later stage with, or teach wrongly.
 
     trains: whether a policy is trained, or the demonstrations only scored. Prints what would train wrong.
     Raises InputError for an episode, a camera, an instruction, an input of the policy or a statistic that is
-    needed and not there.
+    needed and not there, and for what its check refuses (`rabc.datasets.preflight`).
     """
     from rabc.datasets.cameras import camera_key
+    from rabc.datasets.preflight.check import preflight, refusals_and_warnings
+    from rabc.datasets.preflight.findings import Use
     from rabc.datasets.selection import selected_episodes
     from rabc.datasets.source import open_dataset
     from rabc.policies.build import normalisation_statistics
@@ -95,12 +97,18 @@ def check_dataset(config: Config, root: Path, trains: bool = True) -> None:
 
     meta = open_dataset(config, root)
     selected = selected_episodes(config.dataset, meta.total_episodes)
+    uses: list[Use] = []
+    cameras: list[str] = []
     if not (trains and config.weights.unscored):
-        for camera in config.scorer.cameras:
-            camera_key(meta, camera, "scorer.camera")
+        uses.append("scoring")
+        cameras += [camera_key(meta, name, "scorer.camera") for name in config.scorer.cameras]
         instructions(meta, selected)
     if trains:
-        normalisation_statistics(policy_settings(config.policy, meta, "cpu"), meta)
+        uses.append("training")
+        policy = policy_settings(config.policy, meta, "cpu")
+        cameras += policy.image_features
+        normalisation_statistics(policy, meta)
+    refusals_and_warnings(preflight(meta), uses, cameras, selected, f"rabc check-dataset {root}")
 
 
 def check_values(config: Config, root: Path) -> None:
