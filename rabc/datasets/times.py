@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from rabc.datasets.episodes import read_episodes
 from rabc.datasets.tables import table_files
 
+_DAY = 24 * 3600.0
+
 
 def half_frame(meta: LeRobotDatasetMetadata) -> float:
     """Half the time between frames, seconds: the frame nearer than that to a time is the one meant."""
@@ -33,9 +35,10 @@ def row_times(meta: LeRobotDatasetMetadata) -> NDArray[np.float64]:
     """Time (N,) of every row within its episode's stretch of video, seconds.
 
     The row's `timestamp`, as in LeRobot: rows that were trimmed in front begin later than 0. Where the
-    timestamps of an episode are no grid of the dataset's rate (a recorder's wall clock that drifts) and its
-    stretch of video has exactly the episode's frames, the frame's number says when: there LeRobot's own
-    reader fails. Where it has other frames, the timestamps stay, and `rabc.datasets.preflight` refuses them.
+    timestamps of an episode are no grid of the dataset's rate (a recorder's wall clock that drifts), or count
+    from 1970, and its stretch of video has exactly the episode's frames, the frame's number says when: there
+    LeRobot's own reader fails. Where it has other frames, the timestamps stay, and `rabc.datasets.preflight`
+    refuses them.
     """
     records = read_episodes(meta)
     nominal = np.concatenate([np.arange(length) for length in records.length]) / float(meta.fps)
@@ -43,7 +46,7 @@ def row_times(meta: LeRobotDatasetMetadata) -> NDArray[np.float64]:
     if given is None:
         return nominal
     times = given
-    for episode in drifting(meta):
+    for episode in sorted({*drifting(meta), *of_a_calendar(meta)}):
         rows = slice(records.start[episode], records.end[episode])
         if all(_whole(meta, camera, episode) for camera in records.videos):
             times[rows] = nominal[rows]
@@ -63,6 +66,19 @@ def drifting(meta: LeRobotDatasetMetadata) -> list[int]:
         if len(some) and np.abs(away - np.median(away)).max() >= half_frame(meta):
             found.append(episode)
     return found
+
+
+def of_a_calendar(meta: LeRobotDatasetMetadata) -> list[int]:
+    """Episodes whose timestamps begin a day or more behind 0, which is in no video: seconds since 1970.
+
+    Any smaller offset may be rows that were cut off in front, whose pictures are where their times say.
+    """
+    records = read_episodes(meta)
+    given = _timestamps(meta, int(records.length.sum()))
+    if given is None:
+        return []
+    some = np.flatnonzero(records.length > 0)
+    return some[given[records.start[some]] >= _DAY].tolist()
 
 
 def _whole(meta: LeRobotDatasetMetadata, camera: str, episode: int) -> bool:
