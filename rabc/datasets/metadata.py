@@ -1,7 +1,7 @@
 """The metadata of a local LeRobotDataset v3, as this program understands it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,17 @@ def _check_files(root: Path) -> None:
         if not (root / name).exists():
             remedy = f"make it with `{recompute_statistics(root)}`" if name.endswith("stats.json") else AGAIN
             raise InputError(f"dataset {root}: {name} is missing; {remedy}")
+    check_strays(sorted((root / "meta" / "episodes").glob("*/*.parquet")))
+
+
+def check_strays(paths: Sequence[Path]) -> None:
+    """Raise InputError for a table that LeRobot would read, since it reads all there are, but never wrote."""
+    for path in paths:
+        if path.name.startswith(".") or not path.stem.rpartition("-")[2].isdecimal():
+            raise InputError(
+                f"file {path}: is no table of the dataset, and LeRobot would read it as one (a copy, or left "
+                f"there by the system); remove it: `rm {str(path)!r}`"
+            )
 
 
 def _check_marks(root: Path) -> None:

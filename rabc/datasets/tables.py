@@ -13,7 +13,7 @@ from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from numpy.typing import NDArray
 
 from rabc.datasets.episodes import Episodes, read_episodes
-from rabc.datasets.metadata import AGAIN, first_line
+from rabc.datasets.metadata import AGAIN, check_strays, first_line
 from rabc.system.errors import InputError
 
 pc: Any = pyarrow.compute  # its functions are made at run time
@@ -46,12 +46,7 @@ def table_files(meta: LeRobotDatasetMetadata) -> list[Path]:
     Raises InputError for one that LeRobot would read but no recorder wrote, or where there is none.
     """
     paths = sorted((meta.root / "data").glob("*/*.parquet"))
-    for path in paths:
-        if path.name.startswith(".") or not path.stem.rpartition("-")[2].isdecimal():
-            raise InputError(
-                f"file {path}: is no table of the dataset, and LeRobot would read it as one (a copy, or left "
-                f"there by the system); remove it: `rm {str(path)!r}`"
-            )
+    check_strays(paths)
     if not paths:
         raise InputError(f"dataset {meta.root}: has no table in data/; {AGAIN}")
     return paths

@@ -1,6 +1,5 @@
 """What a check of a dataset found, and whom it concerns."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,12 +56,8 @@ def sorted_findings(findings: Iterable[Finding]) -> list[Finding]:
 
 def refusal(error: InputError, kind: str, concerns: tuple[Use, ...] = EVERY) -> Finding:
     """The finding that an error of our own readers is: `<thing>: <what>; <remedy>`."""
-    text = str(error)
-    # The remedy stands behind the last semicolon that is not within a command or brackets.
-    parts = re.split(r"; (?![^`]*`(?:[^`]*`[^`]*`)*[^`]*$)", text)
-    if len(parts) == 1:
-        return Finding("refused", kind, text, concerns=concerns)
-    return Finding("refused", kind, "; ".join(parts[:-1]), parts[-1], concerns=concerns)
+    what, _, remedy = str(error).partition("; ")
+    return Finding("refused", kind, what, remedy, concerns=concerns)
 
 
 def spoken(episodes: Sequence[int], most: int = 8) -> str:

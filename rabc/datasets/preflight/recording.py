@@ -118,10 +118,10 @@ class _Look:
             mixed = motion.mixed_units(values, self._bounds)
             if mixed is not None:
                 places, factor = mixed
-                about = " (degrees and radians)" if 30 < factor < 110 else ""
+                about = ", as radians beside degrees" if 30 < factor < 110 else ""
                 yield self._wrong(
-                    "units", f"numbers are {factor:.3g} times smaller than in the other episodes{about}",
-                    places, name,
+                    "units", f"numbers are about {factor:.0f} times smaller than those of other episodes"
+                    f"{about}", places, name,
                 )  # fmt: skip
                 continue
             for place, places in motion.unit_interval(values, self._bounds):

@@ -5,22 +5,24 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rabc.datasets.preflight.findings import SEVERITIES, Finding, Severity
-from rabc.system.terminal import table
 
 _WORDS: dict[Severity, str] = {"refused": "REFUSED", "wrong": "WRONG", "note": "note"}
 _WIDTH = 100
 
 
 def findings_table(findings: Sequence[Finding]) -> str:
-    """What was found, the place and the remedy below one another; commands in one piece, to be copied."""
-    rows: list[list[str]] = []
+    """Place, what was found and the remedy below one another; a remedy in one piece, to be copied."""
+    left = max(map(len, _WORDS.values()))
+    lines: list[str] = []
     for finding in findings:
-        lines = [*([finding.place] if finding.place else []), *textwrap.wrap(finding.what, _WIDTH)]
+        text = [*([finding.place] if finding.place else []), *textwrap.wrap(finding.what, _WIDTH)]
         if finding.remedy:
-            lines.append(f"> {finding.remedy}")
-        first = f"{_WORDS[finding.severity]}: {finding.kind}"
-        rows += [[first if place == 0 else "", line] for place, line in enumerate(lines)]
-    return table(rows, ["result", ""])
+            text.append(f"> {finding.remedy}")
+        lines += [
+            f"{_WORDS[finding.severity]:<{left}}  {text[0]}",
+            *(" " * (left + 2) + one for one in text[1:]),
+        ]
+    return "\n".join(lines)
 
 
 def verdict(findings: Sequence[Finding]) -> tuple[bool, str]:

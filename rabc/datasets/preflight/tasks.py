@@ -31,9 +31,10 @@ def task_findings(meta: LeRobotDatasetMetadata, rows: FrameTable) -> Iterator[Fi
     if stated:
         episode = next(iter(stated))
         yield Finding(
-            "wrong", "task", f"episode {episode} is {_quoted(stated[episode])} in meta/episodes, and its "
+            "wrong", "task", f"is {_quoted(stated[episode])} in meta/episodes (episode {episode}), but its "
             f"rows are {_quoted(given[episode])}, which is taken",
-            _modify(meta, {episode: stated[episode][0]}), "meta/episodes", tuple(stated), "tasks",
+            f"{_modify(meta, {episode: stated[episode][0]})} if that is right, or "
+            + exclude(list(stated), len(records)), "meta/episodes", tuple(stated), "tasks",
         )  # fmt: skip
     empty = [episode for episode, tasks in given.items() if not all(map(plain_text, tasks))]
     if empty:
