@@ -27,8 +27,8 @@ def instructions(meta: LeRobotDatasetMetadata, episodes: Sequence[int]) -> dict[
         option = ",".join(map(str, several))
         raise InputError(
             f"{named(several)} of dataset {meta.root}: several tasks in one episode ({shown}), and a score "
-            f"belongs to one; leave out with --dataset.exclude {option}, split where the task changes, or make "
-            f"it one task with {_edit(meta, several)}; --weights.scheme none trains it as it is"
+            f"belongs to one; leave out with --dataset.exclude {option}, split where the task changes, or "
+            f"make it one task with {_edit(meta, several)}; --weights.scheme none trains it as it is"
         )
     empty = [episode for episode in episodes if not "".join(tasks[episode]).strip()]
     if empty:

@@ -1,7 +1,9 @@
-"""Labelling that is killed, or shared by two processes, leaves the files of one that ran through."""
+"""Labelling in processes of its own: killed, or shared by two, it leaves what one that ran through leaves."""
 
+import ctypes
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import pytest
 
 from tests.scoring.killed_scoring import real_lines, snapshot
 from tests.support import REPO, forked
+from tests.support.numbered import Recording, record_numbered
 from tests.support.recordings import record_dataset
 
 # The second of two processes is a new Python, which imports for 10 to 20 s, more where cores are shared.
@@ -96,3 +99,32 @@ def test_two_processes_leave_the_files_of_one(
     root = fresh(dataset, tmp_path)
     run(root, "--devices", "2")
     assert snapshot(root) == expected
+
+
+def obeying_permissions(*arguments: str) -> None:
+    """Scores as a user whom permissions stop, as they do not stop root."""
+    if os.getuid() == 0:
+        libc, header, sets = ctypes.CDLL(None), (ctypes.c_uint32 * 2)(0x20080522), (ctypes.c_uint32 * 6)()
+        assert libc.capget(header, sets) == 0
+        for place in (0, 1):  # effective and permitted
+            sets[place] &= ~(1 << 1)  # CAP_DAC_OVERRIDE
+        assert libc.capset(header, sets) == 0
+    sys.argv = ["score.py", *arguments]
+    runpy.run_path(str(REPO / "scripts" / "score.py"), run_name="__main__")
+
+
+def test_a_dataset_that_cannot_be_written_is_scored(tmp_path: Path) -> None:
+    root = record_numbered(tmp_path / "closed", Recording((9, 9), cameras=("front",)))
+    before = sorted(root.rglob("*"))
+    folders = [root, *(path for path in before if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        cache = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+        ended = forked.run(obeying_permissions, *arguments(root), env=cache)
+        assert ended.returncode == 0, ended.stderr
+        assert sorted(root.rglob("*")) == before
+        assert len(list((tmp_path / "cache").rglob("scores.jsonl"))) == 4
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
