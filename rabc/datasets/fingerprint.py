@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rabc.system.errors import InputError
-from rabc.system.hashing import Stamp, kept_hashes, stamp
+from rabc.system.hashing import Stamp, kept, kept_hashes, stamp
 
 if TYPE_CHECKING:
     from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
@@ -76,24 +76,28 @@ def pictures_identity(meta: "LeRobotDatasetMetadata", camera: str, episode: int)
     Of a video: the content of its file (size, first and last megabyte) and the times of the frames in it; of
     pictures in tables: those. So it stays where labels, tasks or other episodes are added.
     """
-    return _pictures_identities(meta, camera)[episode]
+    return pictures_identities(meta, camera)[episode]
 
 
 @lru_cache(maxsize=32)
-def _pictures_identities(meta: "LeRobotDatasetMetadata", camera: str) -> tuple[str, ...]:
+def pictures_identities(meta: "LeRobotDatasetMetadata", camera: str) -> tuple[str, ...]:
+    """`pictures_identity` of every episode. Raises InputError for a file that is missing or damaged."""
     from rabc.datasets.episodes import read_episodes
+    from rabc.datasets.tables import table_files
     from rabc.datasets.times import row_times
 
     root, records = Path(meta.root).absolute(), read_episodes(meta)
-    if camera not in meta.video_keys:
-        return tuple(_pictures_in_tables(meta, camera, episode) for episode in range(len(records)))
-    ranges, times = records.videos[camera], row_times(meta)
+    ranges = records.videos[camera] if camera in meta.video_keys else None
     try:
-        files = [stamp(path) for path in ranges.files]
+        files = [stamp(path) for path in (table_files(meta) if ranges is None else ranges.files)]
+        if ranges is None:
+            return _identities_in_tables(root, files, camera, len(records))
         hashes = kept_hashes(derived_folder(root) / _HASHES, root, dict.fromkeys(files, EDGE_BYTES))
-    except OSError as error:
-        raise InputError(f"dataset {root}: {error}; download or record the dataset again") from error
-    found: list[str] = []
+    except (OSError, pa.ArrowException, KeyError, TypeError) as error:
+        raise InputError(
+            f"dataset {root}: pictures of {camera}: {error}; download or record the dataset again"
+        ) from error
+    times, found = row_times(meta), list[str]()
     for episode in range(len(records)):
         shown = ranges.start[episode] + times[records.start[episode] : records.end[episode]]
         # To a tenth of a millisecond: LeRobot's tools round times otherwise when they write them anew.
@@ -103,19 +107,24 @@ def _pictures_identities(meta: "LeRobotDatasetMetadata", camera: str) -> tuple[s
     return tuple(found)
 
 
-def _pictures_in_tables(meta: "LeRobotDatasetMetadata", camera: str, episode: int) -> str:
-    from rabc.datasets.episodes import read_episodes
-    from rabc.datasets.tables import table_files
+def _identities_in_tables(root: Path, files: list[Stamp], camera: str, episodes: int) -> tuple[str, ...]:
+    """Of pictures in tables; a file is read once, whole, and what it holds of each episode is remembered."""
 
-    records, digest = read_episodes(meta), hashlib.sha256()
-    for path in table_files(meta):
-        rows: Any = pq.read_table(path, columns=[camera], filters=[("episode_index", "=", episode)]).column(
-            camera
-        )
-        for picture in rows.to_pylist():
-            digest.update(picture["bytes"] or str(picture["path"]).encode())
-    digest.update(str(int(records.length[episode])).encode())
-    return digest.hexdigest()[:16]
+    def pictures(file: Stamp) -> dict[str, str]:
+        digests: dict[int, Any] = {}
+        table = pq.ParquetFile(file.path)
+        for batch in table.iter_batches(batch_size=64, columns=["episode_index", camera]):
+            rows: Any = zip(batch["episode_index"].to_pylist(), batch[camera].to_pylist(), strict=True)
+            for episode, picture in rows:
+                content = picture["bytes"] or str(picture["path"]).encode()
+                digest = digests.setdefault(episode, hashlib.sha256())
+                digest.update(len(content).to_bytes(8, "little") + content)
+        return {str(episode): digest.hexdigest() for episode, digest in digests.items()}
+
+    store = derived_folder(root) / f"hashes.{camera}.json"
+    found = kept(store, root, dict.fromkeys(files, camera), pictures)
+    parts = ["".join(found[file].get(str(episode), "") for file in files) for episode in range(episodes)]
+    return tuple(hashlib.sha256(part.encode()).hexdigest()[:16] for part in parts)
 
 
 def derived_folder(dataset_root: Path) -> Path:

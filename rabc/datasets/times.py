@@ -3,12 +3,15 @@
 from functools import lru_cache
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from numpy.typing import NDArray
 
 from rabc.datasets.episodes import read_episodes
+from rabc.datasets.metadata import AGAIN, first_line
 from rabc.datasets.tables import table_files
+from rabc.system.errors import InputError
 
 _DAY = 24 * 3600.0
 
@@ -93,10 +96,13 @@ def _timestamps(meta: LeRobotDatasetMetadata, count: int) -> NDArray[np.float64]
     """(N,) the column `timestamp` in the order of the files; None where there is none to go by."""
     parts: list[NDArray[np.float64]] = []
     for path in table_files(meta):
-        file = pq.ParquetFile(path)
-        if "timestamp" not in file.schema_arrow.names:
-            return None
-        values = file.read(columns=["timestamp"]).column("timestamp")
+        try:
+            file = pq.ParquetFile(path)
+            if "timestamp" not in file.schema_arrow.names:
+                return None
+            values = file.read(columns=["timestamp"]).column("timestamp")
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"table {path}: cannot be read ({first_line(error)}); {AGAIN}") from error
         parts.append(np.asarray(values.to_numpy(), np.float64).reshape(-1))
     joined = np.concatenate(parts)
     return joined if len(joined) == count and np.isfinite(joined).all() else None

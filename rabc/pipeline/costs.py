@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from rabc.config.settings import Config
-from rabc.datasets.fingerprint import derived_folder, fingerprint
+from rabc.datasets.cache import cache_cost, cached_bytes
 from rabc.system.errors import InputError
 from rabc.system.shipped import SCORERS
 from rabc.system.terminal import duration, table
@@ -48,14 +48,24 @@ def cost_table(config: Config, unfinished: list[str]) -> str:
         ]
         for name, time, disk in costs
     ]
-    return table(rows, ["stage", "time", "disk"]) + (
-        "\nTimes are rough: the shipped scorer and policy on two CPU cores."
+    return (
+        table(rows, ["stage", "time", "disk"])
+        + ("\nTimes are rough: the shipped scorer and policy on two CPU cores.")
+        + _cache(config, unfinished)
     )
+
+
+def _cache(config: Config, unfinished: list[str]) -> str:
+    """Size and place of the decoded frames that a training is going to want."""
+    paths = config.dataset.paths  # several are joined into one, whose cache is another
+    here = len(paths) == 1 and (Path(paths[0]) / "meta" / "info.json").exists()
+    cost = cache_cost(config, Path(paths[0])) if here and "training" in unfinished else None
+    return "" if cost is None else f"\n{cost}"
 
 
 def _dataset(config: Config) -> _Dataset | None:
     """The dataset as its metadata says, or as it will be recorded; None for one that is not here yet."""
-    info = Path(config.dataset.path) / "meta" / "info.json"
+    info = Path(config.dataset.paths[0]) / "meta" / "info.json"
     demonstrations = config.demonstrations
     if info.exists():
         try:
@@ -65,7 +75,7 @@ def _dataset(config: Config) -> _Dataset | None:
             needed = frames * sum(_picture_bytes(config, shape) for shape in shapes)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"file {info}: cannot be read; download or record the dataset again") from error
-        cached = _cached(Path(config.dataset.path), config)
+        cached = cached_bytes(config, Path(config.dataset.paths[0]))
         return _Dataset(episodes, frames, max(0, needed - cached), exists=True)
     if demonstrations.simulate:
         frames = demonstrations.episodes * FRAMES_PER_EPISODE[demonstrations.task]
@@ -77,14 +87,6 @@ def _dataset(config: Config) -> _Dataset | None:
 def _picture_bytes(config: Config, shape: list[int]) -> int:
     """What the frame cache takes for one frame of a camera of this shape."""
     return math.prod([*config.policy.resize_shape, 3] if config.policy.resize_shape else shape)
-
-
-def _cached(root: Path, config: Config) -> int:
-    """Bytes of decoded frames of this version of the dataset, as the policy sees them, that are on disk."""
-    folder = derived_folder(root) / "frames" / fingerprint(root)[:16]
-    # As `rabc.datasets.frames.cache_file` names them; importing it would import torch.
-    size = "x".join(map(str, config.policy.resize_shape)) if config.policy.resize_shape else "*x*"
-    return sum(path.stat().st_size for path in folder.glob(f"*.{size}.npy"))
 
 
 def _cost(config: Config, stage: str, dataset: _Dataset | None) -> tuple[float | None, float | None]:

@@ -1,12 +1,12 @@
-"""Hashes of files, computed once for as long as a file's size and time stay the same."""
+"""Hashes of files and what else is read from them, once for as long as their size and time stay the same."""
 
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
@@ -41,23 +41,44 @@ def kept_hashes(store: Path, root: Path, files: Mapping[Stamp, int | None]) -> d
     """SHA-256 (hex) of several files, remembered between processes.
 
     Args:
-        store: JSON that remembers them; where it cannot be written they are computed each time.
-        root: folder that the files' names are relative to in it.
+        store: as in `kept`.
+        root: as in `kept`.
         files: file -> bytes at its beginning and at its end that are read, beside its size; None: all of it.
 
     Raises:
         OSError: a file cannot be read.
     """
+
+    def hashed(file: Stamp) -> str:
+        edge = files[file]
+        return _file_hash(file).hex() if edge is None else _edge_hash(file, edge)
+
+    return kept(store, root, files, hashed)
+
+
+def kept[Fact](
+    store: Path, root: Path, files: Mapping[Stamp, int | str | None], find: Callable[[Stamp], Fact]
+) -> dict[Stamp, Fact]:
+    """What `find` says of each file, remembered between processes for as long as the file stays the same.
+
+    Args:
+        store: JSON that remembers it; where it cannot be written everything is found anew each time.
+        root: folder that the files' names are relative to in it.
+        files: file -> what else the answer depends on.
+        find: gives a JSON value; what it raises is passed on.
+    """
     known = _remembered(store)
-    found: dict[Stamp, str] = {}
+    found: dict[Stamp, Fact] = {}
     fresh: dict[str, list[object]] = {}
-    for file, edge in files.items():
-        name, as_it_was = file.path.relative_to(root).as_posix(), [file.size, file.mtime_ns, edge]
+    for file, how in files.items():
+        inside = file.path.is_relative_to(root)
+        name = (file.path.relative_to(root) if inside else file.path).as_posix()
+        as_it_was: list[object] = [file.size, file.mtime_ns, how]
         entry = known.get(name)
         if entry is not None and entry[:3] == as_it_was:
-            found[file] = str(entry[3])
+            found[file] = cast(Fact, entry[3])
             continue
-        found[file] = _file_hash(file).hex() if edge is None else _edge_hash(file, edge)
+        found[file] = find(file)
         fresh[name] = [*as_it_was, found[file]]
     if fresh:
         with contextlib.suppress(InputError):

@@ -8,9 +8,9 @@ from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from numpy.typing import NDArray
 
 from rabc.config.settings import Config
+from rabc.datasets.cache import budget, cache_folder
 from rabc.datasets.decoding import DecodedFrames, Frames
-from rabc.datasets.fingerprint import fingerprint
-from rabc.datasets.frames import cache_folder, cached_frames
+from rabc.datasets.frames import cached_frames
 from rabc.datasets.selection import selected_episodes
 from rabc.datasets.tables import FrameTable, read_frames
 from rabc.training.augmentation import Augmentation
@@ -72,13 +72,20 @@ def split_frames(config: Config, meta: LeRobotDatasetMetadata, policy: PreTraine
     )
 
 
-def open_frames(config: Config, meta: LeRobotDatasetMetadata, cameras: list[str]) -> Frames:
-    """The cameras' frames at the policy's resolution: from the cache, made where it is missing, or decoded
-    when they are read (`dataset.cache` false)."""
+def open_frames(
+    config: Config, meta: LeRobotDatasetMetadata, cameras: list[str], frames: TrainingFrames
+) -> Frames:
+    """The cameras' frames at the policy's resolution: what `frames` draws from the cache, as far as
+    `dataset.cache_gb` goes, the others decoded when they are read (`dataset.cache` false: all)."""
     shape = resize_shape(config)
-    if config.dataset.cache:
-        return cached_frames(meta, cameras, cache_folder(meta.root, fingerprint(meta.root)), shape)
-    return DecodedFrames(meta, cameras, shape)
+    if not (config.dataset.cache and cameras):
+        return DecodedFrames(meta, cameras, shape)
+    draws = np.zeros(len(frames.table))
+    draws[frames.drawable] = frames.weights[frames.drawable] if config.weights.apply == "sampler" else 1.0
+    if config.trainer.eval_steps:
+        draws[frames.validation] += 1.0
+    folder = cache_folder(meta.root, config.dataset)
+    return cached_frames(meta, cameras, folder, shape, draws, budget(config.dataset))
 
 
 def resize_shape(config: Config) -> tuple[int, int] | None:
@@ -118,7 +125,7 @@ def data_module(
     sampled = frames.weights[frames.drawable] if config.weights.apply == "sampler" else None
     samples = trainer.batch_size * trainer.accumulate_grad_batches * world_size
     return ChunkDataModule(
-        ChunkDataset(frames.table, open_frames(config, meta, cameras), Windows.of(policy)),
+        ChunkDataset(frames.table, open_frames(config, meta, cameras, frames), Windows.of(policy)),
         BatchOrder(frames.drawable, samples, config.seed, sampled),
         trainer.batch_size,
         accumulate=trainer.accumulate_grad_batches,
@@ -135,7 +142,8 @@ def loading_processes(config: Config, device: str) -> int:
     """`trainer.workers`; by itself none where the network runs on the cores and gathering is quick."""
     if config.trainer.workers >= 0:
         return config.trainer.workers
-    return 2 if device == "cuda" or not config.dataset.cache else 0
+    decoding = not config.dataset.cache or config.dataset.cache_gb is not None
+    return 2 if device == "cuda" or decoding else 0
 
 
 def _tasks(table: FrameTable, episodes: int) -> list[str]:

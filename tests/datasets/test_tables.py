@@ -92,12 +92,13 @@ def test_samples_are_lerobots(
 def test_frames_are_decoded_once(recorded_dataset: Path, tmp_path: Path) -> None:
     read(recorded_dataset, tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("[!.]*")}
-    assert {path.name for path in before} == {f"{camera}.32x32.npy" for camera in CAMERAS}
+    assert {path.name for path in before} == {f"{camera}.32x32" for camera in CAMERAS}
     read(recorded_dataset, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("[!.]*")} == before
-    (tmp_path / f"{CAMERAS[0]}.32x32.npy").write_bytes(b"half a file")
+    damaged = next((tmp_path / f"{CAMERAS[0]}.32x32").iterdir())
+    damaged.write_bytes(b"half a file")
     read(recorded_dataset, tmp_path)
-    assert (tmp_path / f"{CAMERAS[0]}.32x32.npy").stat().st_size > 1000
+    assert damaged.stat().st_size > 1000
 
 
 def build_cache(root: Path, folder: Path) -> None:
@@ -115,7 +116,7 @@ def test_two_processes_build_one_cache(recorded_dataset: Path, tmp_path: Path) -
     outputs = [process.communicate() for process in both]
     assert all(process.returncode == 0 for process in both), outputs
     assert sum("decoding" in errors for _, errors in outputs) == 1
-    assert not list(cache.glob("*.partial"))
+    assert not list(cache.rglob("*.partial"))
 
 
 def test_cache_that_cannot_be_written(recorded_dataset: Path, tmp_path: Path) -> None:
@@ -161,8 +162,10 @@ def test_truncated_video(dataset_copy: Copy, tmp_path: Path, kept: float) -> Non
     with pytest.raises(InputError, match=f"video {video}: .*cannot be decoded.*record the data") as raised:
         read(root, tmp_path / "cache")
     assert "\n" not in str(raised.value)
-    # The camera that could be read is kept, the broken one leaves nothing behind.
-    assert [path.name for path in (tmp_path / "cache").glob("[!.]*")] == [f"{CAMERAS[0]}.32x32.npy"]
+    # Whole episodes that could be read are kept, the broken one leaves nothing behind.
+    left = [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.name != ".lock"]
+    assert left
+    assert {path.stat().st_size for path in left} <= {length * 32 * 32 * 3 for length in EPISODE_LENGTHS}
 
 
 def test_corrupt_table(dataset_copy: Copy, tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from rabc.config.settings import Config, DatasetConfig
-from rabc.datasets.fingerprint import fingerprint
-from rabc.datasets.frames import cache_file, cache_folder
+from rabc.datasets.cache import cache_folder, camera_folder
 from rabc.pipeline.costs import cost_table
 from rabc.system.errors import InputError
 
@@ -18,7 +17,7 @@ STAGES = ["demonstrations", "scores", "weights", "training", "rollouts"]
 
 def rows(config: Config) -> dict[str, str]:
     lines = cost_table(config, STAGES).splitlines()
-    return {line.split()[0]: " ".join(line.split()[1:]) for line in lines[2:-1]}
+    return {line.split()[0]: " ".join(line.split()[1:]) for line in lines[2:]}
 
 
 def on(path: Path | str, simulate: bool = True) -> Config:
@@ -41,9 +40,9 @@ def test_frames_that_are_decoded_need_no_more_disk(dataset_copy: Callable[[], Pa
     info = root / "meta" / "info.json"
     info.write_text(json.dumps({**json.loads(info.read_text()), "total_frames": 100_000}))
     assert rows(on(root))["training"].endswith(" 1064 MB")  # two cameras of 32x32x3, and checkpoints
-    folder = cache_folder(root, fingerprint(root))
+    folder = camera_folder(cache_folder(root, on(root).dataset), "observation.images.front", (32, 32))
     folder.mkdir(parents=True)
-    with cache_file(folder, "camera", (32, 32)).open("wb") as file:
+    with (folder / "0123456789abcdef.rgb").open("wb") as file:
         file.truncate(500_000_000)
     assert rows(on(root))["training"].endswith(" 564 MB")
     config = on(root)
