@@ -336,7 +336,7 @@ def test_a_frame_cache_on_a_full_disk(command, dataset_copy):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
-        outcome = command("train.py", *on(dataset), *STATIC)
+        outcome = command("train.py", *on(dataset), *STATIC, "--policy.resize_shape", "[96, 96]")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert_refused(outcome, "frame cache", "cannot be written")
