@@ -115,8 +115,14 @@ def frame_weights(
         values[judged] = schemes.normalise_tasks(made, task[judged])
     unjudged = tuple(np.unique(episode_index[chosen & ~judged]).tolist())
     if unjudged:
-        total = len(np.unique(episode_index[chosen]))
-        remarks.append(f"{named(unjudged)} of {total}: not judged, trained with weight 1")
+        remarks.append(
+            f"{len(unjudged)} of {len(np.unique(episode_index[chosen]))} episodes: not judged, trained with "
+            f"weight 1 ({named(unjudged)})"
+        )
+    for of in schemes.tasks_apart(np.where(chosen, task, -1)):
+        if chosen[of].any() and not values[of].any():
+            instruction = str(table.task[int(of.argmax())])
+            remarks.append(f"task {instruction!r}: every frame has weight 0, so that it is not trained")
     return FrameWeights(values, chosen, task, source, progress, deltas, unjudged, tuple(remarks))
 
 

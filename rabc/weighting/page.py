@@ -36,6 +36,8 @@ class PageFacts:
     """Of each task; shown where there are several."""
     remarks: tuple[str, ...] = ()
     """What was done about progress that is not there, sentences."""
+    no_moments: str = ""
+    """Why there are none, a sentence, shown where there are none."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def scheme_text(settings: WeightsConfig) -> str:
 
 
 def render(page: PageFacts, up: Sequence[ShownMoment], down: Sequence[ShownMoment]) -> str:
-    """The page as text; without moments it says that all weights are equal."""
+    """The page as text; without moments it says why."""
     curves = [shown.progress for shown in (*up, *down) if shown.progress is not None]
     low = min([0.0, *(float(curve.min()) for curve in curves)])
     high = max([1.0, *(float(curve.max()) for curve in curves)])

@@ -7,11 +7,11 @@ from pathlib import Path
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
 from rabc.config.settings import Config
+from rabc.datasets.cameras import colour_cameras
 from rabc.datasets.success_labels import success_labels
 from rabc.datasets.tables import FrameTable
 from rabc.scoring.episode_video import camera_keys
 from rabc.system.atomic import whole_folder
-from rabc.system.errors import InputError
 from rabc.weighting import schemes
 from rabc.weighting.assign import FrameWeights
 from rabc.weighting.caution import caution
@@ -55,7 +55,8 @@ def write_report(
         made.values, table.episode_index, config.policy.chunk, made.progress, made.deltas, made.judged
     )
     up, down = (_shown(config, meta, table, made, kind) for kind in (found.up, found.down))
-    facts = _facts(config, meta, table, made)
+    nothing = "no camera shows them" if found.up or found.down else "all weights are equal"
+    facts = _facts(config, meta, table, made, f"None are shown: {nothing}.")
     content = render(facts, up, down)
     with whole_folder(folder) as partial:
         (partial / "index.html").write_text(content, encoding="utf-8")
@@ -69,13 +70,14 @@ def write_report(
     )
 
 
-def shown_camera(config: Config, meta: LeRobotDatasetMetadata) -> str:
-    """Key of the camera in the pictures: the scorer's first, or the dataset's where nothing is scored."""
+def shown_camera(config: Config, meta: LeRobotDatasetMetadata) -> str | None:
+    """Key of the camera in the pictures: the scorer's first, or the dataset's where nothing is scored.
+
+    None: the dataset has none, and weights from elsewhere do not need one.
+    """
     if config.weights.foreign_file is None:
         return camera_keys(meta, config.scorer.cameras)[0]
-    if not meta.camera_keys:
-        raise InputError(f"dataset {meta.root}: has no camera; record one with a camera")
-    return meta.camera_keys[0]
+    return next(iter(colour_cameras(meta)), None)
 
 
 def _shown(
@@ -85,9 +87,10 @@ def _shown(
     made: FrameWeights,
     chosen: Sequence[Moment],
 ) -> list[ShownMoment]:
-    if not chosen:
+    camera = shown_camera(config, meta) if chosen else None
+    if camera is None:
         return []
-    camera, labels = shown_camera(config, meta), success_labels(meta)
+    labels = success_labels(meta)
     bounds = episode_bounds(table.episode_index)
     shown: list[ShownMoment] = []
     for moment in chosen:
@@ -104,7 +107,9 @@ def _shown(
     return shown
 
 
-def _facts(config: Config, meta: LeRobotDatasetMetadata, table: FrameTable, made: FrameWeights) -> PageFacts:
+def _facts(
+    config: Config, meta: LeRobotDatasetMetadata, table: FrameTable, made: FrameWeights, no_moments: str
+) -> PageFacts:
     settings, chunk = config.weights, config.policy.chunk
     facts = {"dataset": str(meta.root), "scheme": settings.scheme}
     if made.progress is not None:
@@ -135,6 +140,7 @@ def _facts(config: Config, meta: LeRobotDatasetMetadata, table: FrameTable, made
             made.values, table.episode_index, made.task, table.task, made.selected, float(meta.fps)
         ),
         remarks=made.remarks,
+        no_moments=no_moments,
     )
 
 

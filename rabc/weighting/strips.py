@@ -1,13 +1,10 @@
 """Pictures of moments: the frames of a chunk side by side, for a page, for files and for TensorBoard."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from numpy.typing import NDArray
 
@@ -27,12 +24,8 @@ def moment_strip(meta: LeRobotDatasetMetadata, camera: str, moment: Moment) -> N
 
     camera: its key in the dataset. Decodes these frames alone. Raises InputError where they cannot be.
     """
-    frames = np.array(moment.ahead)
-    if camera in meta.video_keys:
-        pictures = list(frames_at(meta, camera, moment.episode_index, frames))
-    else:
-        pictures = _table_pictures(meta, camera, moment.episode_index, frames)
-    return side_by_side(np.stack(pictures), HEIGHT)
+    pictures = frames_at(meta, camera, moment.episode_index, np.array(moment.ahead))
+    return side_by_side(np.stack(list(pictures)), HEIGHT)
 
 
 def captioned(strip: NDArray[np.uint8], lines: Sequence[str]) -> NDArray[np.uint8]:
@@ -82,22 +75,3 @@ def moment_images(folder: Path) -> dict[str, NDArray[np.uint8]]:
                     f"picture {path}: cannot be read; delete {folder} to have it made again"
                 ) from error
     return images
-
-
-def _table_pictures(
-    meta: LeRobotDatasetMetadata, camera: str, episode: int, frames: NDArray[np.int64]
-) -> list[NDArray[np.uint8]]:
-    """Frames (H, W, 3) of an episode that the dataset keeps as pictures inside its tables."""
-    from PIL import Image
-
-    path = Path(meta.root) / meta.get_data_file_path(episode)
-    wanted = [("episode_index", "=", episode), ("frame_index", "in", sorted({int(i) for i in frames}))]
-    try:
-        table: Any = pq.read_table(path, columns=["frame_index", camera], filters=wanted).to_pydict()
-        files = {index: row["bytes"] for index, row in zip(table["frame_index"], table[camera], strict=True)}
-        return [np.asarray(Image.open(io.BytesIO(files[int(i)])).convert("RGB")) for i in frames]
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise InputError(
-            f"table {path}: pictures of episode {episode} cannot be read ({error}); "
-            "download or record the dataset again"
-        ) from error

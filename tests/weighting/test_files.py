@@ -24,7 +24,7 @@ from rabc.weighting.deltas import chunk_deltas
 from rabc.weighting.progress import CALIBRATIONS, LENGTH_BIASES, calibrate, joined
 from rabc.weighting.progress_file import progress_path, read_foreign, write_progress
 from rabc.weighting.weights_file import DATASET, read_weights, write_weights
-from tests.support.made_scores import frame_table, leave_scores
+from tests.support.made_scores import frame_table
 
 LENGTHS = (12, 30, 7)
 EPISODE_INDEX = np.repeat(np.arange(3), LENGTHS)
@@ -187,39 +187,6 @@ def test_progress_from_elsewhere(tmp_path: Path) -> None:
     assert np.array_equal(read_foreign(path, "dense", EPISODE_INDEX, "x").values, np.zeros(sum(LENGTHS)))
 
 
-def test_gaps_inside_an_episode_are_interpolated_and_an_episode_without_progress_has_weight_1(
-    tmp_path: Path,
-) -> None:
-    """Gaps of both kinds, missing rows and NaN; of episode 2 one frame is known, which says nothing."""
-    path, progress = tmp_path / "gaps.parquet", table()["progress_sparse"].to_numpy().copy()
-    progress[[0, 1, 5, 20, 21]] = np.nan
-    progress[43:] = np.nan
-    rows = table(progress_sparse=progress).drop(index=[30, 31, 32])
-    rows.to_parquet(path)
-    found = read_foreign(path, "sparse", EPISODE_INDEX, "x")
-    assert (found.filled, found.filled_in) == (8, 2)
-    expected = table()["progress_sparse"].to_numpy().copy()
-    expected[:2] = expected[2]  # nothing lies before it
-    assert np.allclose(found.values[:42], expected[:42], atol=1e-6)
-    assert np.isnan(found.values[42:]).all()
-    settings = WeightsConfig(scheme="awr", progress_file=str(path))
-    config = Config(policy=PolicyConfig(chunk_size=CHUNK), weights=settings)
-    made = frame_weights(config, {}, frame_table(LENGTHS), "x")
-    assert made.unjudged == (2,)
-    assert np.all(made.values[42:] == 1)
-    assert made.values[:42].mean() == pytest.approx(1)
-    assert made.remarks[0].endswith(
-        "frames without progress: 8, in 2 of 3 episodes; they get what lies between their neighbours"
-    )
-    assert made.remarks[1] == "episode 2 of 3: not judged, trained with weight 1"
-    part = frame_weights(config, {}, frame_table(LENGTHS), "x", selected=[1])
-    assert np.array_equal(part.values > 0, EPISODE_INDEX == 1)
-    assert part.unjudged == ()
-    alone = frame_weights(config, {}, frame_table(LENGTHS), "x", selected=[1, 2])
-    assert np.all(alone.values[42:] == 1)
-    assert np.all(alone.values[:12] == 0)
-
-
 def test_our_progress_of_another_dataset_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "progress.parquet"
     write_progress(path, calibrate(scores(0), "episode", 1e-6), np.array(LENGTHS), store(tmp_path), "episode")
@@ -228,33 +195,6 @@ def test_our_progress_of_another_dataset_is_refused(tmp_path: Path) -> None:
         InputError, match=r"was made for another dataset \(f{12}, this is a{12}\), or this one"
     ):
         read_foreign(path, "sparse", EPISODE_INDEX, "a" * 64)
-
-
-def test_what_is_too_short_for_the_scorer_has_weight_1_and_what_is_not_selected_0(tmp_path: Path) -> None:
-    lengths = (30, 4, 25, 28)
-    rng = np.random.default_rng(0)
-    records = {
-        n: EpisodeScores(
-            n, lengths[n], PrefixScores(np.array([1, 9, lengths[n]]), rng.normal(-2, 1, 3), np.zeros(3)),
-            "Pick.", str(n),
-        )
-        for n in (0, 2, 3)
-    }  # fmt: skip
-    results, _ = leave_scores(tmp_path, records, unjudged=[1])
-    config = Config(policy=PolicyConfig(chunk_size=CHUNK), weights=WeightsConfig(scheme="awr"))
-    made = frame_weights(config, results, frame_table(lengths), "f" * 64)
-    episode = frame_table(lengths).episode_index
-    assert np.all(made.values[episode == 1] == 1)
-    assert made.values[episode != 1].mean() == pytest.approx(1)
-    assert made.remarks == ("episode 1 of 4: not judged, trained with weight 1",)
-    progress = pq.read_table(made.source).column("progress_sparse").to_numpy()
-    assert np.array_equal(np.isnan(progress), episode == 1)
-    some = frame_weights(config, results, frame_table(lengths), "f" * 64, selected=[0, 1])
-    assert np.array_equal(some.values > 0, episode <= 1)
-    assert some.values[episode == 0].mean() == pytest.approx(1)
-    results["diagnosis"] = {"verdict": "do not weight", "reasons": "noise"}
-    with pytest.raises(VerdictRefused):
-        frame_weights(config, results, frame_table(lengths), "f" * 64)
 
 
 def test_a_failed_episode_is_measured_by_its_own_task_even_where_that_has_few() -> None:

@@ -222,7 +222,7 @@ def test_plain_behavior_cloning_has_a_page_without_moments(recorded_dataset: Pat
     assert moment_images(folder)
     written, _ = report(recorded_dataset, folder, config(scheme="none"), waves)
     assert written.files == list(folder.iterdir()) == [folder / "index.html"]
-    assert "All weights are equal" in written.page.read_text()
+    assert "None are shown: all weights are equal." in written.page.read_text()
     assert moment_images(folder) == {}
 
 

@@ -28,7 +28,8 @@ def test_tasks_gaps_and_selected_episodes_reach_weights_and_page(
     )
     rows[episode != 3].to_parquet("progress.parquet")
     arguments = [
-        "--dataset.path", str(recorded_dataset), "--dataset.exclude", "2", "--demonstrations.simulate", "false",
+        "--dataset.path", str(recorded_dataset), "--dataset.exclude", "2",
+        "--demonstrations.simulate", "false",
         "--weights.scheme", "awr", "--weights.progress_file", "progress.parquet",
         "--policy.chunk_size", "4", "--policy.n_action_steps", "4", "--rollouts.episodes", "0",
     ]  # fmt: skip
@@ -41,10 +42,10 @@ def test_tasks_gaps_and_selected_episodes_reach_weights_and_page(
     assert results["unjudged"] == [3]
     assert results["frames"] == np.sum(episode != 2)
     said = capsys.readouterr().out
-    assert "weights: episode 3 of 3: not judged, trained with weight 1\n" in said
+    assert "weights: 1 of 3 episodes: not judged, trained with weight 1 (episode 3)\n" in said
     assert "frames without progress: 1, in 1 of 3 episodes" in said
     page = Path(results["page"]).read_text()
-    assert "episode 3 of 3: not judged, trained with weight 1" in page
+    assert "1 of 3 episodes: not judged, trained with weight 1 (episode 3)" in page
     assert (
         "<td>Pick up the red cube.</td><td>1</td><td>1.2 s</td><td>12</td><td>1.00</td><td>0 %</td>" in page
     )
