@@ -82,10 +82,13 @@ def check_writable(folder: Path) -> None:
 def check_dataset(config: Config, root: Path, trains: bool = True) -> None:
     """Find now what the dataset in `root` would else stop a later stage with, or teach wrongly.
 
-    trains: whether a policy is trained, or the demonstrations only scored. Prints what would train wrong.
+    trains: whether a policy is trained, or the demonstrations only scored. Prints what would train wrong, and
+    what decoded frames will take on which disk.
     Raises InputError for an episode, a camera, an instruction, an input of the policy or a statistic that is
-    needed and not there, and for what its check refuses (`rabc.datasets.preflight`).
+    needed and not there, for what its check refuses (`rabc.datasets.preflight`), and for a folder that
+    decoded frames cannot be written to.
     """
+    from rabc.datasets.cache import cache_cost
     from rabc.datasets.cameras import camera_key
     from rabc.datasets.preflight.check import preflight, refusals_and_warnings
     from rabc.datasets.preflight.findings import Use
@@ -109,6 +112,10 @@ def check_dataset(config: Config, root: Path, trains: bool = True) -> None:
         cameras += policy.image_features
         normalisation_statistics(policy, meta)
     refusals_and_warnings(preflight(meta), uses, cameras, selected, f"rabc check-dataset {root}")
+    if trains and not (paths(config).outputs / "stages" / "training.json").exists():
+        cost = cache_cost(config, root)
+        if cost is not None and cost.to_decode:
+            print(cost)
 
 
 def check_values(config: Config, root: Path) -> None:
