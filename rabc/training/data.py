@@ -122,7 +122,7 @@ class _TrainingBatches(Dataset[Batch]):
         share: Share,
         augmentation: Augmentation | None,
     ) -> None:
-        self._dataset = dataset
+        self.dataset = dataset
         self._order = order
         self._share = share
         self._augmentation = augmentation
@@ -131,11 +131,11 @@ class _TrainingBatches(Dataset[Batch]):
         step, micro_batch = divmod(index, self._share.accumulate)
         samples = self._order.indices(step)
         position = self._share.position(micro_batch)
-        batch = self._dataset.batch(samples[position : position + self._share.batch_size])
+        batch = self.dataset.batch(samples[position : position + self._share.batch_size])
         if self._augmentation is not None:
             self._augmentation.apply(batch, step, position)
         batch.update(step=step, position=position, step_samples=len(samples))
-        batch["step_valid_ticks"] = self._dataset.valid_ticks(samples)
+        batch["step_valid_ticks"] = self.dataset.valid_ticks(samples)
         return batch
 
 
@@ -143,7 +143,7 @@ class _ValidationBatches(Dataset[Batch]):
     """The validation set in order; the counts are those of the whole set, so its parts add up to the mean."""
 
     def __init__(self, dataset: ChunkDataset, index: NDArray[np.int64], batch_size: int) -> None:
-        self._dataset = dataset
+        self.dataset = dataset
         self._index = index
         self._batch_size = batch_size
         self._valid_ticks = dataset.valid_ticks(index)
@@ -153,7 +153,7 @@ class _ValidationBatches(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         position = index * self._batch_size
-        batch = self._dataset.batch(self._index[position : position + self._batch_size])
+        batch = self.dataset.batch(self._index[position : position + self._batch_size])
         batch.update(step=index, position=position, step_samples=len(self._index))
         batch["step_valid_ticks"] = self._valid_ticks
         return batch
@@ -211,7 +211,7 @@ class ChunkDataModule(LightningDataModule):
         self._share = Share(batch_size, accumulate, rank, world_size)
         if order.samples != self._share.samples:
             raise ValueError(f"order of {order.samples} samples a step: batches have {self._share.samples}")
-        self._dataset = dataset
+        self.dataset = dataset
         self._order = order
         self._augmentation = augmentation
         self._eval_index = np.empty(0, np.int64) if eval_index is None else eval_index
@@ -221,14 +221,14 @@ class ChunkDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """An endless loader of ready-made batches."""
-        batches = _TrainingBatches(self._dataset, self._order, self._share, self._augmentation)
+        batches = _TrainingBatches(self.dataset, self._order, self._share, self._augmentation)
         return self._loader(batches, _From(self._first_step * self._share.accumulate))
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """Every process's part of the validation set, batch by batch; an empty list where there is none."""
         if len(self._eval_index) == 0:
             return []
-        batches = _ValidationBatches(self._dataset, self._eval_index, self._share.batch_size)
+        batches = _ValidationBatches(self.dataset, self._eval_index, self._share.batch_size)
         return self._loader(batches, range(self._share.rank, len(batches), self._share.world_size))
 
     def _loader(self, batches: Dataset[Batch], numbers: Sampler[int] | range) -> DataLoader[Batch]:

@@ -28,12 +28,19 @@ def learned_from(trainer: TrainerConfig) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(trainer).items() if name not in free}
 
 
-def identity(config: Config, dataset: str, weights: NDArray[np.floating[Any]], device: str) -> dict[str, Any]:
+def identity(
+    config: Config,
+    dataset: str,
+    episodes: list[int] | None,
+    weights: NDArray[np.floating[Any]],
+    device: str,
+) -> dict[str, Any]:
     """Everything the trained weights depend on, as plain JSON values.
 
     Args:
         config: the run's configuration.
         dataset: its fingerprint.
+        episodes: those that are chosen of it; None: all.
         weights: (N,) weight of every frame.
         device: the torch device, which decides what precision `auto` is.
     """
@@ -47,6 +54,7 @@ def identity(config: Config, dataset: str, weights: NDArray[np.floating[Any]], d
             "precision": resolve_precision(config.trainer.precision, device),
         },
         "dataset": dataset,
+        "episodes": episodes,
         "eval_split": config.dataset.eval_split,
         "image_transforms": config.dataset.image_transforms,
         "apply": config.weights.apply,

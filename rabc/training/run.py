@@ -29,8 +29,9 @@ from rabc.training.checkpoints import checkpoint_step, last_good_checkpoint
 from rabc.training.fitting import fit, training_ended
 from rabc.training.identity import claim, identity
 from rabc.training.module import WeightedPolicy
+from rabc.training.notes import training_notes
 from rabc.training.optimizers import state_rates
-from rabc.training.sources import TrainingFrames, data_module, split_frames
+from rabc.training.sources import SplitFrames, TrainingFrames, data_module, split_frames
 from rabc.weighting.schemes import normalise
 
 
@@ -86,10 +87,15 @@ def train(
         end_with_parent()
     meta = dataset if isinstance(dataset, LeRobotDatasetMetadata) else load_meta(Path(dataset))
     device = resolve_device(config.device)
-    frames = training_frames(config, meta, policy_settings(config.policy, meta, device), weights)
+    policy = policy_settings(config.policy, meta, device)
+    split = split_frames(config, meta, policy)
+    frames = _weighted(split, weights)
     if rank > 0:
         return _continued(config, meta, frames, folder, moments or {}, device, rank)
-    claim(folder, identity(config, fingerprint(meta.root), frames.weights, device))
+    episodes = None if len(split.selected) == meta.total_episodes else list(split.selected)
+    claim(folder, identity(config, fingerprint(meta.root), episodes, frames.weights, device))
+    for note in training_notes(config, meta, policy, split):
+        print(note)
     with alone(folder / ".lock", f"training {folder}"):
         return _continued(config, meta, frames, folder, moments or {}, device, rank)
 
@@ -105,7 +111,10 @@ def training_frames(
     weights: (N,) of every frame of the dataset. The others, and the errors, as in
     `rabc.training.sources.split_frames` and `drawable_weights`.
     """
-    split = split_frames(config, meta, policy)
+    return _weighted(split_frames(config, meta, policy), weights)
+
+
+def _weighted(split: SplitFrames, weights: NDArray[np.floating[Any]]) -> TrainingFrames:
     scaled, drawable = drawable_weights(weights, len(split.table), split.allowed)
     return TrainingFrames(split.table, scaled, drawable, split.validation)
 

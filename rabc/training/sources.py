@@ -43,6 +43,10 @@ class SplitFrames:
     """(N,) frames that training may draw."""
     validation: NDArray[np.int64]
     """(V,) frames that validation draws."""
+    selected: tuple[int, ...]
+    """Episodes that are looked at (`dataset.episodes`, `dataset.exclude`)."""
+    held_out: tuple[int, ...]
+    """Those of them that training does not see (`dataset.eval_split`)."""
 
 
 def split_frames(config: Config, meta: LeRobotDatasetMetadata, policy: PreTrainedConfig) -> SplitFrames:
@@ -61,14 +65,18 @@ def split_frames(config: Config, meta: LeRobotDatasetMetadata, policy: PreTraine
     table = read_frames(
         meta, [*(n for n in policy.input_features or {} if n not in cameras), "action"], selected
     )
-    tasks = np.array(_tasks(table, meta.total_episodes), object)
+    tasks = np.array(first_tasks(table, meta.total_episodes), object)
     held_out, learned = (np.zeros(meta.total_episodes, bool) for _ in range(2))
     held_out[selected] = held_out_episodes(tasks[selected].tolist(), config.dataset.eval_split)
     learned[selected] = ~held_out[selected]
     drop_last = int(getattr(policy, "drop_n_last_frames", 0))
     validation = np.flatnonzero(frames_of(table, held_out, drop_last))
     return SplitFrames(
-        table, frames_of(table, learned, drop_last), spread(validation, config.trainer.max_eval_samples)
+        table,
+        frames_of(table, learned, drop_last),
+        spread(validation, config.trainer.max_eval_samples),
+        tuple(selected),
+        tuple(np.flatnonzero(held_out).tolist()),
     )
 
 
@@ -146,7 +154,7 @@ def loading_processes(config: Config, device: str) -> int:
     return 2 if device == "cuda" or decoding else 0
 
 
-def _tasks(table: FrameTable, episodes: int) -> list[str]:
+def first_tasks(table: FrameTable, episodes: int) -> list[str]:
     """Instruction of each episode: that of its first frame."""
     first = np.searchsorted(table.episode_index, np.arange(episodes))
     return table.task[first].tolist()

@@ -274,7 +274,7 @@ def test_loss_and_sampler_have_the_same_expected_gradient(recorded_dataset: Path
 
     def alone(frame: int) -> torch.Tensor:
         """The gradient of one frame, with weight 1."""
-        batch = weighted._dataset.batch(np.array([frame]))
+        batch = weighted.dataset.batch(np.array([frame]))
         return gradient(
             modules[1], {**batch, "step": 0, "position": 0, "step_samples": 1, "step_valid_ticks": 1}
         )

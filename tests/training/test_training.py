@@ -124,7 +124,7 @@ def test_another_precision_does_not_go_on_with_this_training(finished: Path, rec
         train(mixed, recorded_dataset, WEIGHTS, finished)
     auto = replace(CONFIG, trainer=replace(CONFIG.trainer, precision="auto"))
     resolved = resolve_precision("auto", "cpu")
-    facts = identity(auto, "fingerprint", WEIGHTS, "cpu")
+    facts = identity(auto, "fingerprint", None, WEIGHTS, "cpu")
     assert facts["trainer"]["precision"] == resolved != "auto"
 
 
