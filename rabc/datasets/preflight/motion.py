@@ -114,7 +114,7 @@ def dead_joints(state: Array, action: Array, bounds: Bounds, share: float = 0.3)
 def jumps(values: Array, bounds: Bounds, factor: float = 5.0, share: float = 0.5) -> list[Jump]:
     """The largest step of each episode and joint that is beyond what the dataset ever does.
 
-    Beyond `factor` times the largest step of the median episode, ten times the step that 99 % of the rows
+    Beyond `factor` times the largest step of the median episode, ten times the step that 90 % of the rows
     keep below, and `share` of what the joint goes through at all. Joints of few values are switches.
     """
     if len(values) < 2:
@@ -123,7 +123,7 @@ def jumps(values: Array, bounds: Bounds, factor: float = 5.0, share: float = 0.5
     steps[bounds[:, 0]] = 0
     largest = per_episode(np.maximum, steps, bounds)
     usual = np.median(largest, axis=0)
-    limit = np.maximum.reduce([factor * usual, 10 * np.quantile(steps, 0.99, axis=0), share * span(values)])
+    limit = np.maximum.reduce([factor * usual, 10 * np.quantile(steps, 0.9, axis=0), share * span(values)])
     found: list[Jump] = []
     for joint in range(values.shape[1]):
         beyond = np.flatnonzero(largest[:, joint] > limit[joint])

@@ -24,11 +24,13 @@ def recording_findings(meta: LeRobotDatasetMetadata, rows: FrameTable) -> Iterat
     bounds = np.stack([starts, np.r_[starts[1:], len(rows)]], axis=1)
     numbers = rows.episode_index[starts]  # of the episodes that have rows
     look = _Look(meta, bounds, numbers.tolist())
-    for name, values in sound.items():
-        yield from look.jumps(name, values)
+    held: dict[str, list[motion.Stretch]] = {}
     if STATE in sound and ACTION in sound:
-        yield from look.frozen(sound[STATE], sound[ACTION])
+        held = look.held(sound[STATE], sound[ACTION])
+        yield from look.frozen(sound[STATE], sound[ACTION], held)
         yield from look.ticks(sound[STATE], sound[ACTION])
+    for name, values in sound.items():
+        yield from look.jumps(name, values, held.get(name, []))
     yield from look.units(sound)
     yield from look.copies(sound)
 
@@ -47,8 +49,25 @@ class _Look:
             column, ("training",),
         )  # fmt: skip
 
-    def jumps(self, name: str, values: motion.Array) -> Iterator[Finding]:
-        found = motion.jumps(values, self._bounds)
+    def held(self, state: motion.Array, action: motion.Array) -> dict[str, list[motion.Stretch]]:
+        """Stretches in which one stands still while the other moves."""
+        least = self._least
+        still = motion.standing(state, self._bounds, least)
+        silent = motion.standing(action, self._bounds, 2 * least)
+        return {
+            STATE: motion.moved_meanwhile(still, action, self._bounds, _SHARE),
+            # A motion that was told before comes to its end; an arm that is pushed goes further.
+            ACTION: motion.moved_meanwhile(silent, state, self._bounds, 2 * _SHARE, least),
+        }
+
+    @property
+    def _least(self) -> int:
+        return max(5, round(_SECONDS * float(self._meta.fps)))
+
+    def jumps(self, name: str, values: motion.Array, held: list[motion.Stretch]) -> Iterator[Finding]:
+        """Steps out of a stretch that stood still are that fault's, which is named already."""
+        known = {(one.episode, one.first + one.rows) for one in held}
+        found = [one for one in motion.jumps(values, self._bounds) if (one.episode, one.frame) not in known]
         if found:
             worst = max(found, key=lambda jump: jump.size / max(jump.usual, 1e-9))
             yield self._wrong(
@@ -59,29 +78,22 @@ class _Look:
                 [jump.episode for jump in found], name,
             )  # fmt: skip
 
-    def frozen(self, state: motion.Array, action: motion.Array) -> Iterator[Finding]:
-        fps = float(self._meta.fps)
-        least = max(5, round(_SECONDS * fps))
-        still = motion.standing(state, self._bounds, least)
-        yield from self._stands(
-            motion.moved_meanwhile(still, action, self._bounds, _SHARE), STATE, "no joint changes", "actions"
-        )
-        silent = motion.standing(action, self._bounds, 2 * least)
-        yield from self._stands(
-            motion.moved_meanwhile(silent, state, self._bounds, 2 * _SHARE, least), ACTION,
-            "no action changes", "joints",
-        )  # fmt: skip
-        whole = self._bounds[:, 1] - self._bounds[:, 0]
+    def frozen(
+        self, state: motion.Array, action: motion.Array, held: dict[str, list[motion.Stretch]]
+    ) -> Iterator[Finding]:
+        yield from self._stands(held[STATE], STATE, "no joint changes", "actions")
+        yield from self._stands(held[ACTION], ACTION, "no action changes", "joints")
+        length = self._bounds[:, 1] - self._bounds[:, 0]
         nothing = [
             one.episode
-            for one in motion.standing(np.concatenate([state, action], axis=1), self._bounds, least)
-            if one.rows == whole[one.episode]
+            for one in motion.standing(np.concatenate([state, action], axis=1), self._bounds, self._least)
+            if one.rows == length[one.episode]
         ]
         if nothing:
             yield self._wrong("frozen", "nothing moves in the whole episode", nothing, STATE)
         if state.shape[1] == action.shape[1]:
             dead = motion.dead_joints(state, action, self._bounds)
-            frozen = {one.episode for one in still}
+            frozen = {one.episode for one in motion.standing(state, self._bounds, self._least)}
             for place in sorted({at for episode, at in dead if episode not in frozen}):
                 yield self._wrong(
                     "frozen", f"{joint(self._meta, STATE, place)} never changes in the episode, though its "

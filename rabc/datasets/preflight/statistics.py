@@ -49,7 +49,8 @@ def _vector(
     found = {key: np.asarray(stated[key], np.float64).reshape(-1) for key in _KEYS if key in stated}
     lacking = [key for key in ("mean", "std") if key not in found]
     if lacking:
-        yield finding(f"has no {' and no '.join(lacking)}")
+        # Refused by the policy that needs them; LeRobot itself trains on what is not normalised.
+        yield finding(f"has no {' and no '.join(lacking)}", grave=False)
         return
     sizes = {key: len(value) for key, value in found.items() if len(value) != values.shape[1]}
     if sizes:
@@ -57,7 +58,7 @@ def _vector(
         yield finding(f"{key} is of {size} numbers, the rows have {values.shape[1]}")
         return
     if not all(np.isfinite(value).all() for value in found.values()):
-        yield finding("is not finite")
+        yield finding("is not finite", grave=False)
         return
     mean, std = values.mean(axis=0), values.std(axis=0)
     yield from _still(meta, name, values)

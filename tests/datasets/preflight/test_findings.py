@@ -111,6 +111,10 @@ def statistics_of_a_narrower_range(root: Path) -> None:
     )
 
 
+def no_statistics_of_action(root: Path) -> None:
+    damage.edit_statistics(root, lambda statistics: statistics.pop("action"))
+
+
 def missing_rows(root: Path) -> None:
     """Rows gone from the middle of an episode, times and pictures kept."""
 
@@ -154,6 +158,7 @@ WRONG: dict[str, tuple[Callable[[Path], None], tuple[str, ...], list[int]]] = {
     "late actions": (late_actions, ("is the state of the row before throughout",), []),
     "stale statistics": (stale_statistics, ("mean of shoulder_pan.pos is 90", "recompute_stats"), []),
     "a narrower range": (statistics_of_a_narrower_range, ("is said to be from", "recompute_stats"), []),
+    "no statistics of a column": (no_statistics_of_action, ("has no mean and no std", "recompute_stats"), []),
     "missing rows": (missing_rows, ("7 rows are missing inside the episode, 7 of them behind row 11",), [2]),
     "another task": (other_task_in_the_episodes, ("'Push the box.' in meta/episodes",), [1]),
     "trimmed in front, times from 0": (trimmed_from_zero, ("8 frames more than it has rows",), [1]),

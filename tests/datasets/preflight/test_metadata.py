@@ -147,10 +147,6 @@ def not_finite(root: Path) -> None:
     damage.set_vector(root, "action", spoil)
 
 
-def no_statistics_of_action(root: Path) -> None:
-    damage.edit_statistics(root, lambda statistics: statistics.pop("action"))
-
-
 def statistics_of_five_joints(root: Path) -> None:
     damage.edit_statistics(
         root, lambda statistics: statistics["action"].update(mean=statistics["action"]["mean"][:5])
@@ -188,7 +184,6 @@ REFUSED: dict[str, tuple[Callable[[Path], None], tuple[str, ...], list[int]]] = 
     "a byte-order mark": (byte_order_mark, ("byte-order mark", "sed -i"), []),
     "another number of frames": (fewer_frames_said, ("data/ has 198 frames, meta/info.json says 190",), []),
     "a value that is no number": (not_finite, ("not finite", "episode 2", "--dataset.exclude 2"), [2]),
-    "no statistics of a column": (no_statistics_of_action, ("has no mean", "recompute_stats"), []),
     "statistics of other joints":
         (statistics_of_five_joints, ("mean is of 5 numbers", "recompute_stats"), []),
     "an action of another name":
