@@ -132,7 +132,7 @@ class CameraStore:
         for path, lines in [(self.path, read_lines(self.path)), *in_parts]:
             for line in lines:
                 kept = found.setdefault(line.record.shown, line)
-                difference = differing(kept.record.scores, line.record.scores)
+                difference = "" if kept is line else differing(kept.record.scores, line.record.scores)
                 if difference:
                     say(
                         f"scores {path}: episode {line.record.episode_index} was scored twice, "

@@ -81,10 +81,7 @@ def plan_scoring(
     }
     if config.weights.length_bias == "subtract":
         wanted["static"] = list(chosen)
-    plan = ScoringPlan(root, meta, judged, unjudged, stores, wanted)
-    if any(plan.missing().values()):
-        say_what_is_outdated(folder, content)
-    return plan
+    return ScoringPlan(root, meta, judged, unjudged, stores, wanted)
 
 
 def carry_out(config: Config, plan: ScoringPlan, scorer: Scorer, process: Process | None = None) -> None:
@@ -96,6 +93,8 @@ def carry_out(config: Config, plan: ScoringPlan, scorer: Scorer, process: Proces
     missing: dict[Variant, list[int]] = {}
     # All have to see the same before anyone writes: they deal out what is missing.
     me.together(lambda: missing.update(plan.missing()))
+    if me.rank == 0 and any(missing.values()):
+        say_what_is_outdated(plan.stores["real"])
 
     def work() -> None:
         score_dataset(

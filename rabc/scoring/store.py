@@ -161,16 +161,24 @@ class ScoreStore:
 _AGAIN = "run the same command again, which writes it anew; no score is lost"
 
 
-def say_what_is_outdated(root: Path, dataset_fingerprint: str) -> None:
-    """Names scores of this dataset that an earlier version of this program left, and that are made anew."""
-    for path in sorted(root.glob(f"*/{META}")):
+def say_what_is_outdated(store: ScoreStore) -> None:
+    """Names scores that an earlier version of this program left, and that are made anew.
+
+    They saw other pictures: the last frame of an episode was left out, and long episodes were smaller.
+    """
+    old: list[str] = []
+    for path in sorted(store.root.glob(f"*/{META}")):
         try:
             meta = cast(dict[str, Any], json.loads(path.read_text()))
-            old = meta["format"] < FORMAT and meta["dataset_fingerprint"] == dataset_fingerprint
+            if meta["format"] < FORMAT and meta["scorer"] == store.meta["scorer"]:
+                old.append(path.parent.name)
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        if old:
-            say(f"scores {path.parent}: of an earlier version, which saw other pictures; made anew, once")
+    if old:
+        say(
+            f"scores {store.root}: {', '.join(old)}: of an earlier version, whose scorer did not see the "
+            "last frames; scored anew, once"
+        )
 
 
 def _together(episode: int, records: Sequence[EpisodeScores]) -> EpisodeScores:

@@ -3,6 +3,7 @@
 import json
 import resource
 import runpy
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from rabc.scoring.topreward import TOPReward
 from tests.scoring.test_video import FPS, FRAMES, decode_all, write_video
 from tests.support import REPO, shapes
 from tests.support.numbered import Recording, record_numbered
+from tests.support.shared import made_once
 
 SCORER = REPO / "checkpoints" / "so101-scorer"
 TASK = "Pick up the red cube."
@@ -140,19 +142,31 @@ def test_a_full_disk_keeps_what_is_finished(dataset_copy, score) -> None:
         assert not part.exists()
 
 
-def test_pictures_in_tables_are_scored_and_a_depth_camera_is_not(tmp_path: Path, score) -> None:
-    code, out, err = score("--dataset.path", str(shapes.make("image", tmp_path)), "--scorer.camera", "wrist")
+@pytest.fixture(scope="module")
+def shape(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Path], Path]:
+    """A copy of the dataset of a shape, recorded once, in a folder."""
+
+    def made(name: str, folder: Path) -> Path:
+        recorded = made_once(tmp_path_factory, "numbered", lambda root: record_numbered(root, shapes.VIDEO))
+        kept = made_once(tmp_path_factory, f"shape {name}", lambda root: shapes.make(name, root, recorded))
+        return shutil.copytree(kept, folder / name, ignore=shutil.ignore_patterns(".rabc"))
+
+    return made
+
+
+def test_pictures_in_tables_are_scored_and_a_depth_camera_is_not(tmp_path: Path, score, shape) -> None:
+    code, out, err = score("--dataset.path", str(shape("image", tmp_path)), "--scorer.camera", "wrist")
     assert code == 0, err
     assert "topreward_progress.parquet" in out
-    depth = shapes.make("depth video", tmp_path)
+    depth = shape("depth video", tmp_path)
     refused(
         score("--dataset.path", str(depth), "--scorer.camera", "depth"),
         "scorer.camera depth: is a depth camera", "choose one of front, wrist",
     )  # fmt: skip
 
 
-def test_tasks_that_no_score_can_belong_to(tmp_path: Path, score) -> None:
-    two = ["--dataset.path", str(shapes.make("two tasks in one episode", tmp_path))]
+def test_tasks_that_no_score_can_belong_to(tmp_path: Path, score, shape) -> None:
+    two = ["--dataset.path", str(shape("two tasks in one episode", tmp_path))]
     refused(
         score(*two), "episodes 0, 1, 2, 3", "several tasks in one episode", "--dataset.exclude 0,1,2,3",
         "lerobot-edit-dataset", "--weights.scheme none",
@@ -178,8 +192,8 @@ def test_an_episode_too_short_to_judge_is_named_and_the_others_scored(tmp_path: 
     refused(score("--dataset.path", str(lone)), "every episode is too short to be judged", "scorer.fps")
 
 
-def test_scores_of_one_camera_serve_two_and_of_two_numbers_one_is_kept(tmp_path: Path, score) -> None:
-    root = shapes.make("video", tmp_path)
+def test_scores_of_one_camera_serve_two_and_of_two_numbers_one_is_kept(tmp_path: Path, score, shape) -> None:
+    root = shape("video", tmp_path)
     arguments = ["--dataset.path", str(root), "--diagnostics.episodes", "1"]
     assert score(*arguments)[0] == 0
     (front,) = (path for path in root.rglob("scores.jsonl") if path.read_bytes().count(b"\n") == 4)
@@ -192,3 +206,10 @@ def test_scores_of_one_camera_serve_two_and_of_two_numbers_one_is_kept(tmp_path:
     code, _, err = score(*arguments)
     assert code == 0, err
     assert f"scores {front}: episode 2 was scored twice, 1e-07 nats apart; the first is kept" in err
+    assert "earlier version" not in err
+    old = front.parents[1] / "0123456789abcdef"
+    old.mkdir()
+    (old / "meta.json").write_text(json.dumps({"format": 2, "scorer": "so101-scorer"}))
+    _, _, err = score(*arguments, "--scorer.camera", "wrist", "--diagnostics.episodes", "2")
+    assert f"scores {old.parent}: 0123456789abcdef: of an earlier version" in err
+    assert "scored anew" in err

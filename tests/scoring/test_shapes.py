@@ -29,8 +29,13 @@ from tests.support.shared import made_once
 
 @pytest.fixture(scope="module")
 def shape(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The dataset of a shape, recorded once."""
-    return lambda name: made_once(tmp_path_factory, f"shape {name}", lambda root: shapes.SHAPES[name](root))
+    """The dataset of a shape, recorded once; copy it to change it."""
+
+    def made(name: str) -> Path:
+        recorded = made_once(tmp_path_factory, "numbered", lambda root: record_numbered(root, shapes.VIDEO))
+        return made_once(tmp_path_factory, f"shape {name}", lambda root: shapes.make(name, root, recorded))
+
+    return made
 
 
 @pytest.mark.parametrize(
