@@ -23,6 +23,7 @@ def main(argv: Sequence[str]) -> None:
     if robot and not any(word.startswith("--robot.type") for word in robot):
         raise InputError(f"{' '.join(robot)}: of which robot? Give --robot.type as well")
     rename_map = _rename_map(given.rename_map)
+    folder = place("folder", given.folder, "model").name
     from rabc.system.quiet import no_library_bars, quiet_libraries
 
     quiet_libraries()
@@ -30,7 +31,6 @@ def main(argv: Sequence[str]) -> None:
     from rabc.policy_check.check import check_folder, report
     from rabc.system.device import resolve_device
 
-    folder = place("folder", given.folder, "model").name
     findings = check_folder(folder, given.dataset, robot, rename_map, given.fps, resolve_device(given.device))
     report(folder, findings)
 

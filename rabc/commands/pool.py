@@ -12,15 +12,15 @@ RUNS = cli.Argument("runs", str, "so101_pick", "Names of finished runs, comma-se
 def main(argv: Sequence[str]) -> None:
     """Parses `argv` and prints the table."""
     command = cli.parse(argv, __doc__, sections=(), extra=[RUNS])
-    from pathlib import Path
-
-    from rabc.comparison.pool import pooled, read_run
-    from rabc.system.terminal import table
-
     names = [name.strip() for name in command.extra["runs"].split(",")]
     for name in names:
         problem = folder_name_problem(name)
         if problem is not None:
             raise InputError(f"--runs {name!r}: {problem}")
+    from pathlib import Path
+
+    from rabc.comparison.pool import pooled, read_run
+    from rabc.system.terminal import table
+
     runs = [read_run(name, Path("outputs")) for name in names]
     print(table(pooled(runs), ["run", "seed", "lifted"]))

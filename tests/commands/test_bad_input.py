@@ -155,10 +155,23 @@ def test_a_name_longer_than_the_file_system_takes(command, script: str, argv: li
             "folder hf://datasets/you/pick: is no address of a model",
         ),
         ("compare.py", ["--recorded", "a=s3://x", "--recorded", "b=y"], "--recorded a s3://x: is no path"),
+        (
+            "train.py",
+            ["--weights.progress_file", "hf://datasets/you/pick/sarm.parquet"],
+            "weights.progress_file hf://datasets/you/pick/sarm.parquet: is not read from the hub; download",
+        ),
     ],
 )
 def test_a_path_that_is_none_here(command, script: str, argv: list[str], words: str):
     assert_refused(command(script, *argv), words)
+
+
+def test_a_folder_of_datasets(command, dataset_copy):
+    dataset = dataset_copy()
+    assert_refused(
+        command("train.py", *on(dataset.parent)),
+        f"dataset.path {dataset.parent}: is no dataset and holds {dataset}; give one of them",
+    )
 
 
 def test_a_missing_dataset(command):
@@ -176,15 +189,6 @@ def test_a_dataset_without_the_camera_the_policy_needs(command, dataset_copy):
 def test_a_dataset_without_the_camera_the_scorer_watches(command, dataset_copy):
     assert_refused(
         command("score.py", *_scoring(dataset_copy()), "--scorer.camera", "top"), "top", "front, wrist"
-    )
-
-
-def test_an_episode_shorter_than_a_chunk(command, dataset_copy):
-    assert_refused(
-        command("train.py", *on(dataset_copy()), "--policy.chunk_size", "10"),
-        "episode",
-        "shorter than",
-        "chunk",
     )
 
 
@@ -235,16 +239,6 @@ def test_a_corrupt_table(command, dataset_copy):
     assert_refused(command("train.py", *on(dataset)), frames_table(dataset).name)
 
 
-def test_scores_that_were_made_for_something_else(command, dataset_copy):
-    dataset = dataset_copy()
-    arguments = ["--scorer.num_prefixes", "2", "--dataset.path", str(dataset), "--scorer.model", str(SCORER)]
-    assert command("score.py", *arguments)[0] == 0
-    meta = next((dataset / ".rabc" / "scores").glob("*/meta.json"))
-    content = json.loads(meta.read_text())
-    meta.write_text(json.dumps({**content, "prompt": "another question"}))
-    assert_refused(command("score.py", *arguments), "meta.json", "something else")
-
-
 def test_an_output_folder_that_cannot_be_written(command, dataset_copy):
     Path("outputs").write_text("a file where a folder should be")
     assert_refused(command("train.py", *on(dataset_copy())), "outputs", "cannot be written")
@@ -256,14 +250,6 @@ def test_a_scorer_folder_without_a_tokenizer(command, dataset_copy, tmp_path):
     assert_refused(
         command("train.py", *on(dataset_copy()), "--scorer.model", str(folder)), str(folder), "tokenizer"
     )
-
-
-def test_a_chunk_longer_than_every_episode(command, dataset_copy):
-    weigh()
-    assert_refused(
-        command("train.py", *on(dataset_copy()), "--policy.chunk_size", "100"),
-        "shorter than a chunk of 100", "set policy.chunk_size to at most 9",
-    )  # fmt: skip
 
 
 def test_a_horizon_that_the_network_cannot_halve(command):
@@ -301,7 +287,7 @@ def test_unusable_statistics(command, dataset_copy, value: list[float] | None, m
     edit(dataset / "meta" / "stats.json", spoil)
     assert_refused(
         command("train.py", *DIFFUSION, "--dataset.path", str(dataset)),
-        "statistic max of action", message, "stats.json",
+        "statistic max of action", message, "recompute_stats",
     )  # fmt: skip
 
 
