@@ -13,10 +13,11 @@
                     diagnosis (as in diagnosis/diagnosis.json, and page); simulated data also: success_auc,
                     voc_clean;
                     replaced_by (a progress or weights file from elsewhere): nothing else
-    weights         scheme, caution (what speaks against it on these data, or null), frames (all),
-                    drawn (frames of positive weight), effective_sample_size,
+    weights         scheme, caution (what speaks against it on these data, or null), frames (of the
+                    selected episodes), drawn (frames of positive weight), effective_sample_size,
                     share_zero, share_saturated (of all frames),
-                    histogram_edges, histogram_counts, progress_file (or the foreign file),
+                    histogram_edges, histogram_counts, unjudged (episodes trained with weight 1),
+                    progress_file (or the foreign file; null with scheme none),
                     weights_file, weights_parquet, page, up and down (pictures of the moments that are
                     weighted most and least; none where all weights are equal)
     training        steps, training_seconds, samples_per_second, loss, tensorboard, policy_folder

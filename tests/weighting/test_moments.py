@@ -29,6 +29,7 @@ from rabc.weighting.moments import Moment, Moments, moments
 from rabc.weighting.page import ShownMoment, scheme_text
 from rabc.weighting.report import WeightsReport, shown_camera, write_report
 from rabc.weighting.strips import HEIGHT, caption, captioned, moment_images, moment_strip
+from tests.support.shapes import edit_info
 
 CHUNK = 4
 FRONT = "observation.images.front"
@@ -249,6 +250,22 @@ def test_weights_from_elsewhere_are_shown_without_progress(recorded_pictures: Pa
         InputError, match=r"scorer\.camera nowhere: not there in dataset .*; its cameras: front,"
     ):
         shown_camera(replace(settings, weights=WeightsConfig()), meta)
+
+
+def test_weights_of_a_dataset_without_cameras_have_a_page(
+    dataset_copy: Callable[[], Path], tmp_path: Path
+) -> None:
+    root = dataset_copy()
+    for camera in (FRONT, "observation.images.wrist"):
+        edit_info(root, lambda info, camera=camera: info["features"].pop(camera))
+    meta = load_meta(root)
+    table = read_frames(meta, [])
+    values = schemes.normalise(np.linspace(0, 1, len(table)))
+    made = FrameWeights(values, values >= 0, np.zeros(len(table), np.int64), tmp_path / "w.parquet")
+    settings = config(scheme="static", weights_file="w.parquet")
+    written = write_report(settings, meta, table, made, tmp_path / "weights")
+    assert written.files == [written.page]
+    assert "None are shown: no camera shows them." in written.page.read_text()
 
 
 def test_what_cannot_be_shown_is_named(dataset_copy: Callable[[], Path], tmp_path: Path) -> None:
