@@ -87,7 +87,7 @@ def describe(config: Config, arms: Sequence[Arm], training_seeds: int) -> str:
     from rabc.comparison.rollouts import missing_rollouts
     from rabc.comparison.trainings import jobs_at_once
     from rabc.pipeline import state
-    from rabc.pipeline.costs import ROLLOUT_S, TRAIN_S_PER_SAMPLE, cost_table
+    from rabc.pipeline.costs import cost_table, measured, rollouts_s, training_s
 
     jobs = jobs_at_once(config)
     runs = planned(config, arms, training_seeds, jobs)
@@ -108,17 +108,21 @@ def describe(config: Config, arms: Sequence[Arm], training_seeds: int) -> str:
         for run, done, left in zip(runs, trained, unplayed, strict=True)
     ]
     left = trained.count(False)
-    samples = left * config.trainer.max_steps * config.trainer.samples_per_step
-    # Threads of one training speed it up less than trainings side by side: the rate is of two cores.
-    seconds = samples * TRAIN_S_PER_SAMPLE
-    played = sum(unplayed) * ROLLOUT_S / max(jobs, config.rollouts.processes)
+    known = measured(config, ["training"] * (left > 0) + ["rollouts"] * (sum(unplayed) > 0))
+    # Threads of one training speed it up less than trainings side by side: measured is one with all of them.
+    one = training_s(config, known)
+    played = rollouts_s(config, sum(unplayed), max(jobs, config.rollouts.processes), known)
     parts = [f"Before the trainings:\n{cost_table(weights, shared)}"] if shared else []
     parts += [
         table(rows, ["arm", "seed", "training", "rollouts"]),
-        f"{left} of {len(runs)} trainings to do, at most about {duration(seconds)}; {sum(unplayed)} rollouts "
-        f"to play, about {duration(played)} (rough, on two CPU cores)",
+        f"{left} of {len(runs)} trainings to do, at most about {_time(one and left * one)}; {sum(unplayed)} "
+        f"rollouts to play, about {_time(played)}\n{known.remark}".rstrip(),
     ]
     return "\n\n".join(parts)
+
+
+def _time(seconds: float | None) -> str:
+    return "an unknown time" if seconds is None else duration(seconds)
 
 
 def _print(result: dict[str, Any], page: Path) -> None:

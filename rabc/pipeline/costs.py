@@ -1,26 +1,26 @@
-"""What a run will cost: rough figures for `--dry_run`, from rates measured on two CPU cores.
+"""What a run will cost, for `--dry_run`: from its sizes, and from what its pieces take on this machine.
 
-They say whether to wait at the desk or to come back tomorrow, nothing finer. What nobody has measured, such
-as the time of a scorer of billions of parameters, is unknown.
+It says whether to wait at the desk or to come back tomorrow, nothing finer. What cannot be measured in a few
+seconds, such as the time of a scorer of billions of parameters, is unknown.
 """
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from rabc.config.settings import Config
-from rabc.datasets.cache import cache_cost, cached_bytes
+from rabc.datasets.cache import cached_bytes
+from rabc.pipeline.rates import CLIP, ROLLOUT_TICK, STEP, TICK, Rates, Sizes, rates
 from rabc.system.errors import InputError
-from rabc.system.shipped import SCORERS
 from rabc.system.terminal import duration, table
+from rabc.system.threads import usable_cores
 
 FRAMES_PER_EPISODE = {"pick": 65, "place": 95}  # simulated
-RECORD_S_PER_EPISODE = 1.8  # per process
-SCORE_S_PER_PREFIX = 0.03  # the shipped scorer
-TRAIN_S_PER_SAMPLE = 0.012
-ROLLOUT_S = 0.9  # per process
+RECORDED_TICKS = 3.5  # simulated ticks that a recorded one takes, with the encoding of its pictures
+START_S = 12.0  # of the processes that record, that prove an export, that play
 BYTES_PER_VIDEO_FRAME = 1_200  # simulated, one camera
 CHECKPOINT_BYTES = 150e6
 
@@ -32,13 +32,20 @@ class _Dataset:
     uncached_bytes: int
     """Decoded frames of all cameras, as the policy sees them, that are not on disk."""
     exists: bool
+    sizes: Sizes
 
 
-def cost_table(config: Config, unfinished: list[str]) -> str:
-    """Time and disk of the stages that are not done, as a table."""
-    costs = [(stage, *_cost(config, stage, _dataset(config))) for stage in unfinished]
-    if not costs:
+def cost_table(config: Config, unfinished: Sequence[str]) -> str:
+    """Time and disk of the stages that are not done, as a table; measures this machine where it has to."""
+    return cost_table_with(config, unfinished, measured(config, unfinished))
+
+
+def cost_table_with(config: Config, unfinished: Sequence[str], known: Rates) -> str:
+    """The table for a machine of these rates."""
+    if not unfinished:
         return "Nothing to do."
+    dataset = _dataset(config)
+    costs = [(stage, *_cost(config, stage, dataset, known)) for stage in unfinished]
     costs.append(("together", _sum([time for _, time, _ in costs]), _sum([disk for _, _, disk in costs])))
     rows = [
         [
@@ -48,19 +55,40 @@ def cost_table(config: Config, unfinished: list[str]) -> str:
         ]
         for name, time, disk in costs
     ]
-    return (
-        table(rows, ["stage", "time", "disk"])
-        + ("\nTimes are rough: the shipped scorer and policy on two CPU cores.")
-        + _cache(config, unfinished)
-    )
+    return "\n".join([table(rows, ["stage", "time", "disk"]), *([known.remark] if known.remark else [])])
 
 
-def _cache(config: Config, unfinished: list[str]) -> str:
-    """Size and place of the decoded frames that a training is going to want."""
-    paths = config.dataset.paths  # several are joined into one, whose cache is another
-    here = len(paths) == 1 and (Path(paths[0]) / "meta" / "info.json").exists()
-    cost = cache_cost(config, Path(paths[0])) if here and "training" in unfinished else None
-    return "" if cost is None else f"\n{cost}"
+def measured(config: Config, stages: Sequence[str]) -> Rates:
+    """What the pieces of `stages` take on this machine."""
+    dataset = _dataset(config)
+    idle: set[str] = set()
+    if dataset is None or dataset.exists:
+        idle.add("demonstrations")
+    if dataset is not None and not _clips(config, dataset.episodes):
+        idle.add("scores")
+    if not config.rollouts.episodes:
+        idle.add("rollouts")
+    sizes = None if dataset is None else dataset.sizes
+    return rates(config, sizes, [stage for stage in stages if stage not in idle])
+
+
+def training_s(config: Config, known: Rates) -> float | None:
+    """Seconds of one training; on CPUs, processes that train together share the cores."""
+    from rabc.system.device import resolve_device
+
+    step = known.seconds.get(STEP)
+    shared = config.trainer.devices if resolve_device(config.device) == "cpu" else 1
+    return None if step is None else START_S + config.trainer.max_steps * step * shared
+
+
+def rollouts_s(config: Config, rollouts: int, processes: int, known: Rates) -> float | None:
+    """Seconds of playing and scoring rollouts, at most: one that succeeds ends early."""
+    if not rollouts:
+        return 0.0
+    tick, clip = known.seconds.get(ROLLOUT_TICK), known.seconds.get(CLIP)
+    if tick is None or clip is None:
+        return None
+    return START_S + rollouts * (config.rollouts.max_ticks * tick / _at_once(processes) + clip)
 
 
 def _dataset(config: Config) -> _Dataset | None:
@@ -70,17 +98,24 @@ def _dataset(config: Config) -> _Dataset | None:
     if info.exists():
         try:
             facts: dict[str, Any] = json.loads(info.read_text())
-            shapes = [f["shape"] for f in facts["features"].values() if f["dtype"] in ("video", "image")]
+            features = facts["features"]
+            shapes = [f["shape"] for f in features.values() if f["dtype"] in ("video", "image")]
             episodes, frames = int(facts["total_episodes"]), int(facts["total_frames"])
             needed = frames * sum(_picture_bytes(config, shape) for shape in shapes)
+            sizes = Sizes(info.parents[1], features, float(facts["fps"]), max(1, frames // max(1, episodes)))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"file {info}: cannot be read; download or record the dataset again") from error
         cached = cached_bytes(config, Path(config.dataset.paths[0]))
-        return _Dataset(episodes, frames, max(0, needed - cached), exists=True)
+        return _Dataset(episodes, frames, max(0, needed - cached), exists=True, sizes=sizes)
     if demonstrations.simulate:
-        frames = demonstrations.episodes * FRAMES_PER_EPISODE[demonstrations.task]
+        from rabc.sim.environment import FPS
+        from rabc.sim.recorder import dataset_features
+
+        length = FRAMES_PER_EPISODE[demonstrations.task]
+        frames = demonstrations.episodes * length
         picture = _picture_bytes(config, [demonstrations.image_size, demonstrations.image_size, 3])
-        return _Dataset(demonstrations.episodes, frames, 2 * frames * picture, exists=False)
+        sizes = Sizes(None, dataset_features(demonstrations.image_size), FPS, length)
+        return _Dataset(demonstrations.episodes, frames, 2 * frames * picture, exists=False, sizes=sizes)
     return None
 
 
@@ -89,39 +124,45 @@ def _picture_bytes(config: Config, shape: list[int]) -> int:
     return math.prod([*config.policy.resize_shape, 3] if config.policy.resize_shape else shape)
 
 
-def _cost(config: Config, stage: str, dataset: _Dataset | None) -> tuple[float | None, float | None]:
+def _cost(
+    config: Config, stage: str, dataset: _Dataset | None, known: Rates
+) -> tuple[float | None, float | None]:
     """Seconds and bytes; None where they are not known."""
-    rollouts, prefixes = config.rollouts.episodes, config.scorer.num_prefixes
-    shipped = PurePath(config.scorer.model).name in SCORERS
     if stage == "rollouts":
-        played = rollouts * ROLLOUT_S / config.rollouts.processes
-        scored = rollouts * (prefixes or 50) * SCORE_S_PER_PREFIX
-        return (played + scored if shipped or not rollouts else None), rollouts * 600.0
-    trainer = config.trainer
-    samples = trainer.max_steps * trainer.batch_size * trainer.accumulate_grad_batches  # of one process
-    train_s = samples * TRAIN_S_PER_SAMPLE
+        rollouts = config.rollouts
+        return rollouts_s(config, rollouts.episodes, rollouts.processes, known), rollouts.episodes * 600.0
     if dataset is None:
-        return (train_s if stage == "training" else None), None
-    clips = _clips(config, dataset.episodes)
+        return (training_s(config, known) if stage == "training" else None), None
+    tick, clip = known.seconds.get(TICK), known.seconds.get(CLIP)
+    clips, prefixes = _clips(config, dataset.episodes), config.scorer.num_prefixes
     # 0 stands for every frame the scorer reads; of simulated video that is every other.
-    scores = clips * prefixes if prefixes else clips * dataset.frames // (2 * dataset.episodes)
+    lines = clips * prefixes if prefixes else clips * dataset.frames // (2 * dataset.episodes)
     to_decode = dataset.uncached_bytes if config.dataset.cache else 0
+    recorded: tuple[float | None, float] = (0.0, 0.0)
+    if not dataset.exists:
+        at_once = _at_once(config.demonstrations.processes)
+        recorded_s = None if tick is None else START_S + dataset.frames * tick * RECORDED_TICKS / at_once
+        recorded = (recorded_s, 2.0 * dataset.frames * BYTES_PER_VIDEO_FRAME)
     costs: dict[str, tuple[float | None, float]] = {
-        "demonstrations": (
-            0.0 if dataset.exists
-            else dataset.episodes * RECORD_S_PER_EPISODE / config.demonstrations.processes,
-            0.0 if dataset.exists else 2.0 * dataset.frames * BYTES_PER_VIDEO_FRAME,
-        ),
-        "scores": (scores * SCORE_S_PER_PREFIX if shipped else None, scores * 60.0),
+        "demonstrations": recorded,
+        "scores": (0.0 if not clips else None if clip is None else clips * clip, lines * 60.0),
         "weights": (1.0, dataset.frames * 30.0),
-        "training": (train_s, to_decode + (trainer.keep_checkpoints + 1) * CHECKPOINT_BYTES),
-    }  # fmt: skip
+        "training": (
+            training_s(config, known),
+            to_decode + (config.trainer.keep_checkpoints + 1) * CHECKPOINT_BYTES,
+        ),
+    }
     return costs[stage]
+
+
+def _at_once(processes: int) -> int:
+    """Processes of one thread that get on with their work at the same time."""
+    return max(1, min(processes, usable_cores()))
 
 
 def _clips(config: Config, episodes: int) -> int:
     """Episodes to score, each with its controls counted."""
-    if config.weights.weights_file or config.weights.progress_file:
+    if config.weights.foreign_file is not None or config.weights.scheme == "none":
         return 0
     controlled = min(config.diagnostics.episodes or episodes, episodes)
     static = episodes if config.weights.length_bias == "subtract" else controlled

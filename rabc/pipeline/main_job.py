@@ -81,19 +81,25 @@ def train_along(config: Config) -> None:
 
 def describe(config: Config) -> str:
     """Table of the stages: what is done, what is stale and why, what the rest will cost."""
+    rows = stage_rows(config)
+    unfinished = [name for name, state, _ in rows if state != "done"]
+    return table(rows, ["stage", "state", "why"]) + "\n\n" + cost_table(config, unfinished)
+
+
+def stage_rows(config: Config) -> list[tuple[str, str, str]]:
+    """(stage, state, why) of every stage: `done`, `stale`, `to do`."""
     markers = Stages(paths(config).outputs / "stages")
-    rows: list[list[str]] = []
+    rows: list[tuple[str, str, str]] = []
     results: dict[str, Result] = {}
     waiting = ""
     for name in STAGES:
         if waiting:
-            rows.append([name, "to do", f"after {waiting}"])
+            rows.append((name, "to do", f"after {waiting}"))
             continue
         state = stage_state(config, name, markers, results)
-        rows.append([name, state.status, state.reason])
+        rows.append((name, state.status, state.reason))
         if state.status == "done":
             results[name] = markers.result(name)
         else:
             waiting = name
-    unfinished = [row[0] for row in rows if row[1] != "done"]
-    return table(rows, ["stage", "state", "why"]) + "\n\n" + cost_table(config, unfinished)
+    return rows

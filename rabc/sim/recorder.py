@@ -188,6 +188,21 @@ def read_ground_truth(root: Path) -> list[EpisodeTruth]:
     ]
 
 
+def dataset_features(image_size: int) -> dict[str, dict[str, Any]]:
+    """What LeRobot is to record; image_size: height and width of both cameras, pixels."""
+    names = [f"{joint}.pos" for joint in JOINTS]
+    shape = (image_size, image_size, 3)
+    features: dict[str, dict[str, Any]] = {
+        "observation.state": {"dtype": "float32", "shape": (len(JOINTS),), "names": names},
+        "action": {"dtype": "float32", "shape": (len(JOINTS),), "names": names},
+    }
+    for camera in CAMERAS:
+        features[f"observation.images.{camera}"] = {
+            "dtype": "video", "shape": shape, "names": ["height", "width", "channels"]
+        }  # fmt: skip
+    return features
+
+
 def _record_shard(shard: _Shard) -> int:
     import av.logging as libav
     from lerobot.configs.video import RGBEncoderConfig
@@ -198,20 +213,10 @@ def _record_shard(shard: _Shard) -> int:
     libav.set_libav_level(libav.ERROR)  # LeRobot hands libav's messages back to stderr
     partial = shard.folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    names = [f"{joint}.pos" for joint in JOINTS]
-    shape = (shard.image_size, shard.image_size, 3)
-    features: dict[str, dict[str, Any]] = {
-        "observation.state": {"dtype": "float32", "shape": (len(JOINTS),), "names": names},
-        "action": {"dtype": "float32", "shape": (len(JOINTS),), "names": names},
-    }
-    for camera in CAMERAS:
-        features[f"observation.images.{camera}"] = {
-            "dtype": "video", "shape": shape, "names": ["height", "width", "channels"]
-        }  # fmt: skip
     dataset = LeRobotDataset.create(
         repo_id=f"local/{shard.folder.name}",
         fps=FPS,
-        features=features,
+        features=dataset_features(shard.image_size),
         root=partial,
         robot_type=ROBOT_TYPE,
         rgb_encoder=RGBEncoderConfig(vcodec=VIDEO_CODEC, crf=VIDEO_QUALITY),

@@ -25,13 +25,15 @@ def resolve_device(device: str) -> str:
 def resolve_precision(precision: str, device: str) -> Any:
     """The Lightning precision that `precision` (auto, 32-true, bf16-mixed) stands for on a device.
 
-    bfloat16 is 1.5 times as fast where the processor computes in it, and slower where it is emulated.
+    bfloat16 is 1.5 times as fast where the processor computes in it, and many times slower where it is
+    emulated, as it is where torch was told to leave AVX-512 alone.
     """
     if precision != "auto":
         return precision
     native = {
         "cuda": torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False),
-        "cpu": torch.cpu._is_avx512_bf16_supported(),  # pyright: ignore[reportPrivateUsage]
+        "cpu": torch.cpu._is_avx512_bf16_supported()  # pyright: ignore[reportPrivateUsage]
+        and torch.backends.cpu.get_cpu_capability() == "AVX512",
     }
     return "bf16-mixed" if native.get(device, False) else "32-true"
 

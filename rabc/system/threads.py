@@ -18,8 +18,8 @@ from pathlib import Path
 SECONDS_OF_LOOKING = 0.5
 """How long the others are watched where there is nothing yet to compare with."""
 SECONDS_BETWEEN_LOOKS = 5.0
-# What a desktop, a browser or the loop's own bookkeeping takes of a core is no reason to give one up.
-_UNNOTICED = 0.25
+UNNOTICED = 0.25
+"""Cores that others may keep busy without being noticed: a desktop, a browser."""
 _STAT = Path("/proc/stat")
 _QUOTAS = (Path("/sys/fs/cgroup/cpu.max"), Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
 
@@ -106,7 +106,7 @@ def free_threads(most: int, cores: int, others: float) -> int:
         cores: usable ones.
         others: cores that other processes keep busy.
     """
-    taken = math.ceil(others - _UNNOTICED) if others > _UNNOTICED else 0
+    taken = math.ceil(others - UNNOTICED) if others > UNNOTICED else 0
     return max(1, min(most, cores - taken))
 
 

@@ -164,8 +164,7 @@ def config(done: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> Config:
 
 def states(config: Config) -> dict[str, str]:
     """Stage -> its state and why."""
-    table = main_job.describe(config).split("\n\n")[0].splitlines()[2:]
-    return {line.split()[0]: line for line in table}
+    return {row[0]: " ".join(row) for row in main_job.stage_rows(config)}
 
 
 def test_a_dataset_recorded_anew_with_other_settings_is_refused(config: Config):
