@@ -108,7 +108,11 @@ def test_a_wrong_type(command):
     )
 
 
-@pytest.mark.parametrize("name", ["a" * 300, "a/b", "..", ".hidden", "a\tb", "NUL", "-x", ""], ids=repr)
+@pytest.mark.parametrize(
+    "name",
+    ["a" * 300, "a/b", "..", ".hidden", "a\tb", "NUL", "-x", ""],
+    ids=["long", "slash", "parent", "hidden", "tab", "reserved", "option", "empty"],
+)
 @pytest.mark.parametrize(
     "script", ["train.py", "compare.py", "closed_loop.py", "diagnose.py", "export.py", "paper.py", "pool.py"]
 )

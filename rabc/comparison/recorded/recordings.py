@@ -82,8 +82,10 @@ def _check_names(datasets: Mapping[str, Path], labels: Mapping[str, Path]) -> No
         given = " ".join(f"{name}={path}" for name, path in datasets.items())
         raise InputError(f"--recorded {given}: is one dataset; give two or more, e.g. bc=... weighted=...")
     for name in datasets:
-        if not re.fullmatch(r"\w[\w.-]*", name):
-            raise InputError(f"--recorded {name}=...: is no name; use letters, digits, '.', '_' and '-'")
+        if not re.fullmatch(r"\w[\w.-]{0,99}", name):
+            raise InputError(
+                f"--recorded {name}=...: is no name; use letters, digits, '.', '_' and '-', at most 100"
+            )
     for name, path in labels.items():
         if name not in datasets:
             raise InputError(f"--labels {name}={path}: no such dataset; choose one of {', '.join(datasets)}")

@@ -56,7 +56,8 @@ FILE = "recorded.json"
 def recorded_folder(datasets: Mapping[str, Path]) -> Path:
     """Where the results go; other datasets of the same names, say `old` and `new`, get their own."""
     places = {name: str(path if is_hub_id(str(path)) else path.absolute()) for name, path in datasets.items()}
-    return Path("outputs") / "-".join([*datasets, "recorded", key(places)])
+    names = "-".join(datasets)[:60]  # the key tells them apart, and names of folders have an end
+    return Path("outputs") / f"{names}-recorded-{key(places)}"
 
 
 def recorded_command(
