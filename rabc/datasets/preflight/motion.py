@@ -194,13 +194,16 @@ def copies(values: Array, bounds: Bounds, share: float = 0.9) -> list[tuple[int,
     fresh = np.r_[True, (numbers[1:] != numbers[:-1]) | (episodes[1:] != episodes[:-1])]
     numbers, episodes = numbers[fresh], episodes[fresh]
     different = np.bincount(episodes, minlength=len(bounds))
+    begins = np.r_[True, numbers[1:] != numbers[:-1]]
+    group = np.cumsum(begins) - 1
+    shared = np.bincount(group)[group] > 1
     pairs: dict[tuple[int, int], int] = {}
-    for group in np.split(episodes, np.flatnonzero(np.diff(numbers)) + 1) if len(numbers) else []:
-        if 2 <= len(group) <= 8:
-            some = group.tolist()
-            for place, later in enumerate(some):
-                for earlier in some[:place]:
-                    pairs[later, earlier] = pairs.get((later, earlier), 0) + 1
+    places = np.flatnonzero(shared & begins)
+    for first, size in zip(places.tolist(), np.bincount(group)[group[places]].tolist(), strict=True):
+        some = episodes[first : first + size].tolist() if size <= 8 else []
+        for place, later in enumerate(some):
+            for earlier in some[:place]:
+                pairs[later, earlier] = pairs.get((later, earlier), 0) + 1
     return [
         pair
         for pair, common in sorted(pairs.items())

@@ -5,7 +5,9 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +19,13 @@ from rabc.datasets.decoding import decode
 from rabc.datasets.episodes import read_episodes
 from rabc.datasets.fingerprint import derived_folder, pictures_identity
 from rabc.system.errors import InputError
+from rabc.system.threads import usable_cores
 
 SAMPLES = 12
 SIDE = 16
 """Blocks along each side of a picture, of which the mean grey is kept."""
 _STORE = "pictures.jsonl"
+_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -77,16 +81,26 @@ def sample_pictures(
             todo.append((camera, episode, key))
         else:
             found[camera, episode] = Sampled(ticks, grey)
-    for camera, episode, key in tqdm(todo, "looking at pictures", unit="episode", disable=not progress):
-        ticks = sampled_ticks(int(lengths[episode]))
-        try:
-            grey = _look(meta, camera, episode, ticks)
-        except InputError as error:
-            found[camera, episode] = Unreadable(error)
-            continue
-        found[camera, episode] = Sampled(ticks, grey)
-        _keep(store, key, grey)
+    pool = ThreadPoolExecutor(min(_THREADS, usable_cores()))  # decoding releases the GIL
+    try:
+        looked = pool.map(partial(_try, meta), todo)
+        bar = tqdm(looked, "looking at pictures", len(todo), unit="episode", disable=not progress or not todo)
+        for (camera, episode, key), sampled in zip(todo, bar, strict=True):
+            found[camera, episode] = sampled
+            if isinstance(sampled, Sampled):
+                _keep(store, key, sampled.grey)
+    finally:
+        pool.shutdown(cancel_futures=True)
     return found
+
+
+def _try(meta: LeRobotDatasetMetadata, what: tuple[str, int, str]) -> Sampled | Unreadable:
+    camera, episode, _ = what
+    ticks = sampled_ticks(int(read_episodes(meta).length[episode]))
+    try:
+        return Sampled(ticks, _look(meta, camera, episode, ticks))
+    except InputError as error:
+        return Unreadable(error)
 
 
 def _look(

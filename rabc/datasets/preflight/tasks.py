@@ -13,6 +13,7 @@ from rabc.datasets.tables import FrameTable, task_names
 from rabc.datasets.tasks import plain_text, task_groups
 
 _FILE = "meta/tasks.parquet"
+_SAY = "<what the arm does, a sentence>"
 
 
 def task_findings(meta: LeRobotDatasetMetadata, rows: FrameTable) -> Iterator[Finding]:
@@ -39,7 +40,7 @@ def task_findings(meta: LeRobotDatasetMetadata, rows: FrameTable) -> Iterator[Fi
     empty = [episode for episode, tasks in given.items() if not all(map(plain_text, tasks))]
     if empty:
         yield Finding(
-            "refused", "task", "the instruction is empty", _modify(meta, dict.fromkeys(empty, "...")), _FILE,
+            "refused", "task", "the instruction is empty", _modify(meta, dict.fromkeys(empty, _SAY)), _FILE,
             tuple(empty), "task_index", ("scoring",),
         )  # fmt: skip
     several = [episode for episode, tasks in given.items() if len(set(task_groups(tasks).tolist())) > 1]
@@ -64,7 +65,7 @@ def _order(meta: LeRobotDatasetMetadata, agreed: bool) -> Iterator[Finding]:
             "note" if agreed else "wrong", "task",
             f"its rows have the numbers {shown}, and LeRobot goes by the place of a row: it gives episodes "
             f"other instructions than we do{', who agree with meta/episodes' if agreed else ''}",
-            _modify(meta, {0: read_episodes(meta).tasks[0][0] if agreed else "..."}) + " writes it anew",
+            _modify(meta, {0: read_episodes(meta).tasks[0][0] if agreed else _SAY}) + " writes it anew",
             _FILE, (), "task_index",
         )  # fmt: skip
 

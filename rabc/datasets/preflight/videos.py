@@ -207,7 +207,7 @@ def _without(
     parts = [first] if first else []
     if len(episodes) < meta.total_episodes:
         parts.append(exclude(episodes.tolist(), meta.total_episodes))
-    elif len(meta.camera_keys) > 1:
+    elif len(meta.camera_keys) > 1 and shown.path.is_file():  # LeRobot opens no dataset that lacks a file
         parts.append(
             "do without the camera: "
             + edit_command(meta.root, f"""remove_feature --operation.feature_names "['{shown.camera}']\"""")
