@@ -15,6 +15,8 @@ from rabc.system.atomic import whole_file
 
 ORANGE, GREY, BLUE = "#d95f02", "#777777", "#1f78b4"
 VIDEO_HEIGHT = 384
+LITERAL = {"parse_math": False}
+"""Of texts that come from data: `$` is a character of a file name or an instruction there, and no formula."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def plot_progress(demonstrations: Sequence[Demonstration], path: Path, pictures:
 def _strip(axes: Any, shown: Demonstration, pictures: int) -> None:
     at = np.linspace(0, len(shown.frames) - 1, pictures).round().astype(int)
     axes.imshow(rearrange(shown.frames[at], "t c h w -> h (t w) c"))
-    axes.set_title(shown.title, loc="left", fontsize=11)
+    axes.set_title(shown.title, loc="left", fontsize=11, **LITERAL)
     axes.set_axis_off()
 
 
@@ -79,7 +81,9 @@ def _curve(axes: Any, shown: Demonstration, limits: tuple[float, float]) -> None
     for frame, names in marks.items():
         axes.axvline(frame / shown.fps, color=GREY, linewidth=0.8, linestyle=":")
         text = f" {', '.join(names)}"
-        axes.text(frame / shown.fps, limits[1], text, rotation=90, va="top", fontsize=8, color=GREY)
+        axes.text(
+            frame / shown.fps, limits[1], text, rotation=90, va="top", fontsize=8, color=GREY, **LITERAL
+        )
     axes.set_ylim(*limits)
     if shown.truth is not None:
         right = axes.twinx()
@@ -124,7 +128,7 @@ class _CurveImage:
         figure: Any = Figure(figsize=(side / 100, side / 100), dpi=100, layout="constrained")
         canvas = FigureCanvasAgg(figure)
         axes: Any = figure.add_subplot()
-        axes.set_title(title, fontsize=10)
+        axes.set_title(title, fontsize=10, **LITERAL)
         axes.set_xlabel("frame")
         axes.set_ylabel("log p(True), nats")
         axes.set_xlim(-0.5, max(1, num_frames - 0.5))

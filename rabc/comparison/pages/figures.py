@@ -6,7 +6,7 @@ from typing import Any
 
 from rabc.comparison.pages.charts import runs_by_arm, success_rates
 from rabc.comparison.pages.curve_charts import thinned
-from rabc.diagnosis.figures import BLUE, GREY, ORANGE
+from rabc.diagnosis.figures import BLUE, GREY, LITERAL, ORANGE
 from rabc.system.atomic import whole_file
 
 DPI = 130
@@ -26,7 +26,7 @@ def write_success(result: Mapping[str, Any], path: Path) -> None:
         axes.plot(rate.value, height, "o", color=BLUE, markersize=7)
         seeds = [value for _, value in rate.marks]
         axes.plot(seeds, [height - 0.28] * len(seeds), "|", color=ORANGE, markersize=7, markeredgewidth=1.6)
-    axes.set_yticks(range(len(rates)), [rate.name for rate in rates])
+    axes.set_yticks(range(len(rates)), [rate.name for rate in rates], **LITERAL)
     axes.set_ylim(-0.6, len(rates) - 0.5)
     axes.set_xlim(0, 100)
     axes.set_xlabel(
@@ -50,7 +50,7 @@ def write_curves(result: Mapping[str, Any], path: Path) -> None:
     for axes in panels[len(runs) :]:
         axes.set_visible(False)
     for axes, (name, own) in zip(panels, runs.items(), strict=False):
-        axes.set_title(name, loc="left", fontsize=10)
+        axes.set_title(name, loc="left", fontsize=10, **LITERAL)
         axes.set_yscale("log")
         for run in runs[result["baseline"]]:
             axes.plot(*thinned(run["curve"]), color=GREY, linewidth=0.8, alpha=0.6)
