@@ -42,6 +42,7 @@ class Spoilt:
         self.identity = {**self.scorer.identity, "scorer": self.fed}
         self.frame_indices = self.scorer.frame_indices
         self.resize = self.scorer.resize
+        self.check = self.scorer.check
         self.rng = np.random.default_rng(0)
 
     def score_clips(self, clips: Sequence[Clip], num_prefixes: int) -> list[PrefixScores]:
