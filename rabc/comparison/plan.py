@@ -60,8 +60,12 @@ def prepare(config: Config, arms: Sequence[Arm], training_seeds: Sequence[int]) 
     sources = {arm.made_from for arm in arms}
     if "simulator" in sources:
         write_simulator_progress(Path(results["demonstrations"]["root"]), oracle_file(config))
-    for seed in training_seeds if "weights" in sources else ():
-        write_shuffled(Path(results["weights"]["weights_file"]), shuffled_file(config, seed), seed)
+    if "weights" in sources:
+        selected = _selected_frames(config, Path(results["demonstrations"]["root"]))
+        for seed in training_seeds:
+            write_shuffled(
+                Path(results["weights"]["weights_file"]), shuffled_file(config, seed), seed, selected
+            )
     for arm in arms:
         own = planned_run(config, arm, training_seeds[0], 0).config
         if "weights" in state.finished(own):
@@ -116,11 +120,24 @@ def write_simulator_progress(root: Path, path: Path) -> None:
     )
 
 
-def write_shuffled(weights_file: Path, path: Path, seed: int) -> None:
-    """Write the weights of `weights_file` (N,) in an order drawn from `seed`."""
+def _selected_frames(config: Config, root: Path) -> NDArray[np.bool_]:
+    """(N,) which frames of the dataset in `root` are of episodes that the run looks at."""
+    from rabc.datasets.metadata import load_meta
+    from rabc.datasets.selection import selected_episodes
+    from rabc.datasets.tables import read_frames
+
+    meta = load_meta(root)
+    return np.isin(
+        read_frames(meta, []).episode_index, selected_episodes(config.dataset, int(meta.total_episodes))
+    )
+
+
+def write_shuffled(weights_file: Path, path: Path, seed: int, selected: NDArray[np.bool_]) -> None:
+    """Write the weights of `weights_file` (N,), of `selected` frames (N,) in an order drawn from `seed`."""
     from rabc.weighting.weights_file import write_weights
 
     path.parent.mkdir(parents=True, exist_ok=True)
     weights: NDArray[np.float64] = np.load(weights_file)
-    shuffled = weights[np.random.default_rng(seed).permutation(len(weights))]
-    write_weights(path, shuffled, {"rabc.scheme": "shuffled", "rabc.seed": str(seed)})
+    own = weights[selected]
+    weights[selected] = own[np.random.default_rng(seed).permutation(len(own))]
+    write_weights(path, weights, {"rabc.scheme": "shuffled", "rabc.seed": str(seed)})

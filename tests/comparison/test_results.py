@@ -139,11 +139,16 @@ def test_shuffled_weights_are_the_same_weights(tmp_path: Path, monkeypatch: pyte
     np.save("weights.npy", weights)
     files = [shuffled_file(CONFIG, seed) for seed in (0, 1)]
     for seed, file in enumerate(files):
-        plan.write_shuffled(Path("weights.npy"), file, seed)
+        plan.write_shuffled(Path("weights.npy"), file, seed, np.ones(100, bool))
     first, second = (read_weights(file, np.zeros(100, np.int64), "x") for file in files)
     np.testing.assert_allclose(np.sort(first), weights, rtol=1e-6)
     assert not np.array_equal(first, second)
     assert abs(np.corrcoef(first, weights)[0, 1]) < 0.4
+    selected = np.arange(100) >= 20  # the others are of episodes that the run does not look at
+    plan.write_shuffled(Path("weights.npy"), files[0], 0, selected)
+    some = read_weights(files[0], np.zeros(100, np.int64), "x")
+    assert not some[:20].any()
+    np.testing.assert_allclose(np.sort(some[20:]), weights[20:], rtol=1e-6)
 
 
 def outcomes(**arms: str) -> dict[str, NDArray[np.bool_]]:
