@@ -19,7 +19,9 @@ def column_findings(meta: LeRobotDatasetMetadata) -> Iterator[Finding]:
         )  # fmt: skip
     others = [column for column in ignored(meta) if column.name not in depth]
     if others:
-        named = ", ".join(f"{column.name} ({column.what.split(',')[0]})" for column in others)
+        named = ", ".join(
+            f"{column.name} ({column.what.rpartition(', ')[0] or column.what})" for column in others
+        )
         yield Finding("note", "column", f"no policy here sees {named}", "", "meta/info.json")
     if STATE not in meta.features:
         near = [name for name in meta.features if name in ("state", "qpos", "observation.qpos")]

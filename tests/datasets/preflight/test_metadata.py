@@ -156,7 +156,11 @@ def statistics_of_five_joints(root: Path) -> None:
 def named_actions(root: Path) -> None:
     (table,) = (root / "data").glob("*/*.parquet")
     pd.read_parquet(table).rename(columns={"action": "actions"}).to_parquet(table)
-    damage.edit_info(root, lambda info: info["features"].update(actions=info["features"].pop("action")))
+    for edit, where in (
+        (damage.edit_info, lambda content: content["features"]),
+        (damage.edit_statistics, lambda content: content),
+    ):
+        edit(root, lambda content, where=where: where(content).update(actions=where(content).pop("action")))
 
 
 ALL = [0, 1, 2, 3, 4, 5]
