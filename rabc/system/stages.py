@@ -4,6 +4,7 @@ A finished stage leaves `<name>.json` with everything it depended on, how long i
 The file appears only when the stage is whole, so a killed run begins at the stage it was killed in.
 """
 
+import contextlib
 import hashlib
 import json
 import time
@@ -133,4 +134,6 @@ class _Clock:
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is not None:
             seconds = self._earlier + time.monotonic() - self._started
-            write_json(self._path, {"key": self._key, "seconds": round(seconds, 1)})
+            # What stopped the stage is told, a full disk for one; that this could not be noted is not.
+            with contextlib.suppress(InputError):
+                write_json(self._path, {"key": self._key, "seconds": round(seconds, 1)})

@@ -92,11 +92,15 @@ class Checkpoints(Callback):
 
 
 def _write(state: dict[str, Any], path: Path) -> None:
-    try:
-        torch.save(state, path)
-    except RuntimeError as error:  # what torch makes of a full disk
-        raise OSError(str(error).splitlines()[0]) from error
-    with path.open("rb") as file:
+    with path.open("wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:
+            # What torch makes of a full disk; it then still looks for the end of its archive.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
+        file.flush()
         os.fsync(file.fileno())
 
 

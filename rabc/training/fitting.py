@@ -27,6 +27,7 @@ from rabc.system.errors import CheckFailed, InputError, Stopped
 from rabc.system.processes import PATIENCE, global_rank
 from rabc.training.callbacks import TrainingBar, WeightPictures
 from rabc.training.checkpoints import Checkpoints, checkpoint_step, what_is_left
+from rabc.training.curves import told_in_one_line
 from rabc.training.data import ChunkDataModule
 from rabc.training.ema import Averaging
 from rabc.training.interrupts import Interrupts
@@ -34,6 +35,9 @@ from rabc.training.module import WeightedPolicy
 from rabc.training.monitor import Clock, Monitor
 from rabc.training.threads import Threads, chosen_here
 from rabc.training.validation import Validation
+
+TENSORBOARD = "tensorboard"
+"""The folder of the curves, in a training's."""
 
 
 def fit(
@@ -67,7 +71,8 @@ def fit(
     """
     settings, checkpoints = config.trainer, folder / "checkpoints"
     clock = Clock(settings.samples_per_step)
-    monitor = Monitor(clock, settings.log_every, partial(what_is_left, checkpoints))
+    left = partial(what_is_left, checkpoints)
+    monitor = Monitor(clock, settings.log_every, left)
     interrupts = Interrupts(monitor)
     callbacks: list[Callback] = [
         clock,  # first, so that it counts the step and not what follows it
@@ -81,7 +86,7 @@ def fit(
         # Last, so that they hold the state of all others after the step.
         Checkpoints(checkpoints, settings.checkpoint_every, settings.keep_checkpoints, monitor),
     ]
-    with _lightnings_ways(settings), interrupts:
+    with _lightnings_ways(settings), interrupts, told_in_one_line(folder / TENSORBOARD, left):
         trainer = _trainer(config, folder, checkpoint, device, clock, callbacks)
         try:
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
@@ -153,7 +158,7 @@ def _trainer(
             logger=TensorBoardLogger(
                 folder,
                 name="",
-                version="tensorboard",
+                version=TENSORBOARD,
                 purge_step=checkpoint_step(checkpoint) if checkpoint else 0,
             ),
             profiler=clock.waiting,

@@ -5,6 +5,7 @@ number is written down before it is used, and a training that was killed goes on
 the same bits.
 """
 
+import contextlib
 import json
 import sys
 import time
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 from rabc.config.training_settings import TrainerConfig
 from rabc.system.atomic import write_json
+from rabc.system.errors import InputError
 from rabc.system.threads import FreeCores, usable_cores
 
 FILE = "threads.json"
@@ -82,7 +84,8 @@ class Threads(Callback):
         if wanted == before:
             return
         self._changes.append((step, wanted))
-        write_json(self._file, self._changes)
+        with contextlib.suppress(InputError):  # of a full disk the next checkpoint tells, with what is left
+            write_json(self._file, self._changes)
         if wanted < (before or self._most) and not self._told:
             self._told = True
             count = f"{wanted} thread{'s' if wanted > 1 else ''} instead of {before or self._most}"

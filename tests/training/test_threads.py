@@ -1,6 +1,7 @@
 """A training leaves cores alone that others keep busy, and goes on with the numbers of threads it had."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,19 +64,17 @@ def test_beside_busy_processes_a_training_takes_one_thread_and_says_so(
 def test_a_training_that_goes_on_repeats_its_steps_with_the_threads_they_had(
     recorded_dataset: Path, tmp_path: Path
 ) -> None:
-    changes = [[0, 2], [2, 1], [5, 2], [8, 1]]
-    for name in ("whole", "killed"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / training_threads.FILE).write_text(json.dumps(changes))
-    whole, _ = run(recorded_dataset, tmp_path / "whole", 2, 8)
-    assert whole == [2, 2, 1, 1, 1, 2, 2, 2]
-    first, _ = run(recorded_dataset, tmp_path / "killed", 2, 8)
-    assert first == whole
-    # As if it had been killed in step 7, after the checkpoint of step 6.
-    (tmp_path / "killed" / "checkpoints" / "step=8.ckpt").unlink()
-    rest, _ = run(recorded_dataset, tmp_path / "killed", 2, 8)
-    assert rest == whole[6:]
-    assert_same_training(checkpoint(tmp_path / "killed", 8), checkpoint(tmp_path / "whole", 8))
+    changes = [[0, 1], [2, 2], [3, 1]]  # few of two threads, which wait for what else the machine does
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole" / training_threads.FILE).write_text(json.dumps(changes))
+    whole, _ = run(recorded_dataset, tmp_path / "whole", 2, 4)
+    assert whole == [1, 1, 2, 1]
+    shutil.copytree(tmp_path / "whole", tmp_path / "killed")
+    # As if it had been killed in step 3, after the checkpoint of step 2.
+    (tmp_path / "killed" / "checkpoints" / "step=4.ckpt").unlink()
+    rest, _ = run(recorded_dataset, tmp_path / "killed", 2, 4)
+    assert rest == whole[2:]
+    assert_same_training(checkpoint(tmp_path / "killed", 4), checkpoint(tmp_path / "whole", 4))
 
 
 def test_which_trainings_choose_their_threads() -> None:
