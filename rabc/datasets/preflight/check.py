@@ -163,7 +163,8 @@ def _moved(value: Any, old: str, new: str) -> Any:
 
 
 def _remove_others(folder: Path, identity: str) -> None:
-    """What was found about the dataset as it was before."""
-    for path in folder.glob("*.json"):
+    """What was found about the dataset as it was before; hidden files are being written by others."""
+    for path in folder.glob("[!.]*.json"):
         if not path.name.startswith(identity):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()

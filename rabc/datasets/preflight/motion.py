@@ -71,7 +71,7 @@ def standing(values: Array, bounds: Bounds, least: int) -> list[Stretch]:
 
 
 def moved_meanwhile(
-    stretches: list[Stretch], others: Array, bounds: Bounds, share: float, skip: int = 0
+    stretches: list[Stretch], others: Array, bounds: Bounds, share: float, skip: int = 0, last: int = 0
 ) -> list[Stretch]:
     """Those in which two of the other joints go through `share` of what they do in the whole dataset.
 
@@ -82,7 +82,8 @@ def moved_meanwhile(
         others: (N, D) what may move meanwhile.
         bounds: as everywhere here.
         share: of `span`.
-        skip: rows at the beginning of a stretch that do not count, in which a motion comes to its end.
+        skip: rows at the beginning of a stretch that do not count: a motion comes to its end.
+        last: rows at its end that do not count: what was told has not been done yet.
     """
     full = span(others)
     moves = full > 0
@@ -90,7 +91,7 @@ def moved_meanwhile(
     found: list[Stretch] = []
     for one in stretches:
         first = bounds[one.episode, 0] + one.first
-        some = others[first + skip : first + one.rows]
+        some = others[first + skip : first + one.rows - last]
         if len(some) > 1 and needed and np.sum((np.ptp(some, axis=0) >= share * full) & moves) >= needed:
             found.append(one)
     return found

@@ -55,9 +55,10 @@ class _Look:
         still = motion.standing(state, self._bounds, least)
         silent = motion.standing(action, self._bounds, 2 * least)
         return {
-            STATE: motion.moved_meanwhile(still, action, self._bounds, _SHARE),
+            # An arm that rests is told to move some time before it does.
+            STATE: motion.moved_meanwhile(still, action, self._bounds, _SHARE, last=least),
             # A motion that was told before comes to its end; an arm that is pushed goes further.
-            ACTION: motion.moved_meanwhile(silent, state, self._bounds, 2 * _SHARE, least),
+            ACTION: motion.moved_meanwhile(silent, state, self._bounds, 2 * _SHARE, skip=least),
         }
 
     @property

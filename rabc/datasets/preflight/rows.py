@@ -23,12 +23,14 @@ _GRID = 0.2
 
 
 def read_rows(meta: LeRobotDatasetMetadata) -> tuple[FrameTable | None, list[Finding]]:
-    """All rows with what a policy is trained on; None, and why, where they cannot be read."""
+    """All rows with what a policy is trained on; None, and why, where they cannot be read or placed."""
+    counted = list(_counts(meta))
+    if counted:
+        return None, counted
     try:
         return read_frames(meta, vector_inputs(meta), selected=()), []
     except InputError as error:
-        counted = list(_counts(meta))
-        return None, counted or [refusal(error, "rows")]
+        return None, [refusal(error, "rows")]
 
 
 def row_findings(meta: LeRobotDatasetMetadata, rows: FrameTable) -> Iterator[Finding]:
@@ -61,19 +63,23 @@ def _counts(meta: LeRobotDatasetMetadata) -> Iterator[Finding]:
         records, found = read_episodes(meta), _episode_column(meta)
     except (InputError, OSError, KeyError, pa.ArrowException):
         return
-    there = np.bincount(found[found >= 0], minlength=len(records))
+    there = np.bincount(found[found >= 0], minlength=len(records))[: len(records)]
     stated = records.end - records.start
-    for what, counts, other in (
-        ("meta/episodes says frames {} to {} of the dataset, but a length of {}", stated, records.length),
-        ("meta/episodes says {2} frames, data/ has {3}", there[: len(records)], stated),
+    begins = np.cumsum(stated) - stated
+    for wrong, text in (
+        (stated != records.length, "says frames {start} to {end} of the dataset, but a length of {length}"),
+        (there != stated, "says {stated} frames, data/ has {there}"),
+        (records.start != begins, "says it begins at frame {start}, but those before it end at {begins}"),
     ):
-        wrong = np.flatnonzero(counts != other)
-        if len(wrong):
-            one = int(wrong[0])
-            text = what.format(records.start[one], records.end[one], other[one], counts[one])
+        if wrong.any():
+            one = int(np.flatnonzero(wrong)[0])
+            values = {"start": records.start, "end": records.end, "length": records.length, "there": there,
+                      "stated": stated, "begins": begins}  # fmt: skip
+            what = text.format(**{name: int(column[one]) for name, column in values.items()})
             yield Finding(
-                "refused", "rows", f"{text} in episode {one}", AGAIN, "meta/episodes", tuple(wrong.tolist())
-            )
+                "refused", "rows", f"meta/episodes {what} (episode {one})", AGAIN, "meta/episodes",
+                tuple(np.flatnonzero(wrong).tolist()),
+            )  # fmt: skip
             return
 
 

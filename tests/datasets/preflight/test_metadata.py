@@ -94,6 +94,23 @@ def wrong_bounds(root: Path) -> None:
     damage.edit_episodes(root, move)
 
 
+def wrong_length(root: Path) -> None:
+    def change(rows: pd.DataFrame) -> None:
+        rows.loc[4, "length"] += 1
+
+    damage.edit_episodes(root, change)
+
+
+def moved_bounds(root: Path) -> None:
+    """Two episodes whose bounds are exchanged, though each has its own length."""
+
+    def change(rows: pd.DataFrame) -> None:
+        rows.loc[1, ["dataset_from_index", "dataset_to_index"]] = [63, 99]
+        rows.loc[2, ["dataset_from_index", "dataset_to_index"]] = [30, 63]
+
+    damage.edit_episodes(root, change)
+
+
 def rows_gone(root: Path) -> None:
     def cut(rows: pd.DataFrame) -> pd.DataFrame:
         kept = rows[~((rows.episode_index == 3) & (rows.frame_index >= 35))].reset_index(drop=True)
@@ -178,8 +195,12 @@ REFUSED: dict[str, tuple[Callable[[Path], None], tuple[str, ...], list[int]]] = 
         (past_the_end, ("shows 0.00 to 19.70 s, the rows ask for 17.20 to 20.20", "exclude 5"), [5]),
     "an episode in the wrong file": (wrong_file, ("--dataset.exclude",), [3]),
     "numbers with gaps": (renumbered, ("numbers its episodes 0, 1, 4, 5", "delete_episodes"), []),
-    "bounds that are not the length": (wrong_bounds, ("but a length of 33 in episode 2",), [2]),
-    "rows that are gone": (rows_gone, ("meta/episodes says 40 frames, data/ has 35 in episode 3",), [3]),
+    "bounds that are not the length": (wrong_bounds, ("but a length of 33 (episode 2",), [2]),
+    "rows that are gone": (rows_gone, ("meta/episodes says 40 frames, data/ has 35 (episode 3",), [3]),
+    "a length that is not that of the rows":
+        (wrong_length, ("says frames 139 to 167 of the dataset, but a length of 29 (episode 4",), [4]),
+    "bounds of another episode":
+        (moved_bounds, ("says it begins at frame 63, but those before it end at 30 (episode 1",), [1, 2]),
     "a wall clock and other frames":
         (wall_clock_with_other_frames, ("leave the grid of 10 frames a second", "--dataset.exclude 1"), [1]),
     "a file of the system": (stray("._file-000.parquet"), ("._file-000.parquet", "rm '"), []),
@@ -209,7 +230,8 @@ def test_refused(check, dataset: Path, case: str):
 
 
 DAMAGED = {
-    "a file cut off", "a file that is missing", "bounds that are not the length", "rows that are gone",
+    "a file cut off", "a file that is missing", "a length that is not that of the rows",
+    "bounds of another episode", "bounds that are not the length", "rows that are gone",
     "another number of frames",
 }  # fmt: skip
 """What only another copy of the dataset mends."""

@@ -71,6 +71,15 @@ def test_a_gripper_that_holds_something_is_no_frozen_telemetry():
     assert motion.moved_meanwhile(still, action, BOUNDS, 0.05) == []
 
 
+def test_an_arm_that_answers_late_is_no_frozen_telemetry():
+    """It rests to the last bit, is told to move, and follows half a second later."""
+    state, action = recording()
+    state[100:120], action[100:115] = state[100], action[100]
+    still = motion.standing(state, BOUNDS, 5)
+    assert episodes_of(motion.moved_meanwhile(still, action, BOUNDS, 0.05)) == [1]
+    assert motion.moved_meanwhile(still, action, BOUNDS, 0.05, last=5) == []
+
+
 @given(st.integers(0, 3), st.integers(1, 50), st.integers(0, 5), st.sampled_from([-150.0, 150.0]))
 @settings(max_examples=20)
 def test_a_jump(episode: int, frame: int, joint: int, size: float):
