@@ -10,6 +10,8 @@ import torch
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from numpy.typing import NDArray
 
+from rabc.datasets.cameras import colour_cameras
+from rabc.datasets.features import ACTION, STATE, vector_inputs
 from rabc.datasets.robot_frames import read_dataset_frames, spread
 from rabc.datasets.tables import FrameTable, read_frames
 from rabc.export.lerobot_only import observation
@@ -35,8 +37,8 @@ class Actions:
     """(Q, n, D) actions to execute after each query."""
     recorded: Array
     """(Q, n, D) actions of the dataset from the same frame on; NaN past the episode's end."""
-    states: Array
-    """(Q, D) joint positions at the query."""
+    states: Array | None
+    """(Q, D) joint positions at the query; None where the dataset has none."""
     seconds: Array
     """(Q,) time of each query."""
 
@@ -49,14 +51,14 @@ def query(
     Args:
         loaded: the policy; a Diffusion policy's noise is seeded.
         meta: of the dataset.
-        table: of the dataset, with `observation.state` and `action`.
+        table: of the dataset, as `dataset_table` reads it.
         rename_map: the dataset's name of an input -> the policy's. The preprocessor's own applies as well.
 
     Raises:
         InputError: a frame cannot be read.
     """
     policy = chunk_policy(*loaded)
-    inputs = [*meta.camera_keys, "observation.state"]
+    inputs = [*colour_cameras(meta), *(name for name in table.vectors if name != ACTION)]
     ticks = int(loaded[0].config.n_action_steps)
     answers: list[tuple[Any, Any, Any, float]] = []
     torch.manual_seed(0)
@@ -75,23 +77,24 @@ def query(
         started = time.perf_counter()
         predicted = policy.actions(observations)
         seconds = time.perf_counter() - started
-        actions = table.vectors["action"]
+        actions = table.vectors[ACTION]
         recorded = np.full((ticks, actions.shape[1]), np.nan)
         valid = actions[frame : min(frame + ticks, int(table.episode_end[frame]))]
         recorded[: len(valid)] = valid
-        answers.append((predicted, recorded, table.vectors["observation.state"][frame], seconds))
+        state = table.vectors[STATE][frame] if STATE in table.vectors else None
+        answers.append((predicted, recorded, state, seconds))
     predicted, recorded, states, seconds = zip(*answers, strict=True)
     return Actions(
         np.array(predicted, np.float64),
         np.array(recorded, np.float64),
-        np.array(states, np.float64),
+        None if STATE not in table.vectors else np.array(states, np.float64),
         np.array(seconds, np.float64),
     )
 
 
 def action_findings(actions: Actions, table: FrameTable, names: list[str]) -> Iterator[Finding]:
     """Range, largest step and order of the joints, against the dataset."""
-    predicted, done = actions.predicted, table.vectors["action"].astype(np.float64)
+    predicted, done = actions.predicted, table.vectors[ACTION].astype(np.float64)
     size = done.shape[1]
     names = names if len(names) == size else [f"joint {i}" for i in range(size)]
     if not np.isfinite(predicted).all():
@@ -170,6 +173,7 @@ def made_up_seconds(loaded: Loaded, files: PolicyFiles) -> Array:
         key: torch.zeros([int(n) for n in feature["shape"]])
         for key, feature in files.features("input_features").items()
     }
+    seen.setdefault(STATE, torch.zeros(1))  # every robot gives it, and ACT asks it for its device
     asked = [{**seen, "task": "Pick up the cube."}] * policy.history
     seconds: list[float] = []
     for _ in range(5):
@@ -180,8 +184,8 @@ def made_up_seconds(loaded: Loaded, files: PolicyFiles) -> Array:
 
 
 def dataset_table(meta: LeRobotDatasetMetadata) -> FrameTable:
-    """States and actions of all frames. Raises InputError for a damaged dataset."""
-    return read_frames(meta, ["observation.state", "action"])
+    """What of all frames is numbers that a policy knows. Raises InputError for a damaged dataset."""
+    return read_frames(meta, vector_inputs(meta))
 
 
 def action_names(meta: LeRobotDatasetMetadata) -> list[str]:
@@ -190,7 +194,7 @@ def action_names(meta: LeRobotDatasetMetadata) -> list[str]:
 
 
 def _step_findings(actions: Actions, table: FrameTable, names: list[str]) -> Iterator[Finding]:
-    done, states = (table.vectors[key].astype(np.float64) for key in ("action", "observation.state"))
+    done = table.vectors[ACTION].astype(np.float64)
     inside = np.diff(table.episode_index) == 0
     between = np.abs(np.diff(done, axis=0))[inside].max(axis=0, initial=0.0)
     mine = np.abs(np.diff(actions.predicted, axis=1)).max(axis=(0, 1), initial=0.0)
@@ -200,7 +204,8 @@ def _step_findings(actions: Actions, table: FrameTable, names: list[str]) -> Ite
         "most; train longer, or limit it with --robot.max_relative_target"
         for i in np.flatnonzero(mine > _MORE_STEP * between + room)
     ]
-    if states.shape == done.shape:
+    states = table.vectors.get(STATE)
+    if actions.states is not None and states is not None and states.shape == done.shape:
         ahead = np.abs(done - states).max(axis=0)
         first = np.abs(actions.predicted[:, 0] - actions.states).max(axis=0)
         problems += [

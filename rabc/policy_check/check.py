@@ -92,7 +92,8 @@ def _against_dataset(
     rename_map: dict[str, str],
     robot: "Robot | None",
 ) -> list[Finding]:
-    from rabc.datasets.cameras import recorded_shape
+    from rabc.datasets.cameras import colour_cameras, recorded_shape
+    from rabc.datasets.features import ACTION, STATE
     from rabc.policy_check.inputs import camera_findings, joint_findings
     from rabc.policy_check.joints import SO101, joint_names
     from rabc.policy_check.statistics import dataset_findings, unit_findings
@@ -105,8 +106,8 @@ def _against_dataset(
                 skipped("dataset", _NO_DATASET),
             ]
         return [*unit_findings(files, list(SO101), None, "an SO-101"), skipped("dataset", _NO_DATASET)]
-    cameras = {key: recorded_shape(meta, key) for key in meta.camera_keys}
-    vectors = ("observation.state", "action")
+    cameras = {key: recorded_shape(meta, key) for key in colour_cameras(meta)}
+    vectors = (STATE, ACTION)
     names = {key: joint_names(meta.features[key].get("names")) for key in vectors if key in meta.features}
     return [
         *camera_findings(
@@ -133,9 +134,9 @@ def _against_robot(
     rename_map: dict[str, str],
     robot: "Robot | None",
 ) -> list[Finding]:
-    from rabc.datasets.cameras import recorded_shape
+    from rabc.datasets.cameras import colour_cameras, recorded_shape
     from rabc.policy_check.actions import action_names
-    from rabc.policy_check.inputs import camera_findings, robot_joint_findings
+    from rabc.policy_check.inputs import camera_findings, environment_findings, robot_joint_findings
 
     if robot is None:
         return [skipped("robot", "give --robot.type and what else you give lerobot-rollout")]
@@ -143,8 +144,9 @@ def _against_robot(
     if meta is not None:
         names = {**files.rename_map, **_for_dataset(meta, rename_map)}
         joints = action_names(meta)
-        recorded = {names.get(key, key): recorded_shape(meta, key) for key in meta.camera_keys}
+        recorded = {names.get(key, key): recorded_shape(meta, key) for key in colour_cameras(meta)}
     return [
+        *environment_findings(files),
         *camera_findings(files, robot.cameras, rename_map, "the robot", recorded),
         *robot_joint_findings(files, robot.joints, joints),
     ]

@@ -9,6 +9,7 @@ from typing import Any
 import draccus
 from safetensors import SafetensorError
 
+from rabc.datasets.features import ENVIRONMENT
 from rabc.export import lerobot_only
 from rabc.policy_check.files import Json, PolicyFiles
 from rabc.policy_check.findings import Finding, all_or, failed, passed
@@ -25,7 +26,7 @@ def configuration_findings(files: PolicyFiles) -> Iterator[Finding]:
     if files.config is None:
         return
     problems = [*_against_training(files), *_against_processors(files)]
-    if not files.cameras:
+    if not files.cameras and ENVIRONMENT not in files.features("input_features"):
         problems.append("config.json names no camera among its inputs; a policy without eyes is not checked")
     if "action" not in files.features("output_features"):
         problems.append("config.json names no `action` among its outputs")

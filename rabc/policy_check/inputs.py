@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rabc.datasets.features import ENVIRONMENT
 from rabc.policy_check.files import PolicyFiles
-from rabc.policy_check.findings import Finding, all_or, skipped
+from rabc.policy_check.findings import Finding, all_or, failed, skipped
 from rabc.policy_check.joints import SO101, joint_names, order_problem
 
 Size = tuple[int, int]
@@ -54,6 +55,16 @@ def camera_findings(
         yield skipped(
             check,
             f"size of {', '.join(unknown)}: give its width and height as lerobot-rollout would get them",
+        )
+
+
+def environment_findings(files: PolicyFiles) -> Iterator[Finding]:
+    """Does the policy want to know what only a simulation knows?"""
+    if ENVIRONMENT in files.features("input_features"):
+        yield failed(
+            "inputs of the robot",
+            f"{ENVIRONMENT}: the policy reads it, and no robot gives it; train on cameras: "
+            '--policy.extra.input_features \'["observation.images.<camera>", "observation.state"]\'',
         )
 
 

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from rabc.datasets.preflight.names import flat_names
+
 SO101 = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 """Joints of LeRobot's SO-100/101 followers, in the order of their motors."""
 _TURN = 2 * math.pi
@@ -32,11 +34,13 @@ class Ranges:
 
 
 def joint_names(names: Any) -> list[str]:
-    """Names of a LeRobot vector feature as a list, without `.pos` and `main_`; old datasets nest them."""
-    flat: list[Any] = list(names) if isinstance(names, list | tuple) else []
-    if isinstance(names, dict):
-        flat = [name for group in names.values() for name in (group if isinstance(group, list) else [])]
-    return [str(name).removesuffix(".pos").removeprefix("main_") for name in flat]
+    """Names of a LeRobot vector feature as a list, without `.pos` and `main_`; recorders nest them."""
+    return [name.removesuffix(".pos").removeprefix("main_") for name in flat_names(names)]
+
+
+def is_so_arm(names: Sequence[str]) -> bool:
+    """Whether some of these are the joints of an SO arm, or of two; units of other robots are not known."""
+    return any(name.endswith(joint) for name in names for joint in SO101[:-1])
 
 
 def order_problem(mine: Sequence[str], theirs: Sequence[str], whose: str) -> str | None:

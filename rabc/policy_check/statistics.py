@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rabc.policies.build import NEEDED_STATISTICS
+from rabc.policies.still import measurable
 from rabc.policy_check.files import PolicyFiles, Step
 from rabc.policy_check.findings import Finding, all_or, skipped
 from rabc.policy_check.joints import (
     Ranges,
     exchange_words,
     fits_either_unit,
+    is_so_arm,
     joint_names,
     permutation,
     unit_problems,
@@ -65,7 +67,10 @@ def dataset_findings(
     problems: list[str] = []
     same, close = [], []
     for name, step, key in _vectors(files):
-        mine, theirs = _flat(step, key), {k: np.ravel(v).astype(float) for k, v in stats.get(key, {}).items()}
+        recorded = stats.get(key, {}) if key in features else {}
+        # What never moves has a width of its own where it is normalised (`rabc.policies.still`).
+        recorded = measurable(recorded) if name == _NORMALIZER else recorded
+        mine, theirs = _flat(step, key), {k: np.ravel(v).astype(float) for k, v in recorded.items()}
         pair = next((pair for pair in _CENTRES if all(n in mine and n in theirs for n in pair)), None)
         if pair is None:
             continue
@@ -104,9 +109,12 @@ def unit_findings(
     ranges: Ranges | None = None
     for name, step, key in _vectors(files):
         found = _ranges(_flat(step, key), names)
-        if found is not None:
+        if found is not None and is_so_arm(names):
             ranges = found
             problems += [f"{key} in {name}: {problem}" for problem in unit_problems(ranges, degrees)]
+    if names and not is_so_arm(names):
+        yield skipped("units", f"the joints of {whose} are not those of an SO arm, whose units are known")
+        return
     if ranges is None:
         yield skipped("units", f"no statistics of {len(names)} joints, as {whose} has them")
         return

@@ -7,6 +7,7 @@ from rabc.policy_check.joints import (
     SO101,
     Ranges,
     exchange_words,
+    is_so_arm,
     joint_names,
     order_problem,
     permutation,
@@ -35,6 +36,8 @@ def ranges(scale: float = 1.0, **joints: tuple[float, float]) -> Ranges:
         {"motors": ["a", "b"]},
         ["main_a", "main_b"],
         ("a", "b"),
+        [["a", "b"]],
+        {"left": {"motors": ["a"]}, "right": ["b.pos"]},
     ],
 )
 def test_names_as_datasets_old_and_new_have_them(names: object) -> None:
@@ -104,3 +107,8 @@ def test_joints_that_are_much_alike_but_exactly_exchanged() -> None:
     cost[:2, :2] = [[0.05, 0.0], [0.0, 0.05]]
     cost[2, 2] = 0.0
     assert permutation(cost) == [1, 0, 2]
+
+
+def test_joints_of_another_robot_have_units_that_are_not_known() -> None:
+    assert is_so_arm(["left_shoulder_pan", "left_gripper"])
+    assert not is_so_arm(["kLeftShoulderPitch", "kLeftGripper", "gripper"])
