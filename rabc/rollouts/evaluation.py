@@ -20,6 +20,7 @@ from rabc.sim.scene import DONE, Scene
 from rabc.statistics.curves import roc_auc, success_score
 from rabc.statistics.intervals import proportion
 from rabc.system.errors import InputError
+from rabc.system.threads import beside_others
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,12 @@ def play(
         if seed not in finished[number] or seed in to_film[number]
     ]
     total = len(wanted) * len(entrants)
-    with tqdm(total=total, initial=total - len(jobs), desc="rollouts", unit="rollout") as bar:
+    with (
+        tqdm(total=total, initial=total - len(jobs), desc="rollouts", unit="rollout") as bar,
+        beside_others() as adapt,  # the processes that play are others, too
+    ):
         for rollout in roll_outs(jobs, settings.processes):
+            adapt()
             number = place[rollout.policy_folder]
             scores = scorer.score(rollout.frames, instruction, FPS / rate, config.scorer.num_prefixes)
             if rollout.seed in to_film[number]:

@@ -11,7 +11,8 @@ else keeps busy.
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -157,14 +158,28 @@ class FreeCores:
         return free_threads(self._most, usable_cores(), self.others)
 
 
-def use_free_cores(cores: FreeCores, current: int) -> int:
-    """Gives torch as many threads as `cores` says; returns their number.
+@contextmanager
+def beside_others(adapts: bool = True) -> Generator[Callable[[], None]]:
+    """Gives a function to call between two pieces of work: torch then has a thread for every free core.
 
-    For work whose last bits may depend on it. current: threads until now.
+    For work whose last bits may depend on that. Afterwards torch has as many threads as before.
+
+    Args:
+        adapts: false: the function does nothing.
     """
     import torch
 
-    wanted = cores.threads(current)
-    if wanted != current:
-        torch.set_num_threads(wanted)
-    return wanted
+    most = torch.get_num_threads()
+    cores = FreeCores(most)
+
+    def adapt() -> None:
+        current = torch.get_num_threads()
+        wanted = cores.threads(current)
+        if wanted != current:
+            torch.set_num_threads(wanted)
+
+    try:
+        yield adapt if adapts else lambda: None
+    finally:
+        if torch.get_num_threads() != most:
+            torch.set_num_threads(most)

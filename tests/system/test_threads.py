@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 
 from rabc.system import threads
 from rabc.system.threads import FreeCores, Moment, busy_seconds, free_threads, others_busy
@@ -126,3 +127,25 @@ def test_cores_are_given_up_at_once_and_taken_back_at_the_second_look(
     passes(threads.SECONDS_BETWEEN_LOOKS, 4.0)
     looking.forget()
     assert looking.threads(current) == 4  # what went before does not count
+
+
+def test_work_between_which_is_asked_has_threads_for_free_cores_and_gives_them_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threads, "SECONDS_BETWEEN_LOOKS", 0.3)
+    before, cores = torch.get_num_threads(), len(os.sched_getaffinity(0))
+    torch.set_num_threads(max(2, cores))
+    try:
+        with busy_processes(cores), threads.beside_others() as adapt:
+            adapt()
+            time.sleep(0.4)
+            adapt()
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == max(2, cores)
+        with busy_processes(cores), threads.beside_others(adapts=False) as adapt:
+            adapt()
+            time.sleep(0.4)
+            adapt()
+            assert torch.get_num_threads() == max(2, cores)
+    finally:
+        torch.set_num_threads(before)
