@@ -23,6 +23,7 @@ from rabc.scoring.store import EpisodeScores, ScoreStore, Shown
 from rabc.scoring.store_part import Part
 from rabc.scoring.variants import Variant, instruction_of, needs_all_frames, variant_frames, wrong_sentence
 from rabc.system.errors import InputError
+from rabc.system.threads import beside_others
 
 BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_noinv_fmt}{postfix}]"
 
@@ -47,13 +48,15 @@ def open_store(
     variant: Variant = "real",
     wrong_instruction: str = "",
     episodes: Sequence[int] | None = None,
+    seen_as: int | None = None,
 ) -> ScoreStore:
     """The scores under `root` of this dataset (its folder or its metadata) by this scorer, in one variant.
 
     cameras: as the user names them; frame rate, pictures and instructions come from the dataset.
     wrong_instruction: the sentence of that variant, unless it is a task of the dataset. episodes: those that
-    are looked at; None: all. Raises InputError for an unknown camera, an episode without exactly one task, or
-    a task that the scorer cannot be asked about.
+    are looked at; None: all. seen_as: frames of the clip for which pictures are resized; None: `clip_count`
+    of the dataset. Raises InputError for an unknown camera, an episode without exactly one task, or a task
+    that the scorer cannot be asked about.
     """
     meta = load_meta(dataset) if isinstance(dataset, Path) else dataset
     records = read_episodes(meta)
@@ -66,6 +69,7 @@ def open_store(
     for sentence in sorted(set(asked.values())):
         scorer.check(sentence)
     keys = camera_keys(meta, cameras)
+    count = seen_as or clip_count(meta, scorer)
     shown = {
         episode: tuple(
             Shown(int(records.length[episode]), pictures_identity(meta, key, episode), asked[own[episode]])
@@ -73,9 +77,10 @@ def open_store(
         )
         for episode in judged
     }
+    sizes = [_seen_size(meta, key, scorer, count) for key in keys]
     return ScoreStore.open(
-        root, dataset_fingerprint, scorer.identity, keys, float(meta.fps),
-        [_seen_size(meta, key, scorer) for key in keys], num_prefixes, variant, shown, sorted(unjudged),
+        root, dataset_fingerprint, scorer.identity, keys, float(meta.fps), sizes, num_prefixes, variant,
+        shown, sorted(unjudged),
     )  # fmt: skip
 
 
@@ -92,14 +97,16 @@ def score_dataset(
     wanted: Mapping[Variant, Sequence[int]],
     rank: int = 0,
     world_size: int = 1,
+    seen_as: int | None = None,
 ) -> int:
     """Scores this process's share of the `wanted` episodes where missing; returns the number it scored.
 
-    dataset: its folder or its metadata; stores: of the same cameras. Process `rank` of `world_size` takes
-    every `world_size`-th of the wanted episodes, which all processes must be given alike. Each episode is
-    decoded once per camera, and only the frames the scorer reads are kept, as small as it sees them. Every
-    finished episode is on disk at once, in the part of `rank`. Raises InputError for an unknown episode,
-    pictures that cannot be decoded, a part that another process is writing, or a full disk.
+    dataset: its folder or its metadata; stores: of the same cameras; seen_as: as in `open_store`. Process
+    `rank` of `world_size` takes every `world_size`-th of the wanted episodes, which all processes must be
+    given alike. Each episode is decoded once per camera, and only the frames the scorer reads are kept, as
+    small as it sees them. Every finished episode is on disk at once, in the part of `rank`. Raises InputError
+    for an unknown episode, pictures that cannot be decoded, a part that another process is writing, or a full
+    disk.
     """
     meta = load_meta(dataset) if isinstance(dataset, Path) else dataset
     episodes = sorted({episode for some in wanted.values() for episode in some})
@@ -107,7 +114,7 @@ def score_dataset(
     jobs = _jobs(meta, stores, wanted, mine)
     if not jobs:
         return 0
-    count = clip_count(meta, scorer)
+    count = seen_as or clip_count(meta, scorer)
 
     def read(job: _Job) -> dict[str, torch.Tensor]:
         return {key: _frames(meta, key, job, scorer, count) for key in job.missing}
@@ -123,7 +130,10 @@ def score_dataset(
             tqdm(total=len(mine), initial=len(mine) - len(jobs), desc=f"scoring{share}", unit=" episodes",
                  bar_format=BAR, disable=rank > 0)
         )  # fmt: skip
+        # Of several processes each has as many threads as one alone, for the same last bits.
+        adapt = held.enter_context(beside_others(adapts=world_size == 1))
         for job, videos in zip(jobs, _one_ahead(read, jobs), strict=True):
+            adapt()
             for key, video in videos.items():
                 for variant in job.missing[key]:
                     store = stores[variant]
@@ -176,10 +186,10 @@ def _frames(meta: LeRobotDatasetMetadata, key: str, job: _Job, scorer: Scorer, c
     return frames if len(read) == len(indices) else frames.expand(len(indices), -1, -1, -1)
 
 
-def _seen_size(meta: LeRobotDatasetMetadata, key: str, scorer: Scorer) -> tuple[int, int]:
+def _seen_size(meta: LeRobotDatasetMetadata, key: str, scorer: Scorer, count: int) -> tuple[int, int]:
     """Height and width of a camera's pictures as the scorer sees them, pixels."""
     height, width = recorded_shape(meta, key)
-    seen = scorer.resize(torch.zeros((1, 3, height, width), dtype=torch.uint8), clip_count(meta, scorer))
+    seen = scorer.resize(torch.zeros((1, 3, height, width), dtype=torch.uint8), count)
     return seen.shape[-2], seen.shape[-1]
 
 

@@ -12,7 +12,7 @@ from rabc.datasets.fingerprint import fingerprint
 from rabc.datasets.selection import selected_episodes
 from rabc.datasets.source import open_dataset
 from rabc.datasets.tasks import task_groups
-from rabc.scoring.asked import instructions, say_what_is_unjudged
+from rabc.scoring.asked import clip_count, instructions, say_what_is_unjudged
 from rabc.scoring.base import Scorer
 from rabc.scoring.label import open_store, score_dataset
 from rabc.scoring.processes import Process
@@ -36,6 +36,8 @@ class ScoringPlan:
     """Where each variant goes."""
     wanted: Mapping[Variant, Sequence[int]]
     """Episodes of each variant, ascending."""
+    seen_as: int
+    """Frames of the clip for which all pictures are resized (see `rabc.scoring.asked.clip_count`)."""
 
     def missing(self) -> dict[Variant, list[int]]:
         """What of it has no scores yet."""
@@ -43,53 +45,61 @@ class ScoringPlan:
 
 
 def plan_scoring(
-    config: Config, root: Path, scorer: Scorer, episodes: Sequence[int] | None = None
+    config: Config,
+    root: Path,
+    scorer: Scorer,
+    episodes: Sequence[int] | None = None,
+    seen_as: int | None = None,
 ) -> ScoringPlan:
     """Real scores of `episodes` (None: all of the run), and the controls of these for the diagnosis and
     `length_bias`.
 
-    Names the episodes that are too short to be judged. Raises InputError for an unknown camera or episode, a
-    task that cannot be asked about, or where every episode is too short.
+    seen_as: where several datasets are compared, the largest of their `clip_count`s; None: this one's.
+    Raises InputError for an unknown camera or episode, a task that cannot be asked about, or where every
+    episode is too short.
     """
     meta = open_dataset(config, root)
     total = int(meta.total_episodes)
     of_run = selected_episodes(config.dataset, total)
-    outside = [episode for episode in episodes or () if episode not in set(of_run)]
+    asked_for = set(of_run if episodes is None else episodes)
+    outside = sorted(asked_for.difference(of_run))
     if outside:
         there = f"0 to {total - 1}" if len(of_run) == total else "those of dataset.episodes"
         raise InputError(f"--episodes {outside[0]}: dataset {root} has episodes {there}; choose among these")
     folder, content = scores_root(root), fingerprint(root)
+    count = seen_as or clip_count(meta, scorer)
     stores: dict[Variant, ScoreStore] = {
         variant: open_store(
             folder, meta, content, scorer, config.scorer.cameras, config.scorer.num_prefixes, variant,
-            config.diagnostics.wrong_instruction, of_run,
+            config.diagnostics.wrong_instruction, of_run, count,
         )
         for variant in VARIANTS
     }  # fmt: skip
     judged, unjudged = tuple(stores["real"].episodes), stores["real"].unjudged
-    say_what_is_unjudged(meta, scorer, unjudged)
     if not judged:
         raise InputError(
             f"dataset {root}: every episode is too short to be judged at scorer.fps {_rate(scorer)}; give a "
             "higher scorer.fps, or train without scores (--weights.scheme none)"
         )
-    chosen = judged if episodes is None else [episode for episode in judged if episode in set(episodes)]
+    chosen = [episode for episode in judged if episode in asked_for]
     controls = set(_controls(meta, judged, config.diagnostics.episodes))
     wanted: dict[Variant, list[int]] = {
         variant: [episode for episode in chosen if variant == "real" or episode in controls]
         for variant in VARIANTS
     }
     if config.weights.length_bias == "subtract":
-        wanted["static"] = list(chosen)
-    return ScoringPlan(root, meta, judged, unjudged, stores, wanted)
+        wanted["static"] = chosen
+    return ScoringPlan(root, meta, judged, unjudged, stores, wanted, count)
 
 
 def carry_out(config: Config, plan: ScoringPlan, scorer: Scorer, process: Process | None = None) -> None:
     """Scores what is missing and merges it; in several processes, process 0 merges when all have finished.
 
-    Raises InputError as `score_dataset` does.
+    Names the episodes that are too short to be judged, and scores that are made anew. Raises InputError as `score_dataset` does.
     """
     me = process or Process(0, 1, "")
+    if me.rank == 0:
+        say_what_is_unjudged(plan.meta, scorer, plan.unjudged)
     missing: dict[Variant, list[int]] = {}
     # All have to see the same before anyone writes: they deal out what is missing.
     me.together(lambda: missing.update(plan.missing()))
@@ -98,8 +108,9 @@ def carry_out(config: Config, plan: ScoringPlan, scorer: Scorer, process: Proces
 
     def work() -> None:
         score_dataset(
-            plan.meta, scorer, config.scorer.num_prefixes, plan.stores, missing, me.rank, me.world_size
-        )
+            plan.meta, scorer, config.scorer.num_prefixes, plan.stores, missing, me.rank, me.world_size,
+            plan.seen_as,
+        )  # fmt: skip
 
     me.together(work)
     if me.rank == 0:

@@ -121,6 +121,8 @@ def test_all_episodes_are_judged_in_one_size(tmp_path: Path, frugal: TOPReward) 
     assert clip_count(meta, replace(frugal, sample_fps=10.0)) == 64
     store = open_store(tmp_path, meta, fingerprint(root), frugal, ["front"], 4)
     assert store.cameras[0].meta["image_size"] == [32, 32]
+    beside = open_store(tmp_path, meta, "f", frugal, ["front"], 4, seen_as=8)  # of a dataset of short ones
+    assert beside.cameras[0].meta["image_size"] == [64, 64]
     assert score_dataset(meta, frugal, 4, {"real": store}, {"real": [0]}) == 1
     frames = np.stack(list(frames_at(meta, shapes.FRONT, 0, frugal.frame_indices(12, 10.0))))
     large = torch.from_numpy(frames).permute(0, 3, 1, 2)

@@ -39,7 +39,7 @@ from rabc.comparison.recorded.recordings import Recording, open_recordings
 from rabc.comparison.recorded.text import answer, notes, tables
 from rabc.config.arguments import command_line
 from rabc.config.settings import Config
-from rabc.scoring.asked import named
+from rabc.scoring.asked import clip_count, named
 from rabc.scoring.base import Scorer
 from rabc.scoring.configured import load_scorer
 from rabc.scoring.plan import carry_out, plan_scoring
@@ -97,7 +97,8 @@ def compare_recorded(
     """
     recordings = open_recordings(config, datasets, labels)
     scorer = load_scorer(config.scorer, config.device)
-    rollouts = [_scored(recording, scorer) for recording in recordings]
+    seen_as = max(clip_count(recording.meta, scorer) for recording in recordings)
+    rollouts = [_scored(recording, scorer, seen_as) for recording in recordings]
     figures = compare_rollouts(rollouts)
     described = [
         {**_described(recording), **found}
@@ -131,9 +132,12 @@ def compare_recorded(
     return result
 
 
-def _scored(recording: Recording, scorer: Scorer) -> Rollouts:
-    """The recording's rollouts with their scores; only of the videos as they are, without the controls."""
-    plan = plan_scoring(recording.config, recording.root, scorer)
+def _scored(recording: Recording, scorer: Scorer, seen_as: int) -> Rollouts:
+    """The recording's rollouts with their scores; only of the videos as they are, without the controls.
+
+    seen_as: frames of the clip for which the pictures of all recordings are resized.
+    """
+    plan = plan_scoring(recording.config, recording.root, scorer, seen_as=seen_as)
     if plan.unjudged:
         raise InputError(
             f"--recorded {recording.name}={recording.root}: {named(plan.unjudged)} too short to be judged; "
