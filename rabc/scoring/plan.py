@@ -95,7 +95,8 @@ def plan_scoring(
 def carry_out(config: Config, plan: ScoringPlan, scorer: Scorer, process: Process | None = None) -> None:
     """Scores what is missing and merges it; in several processes, process 0 merges when all have finished.
 
-    Names the episodes that are too short to be judged, and scores that are made anew. Raises InputError as `score_dataset` does.
+    Names the episodes that are too short to be judged, and scores that are made anew. Raises InputError
+    as `score_dataset` does.
     """
     me = process or Process(0, 1, "")
     if me.rank == 0:
