@@ -1,14 +1,16 @@
-"""The stages of each episode, where the dataset is annotated with them."""
+"""The stages of each episode, where the dataset is annotated with them. Only the diagnosis looks at them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rabc.datasets.episodes import read_episodes
-from rabc.system.errors import InputError
+from rabc.datasets.remarks import remarks
+from rabc.datasets.tasks import task_groups
 
 if TYPE_CHECKING:
     from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
@@ -20,88 +22,126 @@ STARTS = "sparse_subtask_start_frames"
 ENDS = "sparse_subtask_end_frames"
 """Likewise: the last frame of each stage."""
 _REMEDY = "annotate the episode again, or set its annotation to null"
+Stages = tuple[str, ...]
+"""Names of the S stages of an episode, in the order in which they happen."""
 
 
 @dataclass(frozen=True)
 class StageLabels:
-    """The annotated episodes of a dataset, all with the same stages."""
+    """The annotated episodes of a dataset."""
 
-    names: tuple[str, ...]
-    """Of the S stages, in the order in which they happen."""
+    names: Mapping[int, Stages]
+    """Episode -> its stages."""
     boundaries: Mapping[int, NDArray[np.int64]]
     """Episode -> (S + 1,) frame at which each stage begins, then the episode's length."""
+    remarks: tuple[str, ...] = ()
+    """Annotations that were left out, and why; a line each."""
 
-    @property
-    def proportions(self) -> NDArray[np.float64]:
-        """(S,) share of an episode's time that each stage takes, mean over the annotated episodes.
+    def proportions(self, episode: int) -> NDArray[np.float64]:
+        """(S,) share of the time that each stage of an episode takes, mean over those with the same stages.
 
         SARM (arXiv 2509.25358) Eq. 1.
         """
-        return np.mean([np.diff(edges) / edges[-1] for edges in self.boundaries.values()], axis=0)
+        alike = [
+            edges for other, edges in self.boundaries.items() if self.names[other] == self.names[episode]
+        ]
+        return np.mean([np.diff(edges) / edges[-1] for edges in alike], axis=0)
 
 
-def stage_labels(meta: "LeRobotDatasetMetadata") -> StageLabels | None:
-    """Stages by episode from `NAMES`, `STARTS` and `ENDS`; None where no episode is annotated.
+def stage_labels(meta: "LeRobotDatasetMetadata") -> StageLabels:
+    """Stages by episode from `NAMES`, `STARTS` and `ENDS`; of no episode where none is annotated.
 
     An episode without names (null or empty) is left out. A stage goes on until the next one begins: LeRobot
     counts the end frame as part of the stage, and its annotation writes as the end of a stage the start of
     the next one; others write the frame before it. The last stage goes on until the end of the episode.
 
-    Raises:
-        InputError: an annotated episode whose stages are not those of the others, do not cover the episode
-            without gaps or overlaps, or have no frame.
+    Left out and named are annotations that do not cover their episode without gaps or overlaps, or have a
+    stage without a frame, and those whose stages are not the ones that most episodes of the task have.
     """
-    records: Any = meta.episodes
-    if NAMES not in records.column_names:
-        return None
+    table: Any = cast(Any, meta.episodes).data
+    if NAMES not in table.column_names:
+        return StageLabels({}, {})
     for column in (STARTS, ENDS):
-        if column not in records.column_names:
-            raise InputError(
-                f"dataset {meta.root}: meta/episodes has {NAMES} but no {column}; annotate the dataset again"
-            )
-    lengths = read_episodes(meta).length
-    expected: tuple[str, ...] = ()
-    boundaries: dict[int, NDArray[np.int64]] = {}
-    for episode, names in enumerate(records[NAMES]):
+        if column not in table.column_names:
+            lacking = f"dataset {meta.root}: meta/episodes has {NAMES} but no {column}"
+            return StageLabels({}, {}, (f"{lacking}, so that no stage is used; annotate the dataset again",))
+    episodes = read_episodes(meta)
+    given = zip(*(table.column(name).to_pylist() for name in (NAMES, STARTS, ENDS)), strict=True)
+    found: dict[int, tuple[Stages, NDArray[np.int64]]] = {}
+    wrong: list[str] = []
+    for episode, (names, starts, ends) in enumerate(given):
         if not names:
             continue
-        expected = expected or tuple(names)
-        if tuple(names) != expected:
-            first = next(iter(boundaries))
-            raise _bad(episode, NAMES, names, f"not the stages {list(expected)} of episode {first}")
-        starts, ends = (
-            _frames(episode, column, records[column][episode], len(names)) for column in (STARTS, ENDS)
-        )
-        boundaries[episode] = _boundaries(episode, starts, ends, int(lengths[episode]), float(meta.fps))
-    return StageLabels(expected, boundaries) if boundaries else None
+        try:
+            stages = _stages(names)
+            edges = _boundaries(
+                _frames(STARTS, starts, len(stages)), _frames(ENDS, ends, len(stages)),
+                int(episodes.length[episode]), float(meta.fps),
+            )  # fmt: skip
+        except _Unfit as error:
+            wrong.append(f"episode {episode}, {error}")
+        else:
+            found[episode] = stages, edges
+    tasks = task_groups([" ".join(some) for some in episodes.tasks]).tolist()
+    usual = _usual({episode: stages for episode, (stages, _) in found.items()}, tasks)
+    for episode, (stages, _) in list(found.items()):
+        expected = usual[tasks[episode]]
+        if stages != expected:
+            del found[episode]
+            what = f"not the stages {list(expected)} of most episodes of its task"
+            wrong.append(f"episode {episode}, {NAMES} {list(stages)}: {what}")
+    return StageLabels(
+        {episode: stages for episode, (stages, _) in found.items()},
+        {episode: edges for episode, (_, edges) in found.items()},
+        remarks(wrong, f"its stages are not used; {_REMEDY}"),
+    )
 
 
-def _frames(episode: int, column: str, values: Sequence[Any] | None, count: int) -> list[int]:
-    if values is None or len(values) != count or any(value is None for value in values):
-        raise _bad(episode, column, values, f"must be {count} frames, one for each stage")
-    return [int(value) for value in values]
+class _Unfit(Exception):
+    """An annotation that cannot be used, and why."""
 
 
-def _boundaries(
-    episode: int, starts: list[int], ends: list[int], length: int, fps: float
-) -> NDArray[np.int64]:
+def _usual(stages: Mapping[int, Stages], tasks: Sequence[int]) -> dict[int, Stages]:
+    """Task -> the stages that most of its episodes have; of equally many, those of most episodes of all."""
+    everywhere = Counter(stages.values())
+    by_task: dict[int, Counter[Stages]] = {}
+    for episode, names in stages.items():
+        by_task.setdefault(tasks[episode], Counter())[names] += 1
+    return {
+        task: max(counts, key=lambda names: (counts[names], everywhere[names]))
+        for task, counts in by_task.items()
+    }
+
+
+def _stages(names: Any) -> Stages:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in cast(list[Any], names)):
+        raise _Unfit(f"{NAMES} {names!r}: is no list of names")
+    return tuple(cast(list[str], names))
+
+
+def _frames(column: str, values: Any, count: int) -> list[int]:
+    try:
+        frames = [int(value) for value in values]
+    except (TypeError, ValueError, OverflowError):
+        frames = []
+    if len(frames) != count:
+        raise _Unfit(f"{column} {values}: must be {count} frames, one for each stage")
+    return frames
+
+
+def _boundaries(starts: list[int], ends: list[int], length: int, fps: float) -> NDArray[np.int64]:
     if starts[0] != 0:
-        raise _bad(episode, STARTS, starts, "the first stage must start at frame 0")
+        raise _Unfit(f"{STARTS} {starts}: the first stage must start at frame 0")
     edges = np.array([*starts, length], dtype=np.int64)
     if np.any(np.diff(edges) < 1):
         what = f"must increase, and stay below the episode's length of {length} frames"
-        raise _bad(episode, STARTS, starts, what)
+        raise _Unfit(f"{STARTS} {starts}: {what}")
     for end, following in zip(ends[:-1], starts[1:], strict=True):
         if end not in (following, following - 1):
             what = f"{end} leaves a gap to, or overlaps, the stage that starts at {following}"
-            raise _bad(episode, ENDS, ends, what)
+            raise _Unfit(f"{ENDS} {ends}: {what}")
     # The annotation is made in whole seconds.
     if abs(length - 1 - ends[-1]) > fps:
         what = f"the last stage must end within a second of the last frame, {length - 1}"
-        raise _bad(episode, ENDS, ends, what)
+        raise _Unfit(f"{ENDS} {ends}: {what}")
     return edges
-
-
-def _bad(episode: int, column: str, values: Sequence[Any] | None, what: str) -> InputError:
-    shown = None if values is None else list(values)
-    return InputError(f"episode {episode}, {column} {shown}: {what}; {_REMEDY}")

@@ -26,8 +26,8 @@ class CalibrationRow:
     calibration: Calibration
     length_bias: LengthBias
     failed_below: float | None
-    """Share of failed episodes that end below the 10th percentile of the successful ones; None without labels
-    of both kinds."""
+    """Share of failed episodes that end below the 10th percentile of the successful ones of their task; None
+    without labels of both kinds."""
     final_success: float | None
     """Mean progress at the last frame of successful episodes (None: no labels of this kind)."""
     final_failure: float | None
@@ -71,11 +71,20 @@ def compare(
     ]
 
 
-def failed_below(final: NDArray[np.float64], success: NDArray[np.bool_]) -> float | None:
-    """Share of failures whose final progress (N,) lies below the 10th percentile of the successes'."""
-    if success.all() or not success.any():
-        return None
-    return float(np.mean(final[~success] < np.percentile(final[success], FAILURE_PERCENTILE)))
+def failed_below(
+    final: NDArray[np.float64], success: NDArray[np.bool_], task: NDArray[np.int64]
+) -> float | None:
+    """Share of failures whose final progress (N,) lies below the 10th percentile of their task's successes.
+
+    Of the tasks that have both; None where none has.
+    """
+    below: list[NDArray[np.bool_]] = []
+    for number in np.unique(task):
+        mine = task == number
+        failed, succeeded = final[mine & ~success], final[mine & success]
+        if len(failed) and len(succeeded):
+            below.append(failed < np.percentile(succeeded, FAILURE_PERCENTILE))
+    return float(np.mean(np.concatenate(below))) if below else None
 
 
 def _row(
@@ -108,7 +117,7 @@ def _row(
     return CalibrationRow(
         calibration=calibration,
         length_bias=length_bias,
-        failed_below=failed_below(ends, success) if len(ends) else None,
+        failed_below=failed_below(ends, success, groups[labelled]),
         final_success=_mean(ends[success]),
         final_failure=_mean(ends[~success]),
         final=float(final.mean()),
@@ -119,11 +128,15 @@ def _row(
 
 
 def _stage_error(progress: Mapping[int, NDArray[np.float64]], stages: StageLabels | None) -> float | None:
-    annotated = [episode for episode in progress if stages is not None and episode in stages.boundaries]
-    if stages is None or not annotated:
+    if stages is None:
         return None
-    edges, shares = stages.boundaries, stages.proportions
-    return float(np.mean([stage_error(progress[e], edges[e], shares) for e in annotated]))
+    edges = stages.boundaries
+    errors = [
+        stage_error(progress[episode], edges[episode], stages.proportions(episode))
+        for episode in progress
+        if episode in edges
+    ]
+    return float(np.mean(errors)) if errors else None
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:

@@ -3,6 +3,10 @@
 The controls are the same episodes shown in ways that must not look like success (`rabc.scoring.variants`): a
 still picture, the video backwards, the instruction of another task. All rises and gaps are of log p(True),
 nats, and are judged relative to each other: one model's nat is another's tenth.
+
+What compares episodes with each other (AUC, spread, the scale of a curve) does so within each task and is
+pooled then: one task may end at -1 nat and another at -4 when both are done. Rises and gaps compare an
+episode with itself, and are pooled as they are.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,14 +15,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rabc.datasets.tasks import task_groups
 from rabc.scoring.base import PrefixScores
-from rabc.statistics.curves import rise, roc_auc, success_score, voc, von_neumann_ratio
-from rabc.statistics.intervals import Estimate, bootstrap, mean
+from rabc.statistics.areas import area
+from rabc.statistics.curves import rise, success_score, voc, von_neumann_ratio
+from rabc.statistics.intervals import Estimate, mean, ratio_of_means, share
 from rabc.weighting import progress
 
 SPREAD_PERCENTILES = (5.0, 95.0)
 MIN_RANGE_SHARE = 0.1
-"""A usable curve spans at least this share of the dataset's scale; less is flat beside the others."""
+"""A usable curve spans at least this share of its task's scale; less is flat beside the others."""
 MIN_RANGE_OVER_STATIC = 2.0
 """A usable curve spans at least this many times what the still picture's curve spans."""
 MAX_NEUMANN_RATIO = 1.0
@@ -75,17 +81,19 @@ class Diagnosis:
     final_score: Estimate
     """Mean final score: mean log p(True) of the last three prefixes, nats."""
     final_spread: float
-    """Standard deviation of the final scores, nats; NaN for one episode."""
+    """Standard deviation of the final scores within tasks, nats; NaN where no task has two episodes."""
     final_low: float
-    """5th percentile of the final scores, nats."""
+    """5th percentile of the final scores, nats; of several tasks, as if all had the same mean."""
     final_high: float
-    """95th percentile of the final scores, nats."""
+    """95th percentile, likewise."""
     successes: int
     """Episodes labelled as successful."""
     failures: int
     """Episodes labelled as failed."""
     success_auc: Estimate
-    """ROC-AUC of the final score against the labels; NaN without labels of both kinds."""
+    """ROC-AUC of the final score against the labels, those of one task; NaN without both kinds."""
+    compared: int
+    """Of the rarer label, episodes of tasks that have labels of both kinds: what the AUC rests on."""
     usable_share: Estimate
     """Share of the controlled episodes with a usable curve (`usable`)."""
 
@@ -94,52 +102,71 @@ def diagnose(episodes: Sequence[EpisodeCurves]) -> Diagnosis:
     """All figures of the scored episodes, at least one."""
     if not episodes:
         raise ValueError("no episodes")
-    real = [episode.real.log_prob_true for episode in episodes]
-    final = np.array([success_score(curve) for curve in real])
-    low, high = np.percentile(final, SPREAD_PERCENTILES)
-    controlled = [e for e in episodes if {"static", "reversed", "wrong_instruction"} <= e.controls.keys()]
+    task = task_groups([episode.instruction for episode in episodes])
+    final = _each(episodes, success_score)
+    low, high = np.percentile(_around(final, task) + final.mean(), SPREAD_PERCENTILES)
+    controlled = [has_controls(episode) for episode in episodes]
     # A failed episode has nothing to rise to, and nothing that a wrong instruction could take away.
     rising = [e for e in episodes if e.success is not False]
     still, wrong = _with(rising, "static"), _with(rising, "wrong_instruction")
     still_real, still_static = _each(still, rise), _each(still, rise, "static")
     gap = _each(wrong, success_score) - _each(wrong, success_score, "wrong_instruction")
-    labelled = [(score, e.success) for score, e in zip(final, episodes, strict=True) if e.success is not None]
-    scale = curve_scale(real)
+    labelled = np.array([episode.success is not None for episode in episodes])
+    success = np.array([bool(episode.success) for episode in episodes])
+    scales = curve_scales(episodes)
+    marks = [usable(e, scale) for e, scale, told in zip(episodes, scales, controlled, strict=True) if told]
     return Diagnosis(
         episodes=len(episodes),
-        controlled=len(controlled),
-        voc=mean(_each(episodes, voc)),
-        static_voc=mean(_each(_with(episodes, "static"), voc, "static")),
-        reversed_voc=mean(_each(_with(episodes, "reversed"), voc, "reversed")),
+        controlled=sum(controlled),
+        voc=mean(_each(episodes, voc), (-1, 1)),
+        static_voc=mean(_each(_with(episodes, "static"), voc, "static"), (-1, 1)),
+        reversed_voc=mean(_each(_with(episodes, "reversed"), voc, "reversed"), (-1, 1)),
         real_rise=mean(_each(rising, rise)),
         static_rise=mean(still_static),
-        static_share=_ratio(still_static, still_real),
+        static_share=ratio_of_means(still_static, still_real),
         remaining_rise=mean(still_real - still_static),
         wrong_instruction_gap=mean(gap),
-        gap_share=_ratio(gap, _each(wrong, rise)),
+        gap_share=ratio_of_means(gap, _each(wrong, rise)),
         final_score=mean(final),
-        final_spread=float(final.std(ddof=1)) if len(final) > 1 else float("nan"),
+        final_spread=_spread(final, task),
         final_low=float(low),
         final_high=float(high),
-        successes=sum(bool(success) for _, success in labelled),
-        failures=sum(not success for _, success in labelled),
-        success_auc=_auc(
-            np.array([score for score, _ in labelled]), np.array([s for _, s in labelled], dtype=bool)
-        ),
-        usable_share=mean(np.array([float(usable(e, scale)) for e in controlled])),
+        successes=int((labelled & success).sum()),
+        failures=int((labelled & ~success).sum()),
+        success_auc=area(final[labelled], success[labelled], task[labelled]),
+        compared=_compared(success[labelled], task[labelled]),
+        usable_share=share(np.array(marks, dtype=bool)),
     )
 
 
-def curve_scale(curves: Sequence[NDArray[np.float64]]) -> float:
-    """What a whole task is worth to this scorer, nats: the distance between the pooled bounds; 0 or more."""
-    low, high = progress.dataset_bounds(curves)
-    return max(high - low, 0.0)
+def has_controls(episode: EpisodeCurves) -> bool:
+    """Whether the episode was shown in all three ways that must not look like success."""
+    return {"static", "reversed", "wrong_instruction"} <= episode.controls.keys()
+
+
+def curve_scales(episodes: Sequence[EpisodeCurves]) -> NDArray[np.float64]:
+    """What the whole of its task is worth to this scorer, nats, for each episode (N,); 0 or more.
+
+    The distance between the pooled bounds of its task's episodes.
+    """
+    low, high = task_bounds(episodes).T
+    return np.maximum(high - low, 0.0)
+
+
+def task_bounds(episodes: Sequence[EpisodeCurves]) -> NDArray[np.float64]:
+    """(N, 2) pooled bounds of the curves of each episode's task, nats (`progress.dataset_bounds`)."""
+    task = task_groups([episode.instruction for episode in episodes])
+    bounds = np.empty((len(episodes), 2))
+    for number in np.unique(task):
+        mine = np.flatnonzero(task == number)
+        bounds[mine] = progress.dataset_bounds([episodes[place].real.log_prob_true for place in mine])
+    return bounds
 
 
 def usable(episode: EpisodeCurves, scale: float) -> bool:
     """Whether the episode's curve can tell its frames apart.
 
-    It spans a tenth of `scale` (nats, see `curve_scale`), twice as much as the curve of its first frame
+    It spans a tenth of `scale` (nats, see `curve_scales`), twice as much as the curve of its first frame
     repeated (where that was scored), and moves in steps rather than like independent noise. A failed episode
     whose score rises and falls is usable; one that the scorer sees no change in is not.
     """
@@ -166,18 +193,18 @@ def _each(
     return np.array([figure(score.log_prob_true) for score in scores], dtype=np.float64)
 
 
-def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> Estimate:
-    """Mean part over mean whole of the same episodes; a mean of ratios would follow the smallest wholes."""
-
-    def figure(chosen: NDArray[np.int64]) -> float:
-        below = float(whole[chosen].mean())
-        return float(part[chosen].mean()) / below if below > 0 else float("nan")
-
-    return bootstrap(figure, len(part))
+def _around(values: NDArray[np.float64], task: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Values (N,) less the mean of their task."""
+    return values - (np.bincount(task, values) / np.bincount(task))[task]
 
 
-def _auc(scores: NDArray[np.float64], success: NDArray[np.bool_]) -> Estimate:
-    if not success.any() or success.all():
-        nan = float("nan")
-        return Estimate(nan, nan, nan, nan, len(scores))
-    return bootstrap(lambda chosen: roc_auc(scores[chosen], success[chosen]), len(scores))
+def _spread(values: NDArray[np.float64], task: NDArray[np.int64]) -> float:
+    freedom = len(values) - len(np.unique(task))
+    return float(np.sqrt((_around(values, task) ** 2).sum() / freedom)) if freedom else float("nan")
+
+
+def _compared(success: NDArray[np.bool_], task: NDArray[np.int64]) -> int:
+    counts = np.stack(
+        [np.bincount(task[success == kind], minlength=task.max(initial=0) + 1) for kind in (True, False)]
+    )
+    return int(counts[:, counts.min(axis=0) > 0].sum(axis=1).min())

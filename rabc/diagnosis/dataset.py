@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 
 from rabc.config.settings import Config
+from rabc.datasets.metadata import load_meta
 from rabc.datasets.stage_labels import stage_labels
-from rabc.datasets.success_labels import success_labels
-from rabc.datasets.tables import load_meta
+from rabc.datasets.success_labels import find_labels
+from rabc.datasets.tasks import plain_text
 from rabc.diagnosis.calibrations import CalibrationRow, compare
-from rabc.diagnosis.controls import Diagnosis, EpisodeCurves, diagnose
+from rabc.diagnosis.controls import Diagnosis, EpisodeCurves
 from rabc.diagnosis.page import PageFacts, filmstrip, render, shown_episodes, strip_frames
 from rabc.diagnosis.tables import text
-from rabc.diagnosis.verdict import GRADES, Verdict, judge
+from rabc.diagnosis.tasks import TaskDiagnosis, judge_curves
+from rabc.diagnosis.verdict import GRADES, Verdict
 from rabc.scoring.episode_video import camera_keys, frames_at
 from rabc.scoring.store import ScoreStore
 from rabc.scoring.variants import VARIANTS, Variant
@@ -35,35 +37,43 @@ class DatasetDiagnosis:
     diagnosis: Diagnosis
     verdict: Verdict
     calibrations: list[CalibrationRow]
+    tasks: list[TaskDiagnosis]
+    """Empty where there is but one."""
+    remarks: tuple[str, ...] = ()
+    """What was left out or replaced, a line each."""
 
     def __str__(self) -> str:
-        return text(self.diagnosis, self.verdict, self.calibrations)
+        return text(self.diagnosis, self.verdict, self.calibrations, self.tasks, self.remarks)
 
     def as_json(self) -> dict[str, Any]:
         """Verdict, findings, figures and calibrations as JSON values; what is not defined is null.
 
-        Without annotated stages the calibrations have no `stage_error`.
+        Without annotated stages the calibrations have no `stage_error`. `tasks` is there where there are
+        several, `remarks` where there are any.
         """
-        return {
+        found = {
             "verdict": self.verdict.grade,
             "reasons": self.verdict.reasons,
             "findings": [asdict(finding) for finding in self.verdict.findings],
             "figures": _plain(asdict(self.diagnosis)),
             "calibrations": [_plain(_figures(row)) for row in self.calibrations],
         }
+        if self.tasks:
+            found["tasks"] = [_task(task) for task in self.tasks]
+        return {**found, "remarks": [*self.remarks]} if self.remarks else found
 
 
 def diagnose_scores(config: Config, root: Path, stores: Mapping[Variant, ScoreStore]) -> DatasetDiagnosis:
     """The diagnosis of what is in `stores`, with the labels of the dataset in `root`.
 
-    Without a still picture there is no table of calibrations. Raises InputError where nothing is scored or
-    the annotated stages are inconsistent.
+    Without a still picture there is no table of calibrations. Labels and stages that cannot be read are left
+    out and named. Raises InputError where nothing is scored.
     """
     scores = {variant: stores[variant].read() for variant in VARIANTS}
     if not scores["real"]:
         raise InputError(f"scores {stores['real'].folder}: none there; score the dataset")
     meta = load_meta(root)
-    labels, stages = success_labels(meta), stage_labels(meta)
+    labels, stages = find_labels(meta), stage_labels(meta)
     curves = [
         EpisodeCurves(
             episode_index=episode,
@@ -75,14 +85,26 @@ def diagnose_scores(config: Config, root: Path, stores: Mapping[Variant, ScoreSt
                 for variant in VARIANTS
                 if variant != "real" and episode in scores[variant]
             },
-            success=labels.get(episode),
+            success=labels.success.get(episode),
         )
         for episode, record in sorted(scores["real"].items())
     ]
-    found = diagnose(curves)
+    figures, verdict, tasks = judge_curves(curves, config.weights.length_bias)
     still = scores["real"].keys() & scores["static"].keys()
-    rows = compare(config, scores["real"], scores["static"], labels, stages) if still else []
-    return DatasetDiagnosis(curves, found, judge(found, config.weights.length_bias), rows)
+    rows = compare(config, scores["real"], scores["static"], labels.success, stages) if still else []
+    asked = {record.instruction for record in scores["wrong_instruction"].values()}
+    remarks = (*_replaced(config, asked), *labels.remarks, *stages.remarks)
+    return DatasetDiagnosis(curves, figures, verdict, rows, tasks, remarks)
+
+
+def _replaced(config: Config, asked: Set[str]) -> list[str]:
+    """What is to be said where the configured wrong instruction is a task of the dataset."""
+    configured = config.diagnostics.wrong_instruction
+    others = sorted(text for text in asked if plain_text(text) != plain_text(configured))
+    return [
+        f"diagnostics.wrong_instruction {configured!r}: is a task of the dataset; {text!r} takes its place"
+        for text in others
+    ]
 
 
 def write_diagnosis(config: Config, root: Path, found: DatasetDiagnosis, folder: Path) -> Path:
@@ -115,8 +137,9 @@ def _page(config: Config, root: Path, found: DatasetDiagnosis) -> str:
         "effective sample size under": f"{config.weights.scheme}, chunks of {config.policy.chunk}",
     }
     page = PageFacts(
-        f"How good are the scores of {root.name}?", facts, found.diagnosis, found.verdict, found.calibrations
-    )
+        f"How good are the scores of {root.name}?", facts, found.diagnosis, found.verdict, found.calibrations,
+        found.tasks, found.remarks,
+    )  # fmt: skip
     return render(page, found.curves, float(meta.fps), strips)
 
 
@@ -132,6 +155,16 @@ def _write_scalars(found: DatasetDiagnosis, folder: Path) -> None:
                 writer.add_scalar(f"diagnosis/{item.name}", number, 0)
         writer.add_scalar("diagnosis/verdict", GRADES.index(found.verdict.grade), 0)
         writer.add_text("diagnosis/verdict", str(found.verdict), 0)
+
+
+def _task(task: TaskDiagnosis) -> dict[str, Any]:
+    verdict = task.verdict
+    return {
+        "instruction": task.instruction,
+        "verdict": None if verdict is None else verdict.grade,
+        "reasons": "" if verdict is None else verdict.reasons,
+        "figures": _plain(asdict(task.diagnosis)),
+    }
 
 
 def _figures(row: CalibrationRow) -> dict[str, Any]:

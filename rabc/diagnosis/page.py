@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from rabc.diagnosis.calibrations import CalibrationRow
 from rabc.diagnosis.controls import Diagnosis, EpisodeCurves
 from rabc.diagnosis.review import Review, review
-from rabc.diagnosis.tables import calibration_table, figure_rows
+from rabc.diagnosis.tables import TASK_HEADERS, calibration_table, figure_rows, task_rows
+from rabc.diagnosis.tasks import TaskDiagnosis
 from rabc.diagnosis.verdict import Verdict
 from rabc.pages.html import jpeg, render_template, side_by_side
 from rabc.scoring.base import PrefixScores
@@ -45,6 +46,10 @@ class PageFacts:
     verdict: Verdict
     calibrations: Sequence[CalibrationRow]
     """Empty: no table."""
+    tasks: Sequence[TaskDiagnosis] = ()
+    """Empty: no table."""
+    remarks: Sequence[str] = ()
+    """What was left out, a line each."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,8 @@ def render(
         figures=figure_rows(page.diagnosis),
         calibration_headers=calibration_headers,
         calibrations=calibrations,
+        task_headers=TASK_HEADERS,
+        tasks=task_rows(page.tasks),
         cards=cards,
         groups=GROUPS,
         scored=len(episodes),
@@ -127,14 +134,15 @@ def render(
 def _order(reviews: Sequence[Review]) -> list[tuple[int, int]]:
     """(position, group) in the order of the page: the highlights, then the others by number."""
     suspicious = sorted(range(len(reviews)), key=lambda i: -reviews[i].suspicion)
-    best = sorted(range(len(reviews)), key=lambda i: -reviews[i].final)
+    # Among all tasks: a task whose scores are low is not worse for that.
+    best = sorted(range(len(reviews)), key=lambda i: -reviews[i].place)
     taken: dict[int, int] = {}
     for group, ranked in enumerate((suspicious, best, best[::-1])):
         for position in [i for i in ranked if i not in taken][:HIGHLIGHTS]:
             taken[position] = group
     rest = [i for i in range(len(reviews)) if i not in taken]
     if len(reviews) > MAX_EPISODES:
-        ranks = ([i for i in ranked if i in set(rest)] for ranked in (suspicious, best, best[::-1]))
+        ranks = ([i for i in ranked if i not in taken] for ranked in (suspicious, best, best[::-1]))
         mixed = dict.fromkeys(i for triple in zip(*ranks, strict=True) for i in triple)
         rest = sorted(list(mixed)[: MAX_EPISODES - len(taken)])
     return [*taken.items(), *((position, len(GROUPS) - 1) for position in rest)]

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rabc.diagnosis.controls import EpisodeCurves
+from rabc.diagnosis.controls import EpisodeCurves, task_bounds
 from rabc.statistics.curves import rise, success_score, voc
-from rabc.weighting import progress
 
 NAMED_FROM = 0.25
-"""A reason is named from this share of the dataset's scale on."""
+"""A reason is named from this share of the task's scale on."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,9 @@ class Review:
     final: float
     """Mean log p(True) of the last three prefixes, nats."""
     final_share: float
-    """The final score between the dataset's pooled bounds, 0 to 1."""
+    """The final score between the pooled bounds of its task, 0 to 1."""
+    place: float
+    """The same without its ends: what ranks episodes of different tasks."""
     suspicion: float
     """How far the strongest of the reasons goes, 0 to 1."""
     reasons: tuple[str, ...]
@@ -33,14 +34,18 @@ class Review:
 
 def review(episodes: Sequence[EpisodeCurves]) -> list[Review]:
     """A review of each episode, in the order given; at least one episode."""
-    low, high = progress.dataset_bounds([episode.real.log_prob_true for episode in episodes])
-    return [_review(episode, low, max(high - low, 1e-9)) for episode in episodes]
+    bounds = task_bounds(episodes).tolist()
+    return [
+        _review(episode, low, max(high - low, 1e-9))
+        for episode, (low, high) in zip(episodes, bounds, strict=True)
+    ]
 
 
 def _review(episode: EpisodeCurves, low: float, scale: float) -> Review:
     curve = episode.real.log_prob_true
     final, order = success_score(curve), voc(curve)
-    share = float(np.clip((final - low) / scale, 0.0, 1.0))
+    place = (final - low) / scale
+    share = float(np.clip(place, 0.0, 1.0))
     found = {"ends below its peak": float(curve.max() - curve[-1]) / scale, "falls over time": -order * share}
     if episode.success is not None:
         label = "labelled a success, ends low" if episode.success else "labelled a failure, ends high"
@@ -54,6 +59,7 @@ def _review(episode: EpisodeCurves, low: float, scale: float) -> Review:
         rise=rise(curve),
         final=final,
         final_share=share,
+        place=place,
         suspicion=float(np.clip(strongest[0][1], 0.0, 1.0)),
         reasons=tuple(name for name, size in strongest if size >= NAMED_FROM),
     )

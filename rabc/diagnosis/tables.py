@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rabc.diagnosis.calibrations import CalibrationRow
 from rabc.diagnosis.controls import Diagnosis
+from rabc.diagnosis.tasks import TaskDiagnosis
 from rabc.diagnosis.verdict import Verdict
 from rabc.statistics.intervals import Estimate
 from rabc.system.terminal import table
@@ -19,6 +20,18 @@ CALIBRATION_HEADERS = (
     "effective sample size",
 )
 STAGE_HEADER = "stage error"
+TASK_HEADERS = (
+    "task",
+    "episodes",
+    "with controls",
+    "real rise, nats",
+    "still / real",
+    "gap / real",
+    "ROC-AUC",
+    "alone",
+)
+NO_INTERVAL = "-"
+"""In place of an interval that the episodes do not support: too few, all alike, or told apart perfectly."""
 
 
 def figure_rows(found: Diagnosis) -> list[tuple[str, str, str]]:
@@ -47,6 +60,23 @@ def finding_rows(verdict: Verdict) -> list[tuple[str, str, str, str]]:
     return [(item.what, item.measured, item.required, item.grade) for item in verdict.findings]
 
 
+def task_rows(tasks: Sequence[TaskDiagnosis]) -> list[tuple[str, ...]]:
+    """As many texts as TASK_HEADERS for each task."""
+    return [
+        (
+            task.instruction,
+            str(task.diagnosis.episodes),
+            str(task.diagnosis.controlled),
+            _value(task.diagnosis.real_rise),
+            _value(task.diagnosis.static_share, percent=True),
+            _value(task.diagnosis.gap_share, percent=True),
+            _value(task.diagnosis.success_auc),
+            "too few to say" if task.verdict is None else task.verdict.grade,
+        )
+        for task in tasks
+    ]
+
+
 def calibration_table(rows: Sequence[CalibrationRow]) -> tuple[list[str], list[list[str]]]:
     """Headers, and as many texts for each row; the stage error only where there are annotated stages."""
     headers: list[str] = [*CALIBRATION_HEADERS]
@@ -71,29 +101,46 @@ def _cells(row: CalibrationRow) -> list[str]:
     ]
 
 
-def text(found: Diagnosis, verdict: Verdict, calibrations: Sequence[CalibrationRow]) -> str:
+def text(
+    found: Diagnosis,
+    verdict: Verdict,
+    calibrations: Sequence[CalibrationRow],
+    tasks: Sequence[TaskDiagnosis] = (),
+    remarks: Sequence[str] = (),
+) -> str:
     """Everything as tables for a terminal, the verdict last."""
     title = f"{found.episodes} episodes, {found.controlled} with controls"
     parts = [
         table(figure_rows(found), [title, "", "95 % interval"]),
         table(finding_rows(verdict), ["judged", "measured", "required", "verdict"]),
     ]
+    if tasks:
+        parts.append(table(task_rows(tasks), TASK_HEADERS))
     if calibrations:
         headers, cells = calibration_table(calibrations)
         parts.append(table(cells, headers))
-    return "\n\n".join([*parts, f"verdict: {verdict}"])
+    return "\n\n".join([*parts, *remarks, f"verdict: {verdict}"])
 
 
 def _row(name: str, estimate: Estimate, percent: bool = False) -> tuple[str, str, str]:
+    value = _value(estimate, percent)
     if estimate.value != estimate.value:
-        return (name, "not defined", "")
-    scale, unit, digits = (100.0, " %", 1) if percent else (1.0, "", 3)
+        return name, value, ""
+    scale, unit, digits = _form(percent)
     interval = f"{scale * estimate.low:.{digits}f} to {scale * estimate.high:.{digits}f}{unit}"
-    return (
-        name,
-        f"{scale * estimate.value:.{digits}f}{unit}",
-        interval if estimate.low == estimate.low else "",
-    )
+    return name, value, interval if estimate.low == estimate.low else NO_INTERVAL
+
+
+def _value(estimate: Estimate, percent: bool = False) -> str:
+    if estimate.value != estimate.value:
+        return "not defined"
+    scale, unit, digits = _form(percent)
+    return f"{scale * estimate.value:.{digits}f}{unit}"
+
+
+def _form(percent: bool) -> tuple[float, str, int]:
+    """Factor, unit and digits."""
+    return (100.0, " %", 1) if percent else (1.0, "", 3)
 
 
 def _percent(share: float | None) -> str:

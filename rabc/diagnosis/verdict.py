@@ -2,11 +2,17 @@
 
 Not judged: static VOC. It has no scale, so a model whose static curve drifts by a hundredth of a nat may have
 1; TOPReward's own model has 0.987 on real SO-100 data, and weighting by it helped in all six tasks there.
+
+A dataset of several tasks is judged by its pooled figures, and each task that has enough episodes with
+controls also alone (`rabc.diagnosis.tasks`). A task that is refused alone is named and takes the verdict to
+`use with care`: the scorer may judge the others well. Where all are refused, the dataset is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+from scipy.stats import t as student
 
 from rabc.diagnosis.controls import Diagnosis
 from rabc.statistics.intervals import Estimate
@@ -16,8 +22,9 @@ GRADES: tuple[Grade, ...] = ("use", "use with care", "do not weight")
 
 MIN_EPISODES = 8
 """Fewer episodes, or fewer with controls, and every figure rests on chance: at best `use with care`."""
-MIN_RISE_ERRORS = 3.0
-"""The mean rise must be this many standard errors above 0. Noise passes once in 740 data sets."""
+MAX_NOISE_PASSING = 1 / 740
+"""Share of data sets of pure noise whose mean rise passes for one: three standard errors where episodes are
+many, more where they are few (`required_errors`), so that it is the same for eight and for a thousand."""
 MAX_STATIC_SHARE = 0.25
 """Above it more than a quarter of what looks like progress is the length of the clip: `use with care`."""
 REFUSED_STATIC_SHARE = 0.5
@@ -30,6 +37,8 @@ MIN_AUC = 0.75
 """Halfway between the paper's two models (0.654 and 0.826); below it failures often look like successes."""
 REFUSED_AUC = 0.6
 """Clearly below the weaker of these, near the 0.5 of chance."""
+NAMED = 3
+"""Refused tasks that the verdict names."""
 MIN_LABELS = 5
 """The AUC is judged from this many successes and as many failures on; fewer pairs say nothing."""
 
@@ -66,13 +75,20 @@ class Verdict:
         return self.grade + (f": {self.reasons}" if self.reasons else "")
 
 
-def judge(diagnosis: Diagnosis, length_bias: Literal["none", "subtract"] = "none") -> Verdict:
+def judge(
+    diagnosis: Diagnosis,
+    length_bias: Literal["none", "subtract"] = "none",
+    tasks: Mapping[str, Verdict] | None = None,
+) -> Verdict:
     """The verdict on weighting by these scores.
 
-    length_bias: with `subtract` the static rise does no harm by itself; what remains of the rise must then be
-    distinguishable from 0.
+    Args:
+        diagnosis: of all episodes.
+        length_bias: with `subtract` the static rise does no harm by itself; what remains of the rise must
+            then be distinguishable from 0.
+        tasks: instruction -> verdict of each task that was judged alone, where there are several.
     """
-    findings = tuple(_findings(diagnosis, length_bias))
+    findings = (*_findings(diagnosis, length_bias), *([_tasks(tasks)] if tasks else []))
     return Verdict(GRADES[max(GRADES.index(finding.grade) for finding in findings)], findings)
 
 
@@ -100,21 +116,29 @@ def _findings(found: Diagnosis, length_bias: str) -> Iterator[Finding]:
         yield _static(found, length_bias)
     if found.gap_share.value == found.gap_share.value:
         yield _gap(found.gap_share.value)
-    if min(found.successes, found.failures) >= MIN_LABELS:
+    if found.compared >= MIN_LABELS:
         yield _auc(found.success_auc.value)
 
 
+def required_errors(count: int) -> float:
+    """Standard errors above 0 that a mean of `count` >= 2 episodes must have not to pass for noise.
+
+    By Student's distribution: 4.5 with eight episodes, 3.3 with 32. That of many, 3, would let noise of eight
+    pass once in about 100 data sets.
+    """
+    return float(student.isf(MAX_NOISE_PASSING, count - 1))
+
+
 def _rise(what: str, rise: Estimate, reason: str) -> Finding:
-    required = f">= {MIN_RISE_ERRORS:.0f}"
     if rise.count < 2:
-        return Finding("use with care", what, "not defined", required, "too few episodes that should rise")
-    ratio = errors(rise)
-    grade: Grade = "use" if ratio >= MIN_RISE_ERRORS else "do not weight"
+        return Finding("use with care", what, "not defined", "-", "too few episodes that should rise")
+    ratio, required = errors(rise), required_errors(rise.count)
+    grade: Grade = "use" if ratio >= required else "do not weight"
     return Finding(
         grade,
         what,
         f"{ratio:.1f}",
-        required,
+        f">= {required:.1f}",
         "" if grade == "use" else f"{reason} ({ratio:.1f} standard errors)",
     )
 
@@ -133,7 +157,12 @@ def _static(found: Diagnosis, length_bias: str) -> Finding:
         # What is subtracted is no longer there; that it is so much still calls for care.
         refused = share > REFUSED_STATIC_SHARE and length_bias == "none"
         grade = "do not weight" if refused else "use with care"
-    helps = length_bias == "none" and errors(found.remaining_rise) >= MIN_RISE_ERRORS
+    remaining = found.remaining_rise
+    helps = (
+        length_bias == "none"
+        and remaining.count > 1
+        and errors(remaining) >= required_errors(remaining.count)
+    )
     remedy = " (weights.length_bias subtract removes it)" if helps else ""
     return Finding(
         grade,
@@ -172,4 +201,18 @@ def _auc(auc: float) -> Finding:
         f"{auc:.3f}",
         f">= {MIN_AUC}",
         "" if grade == "use" else f"failed episodes score like successful ones (AUC {auc:.2f})",
+    )
+
+
+def _tasks(tasks: Mapping[str, Verdict]) -> Finding:
+    refused = {text: verdict for text, verdict in tasks.items() if verdict.grade == "do not weight"}
+    named = "; ".join(f"task {text!r} alone: {verdict}" for text, verdict in list(refused.items())[:NAMED])
+    more = f"; and {len(refused) - NAMED} tasks more" if len(refused) > NAMED else ""
+    grade: Grade = "use with care" if refused else "use"
+    return Finding(
+        "do not weight" if len(refused) == len(tasks) else grade,
+        "tasks refused alone",
+        f"{len(refused)} of {len(tasks)}",
+        "0",
+        named + more,
     )

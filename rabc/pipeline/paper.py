@@ -17,7 +17,8 @@ from rabc.scoring.configured import load_scorer
 from rabc.scoring.label import open_store, score_dataset
 from rabc.scoring.store import scores_root
 from rabc.statistics import intervals
-from rabc.statistics.curves import roc_auc, success_score, voc
+from rabc.statistics.areas import area
+from rabc.statistics.curves import success_score, voc
 from rabc.statistics.intervals import Estimate
 from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
@@ -77,13 +78,13 @@ def _figure(config: Config, scorer: Scorer, name: str) -> Estimate:
     paper = config.paper
     good = [scores.log_prob_true for scores in _scores(config, scorer, name)]
     if paper.quantity == "voc":
-        return intervals.mean(np.array([voc(curve) for curve in good]))
+        return intervals.mean(np.array([voc(curve) for curve in good]), (-1, 1))
     if name not in paper.failed:
         raise InputError(f"paper.failed {name}: names no dataset of failures; ROC-AUC needs both")
     bad = [scores.log_prob_true for scores in _scores(config, scorer, str(paper.failed[name]))]
     final = np.array([success_score(curve) for curve in [*good, *bad]])
     success = np.arange(len(final)) < len(good)
-    return intervals.bootstrap(lambda chosen: roc_auc(final[chosen], success[chosen]), len(final))
+    return area(final, success)
 
 
 def _scores(config: Config, scorer: Scorer, name: str) -> list[PrefixScores]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
-from rabc.statistics.curves import checked_curve, roc_auc
+from rabc.statistics.curves import roc_auc
 from rabc.statistics.intervals import CONFIDENCE, Estimate
 
 
@@ -31,7 +31,6 @@ def area(
         strata: (N,) what only items of the same number are compared within, such as the task; None: all.
         clusters: (N,) items of the same number are not independent (Obuchowski 1997); None: all are.
     """
-    checked_curve(scores)
     groups = np.zeros(len(scores), np.int64) if strata is None else strata
     influence, pairs, above = np.zeros(len(scores)), 0, 0.0
     parts: list[NDArray[np.int64]] = []

@@ -22,7 +22,6 @@ from rabc.scoring.plan import carry_out, plan_scoring
 from rabc.scoring.small import architecture
 from rabc.scoring.store import EpisodeScores
 from rabc.scoring.topreward import TOPReward
-from rabc.system.errors import InputError
 
 STAGES = ["reach", "grasp"]
 type Annotation = tuple[Sequence[str] | None, Sequence[int | None] | None, Sequence[int] | None]
@@ -53,24 +52,24 @@ def annotated(dataset_copy: Callable[[], Path]) -> Path:
 
 def test_boundaries_and_proportions(annotated: Path) -> None:
     labels = stage_labels(load_meta(annotated))
-    assert labels is not None
-    assert labels.names == ("reach", "grasp")
+    assert labels.names == dict.fromkeys((0, 1, 3), ("reach", "grasp"))
     assert {episode: edges.tolist() for episode, edges in labels.boundaries.items()} == {
         0: [0, 6, 12],
         1: [0, 3, 15],
         3: [0, 7, 14],
     }
     # Shares of the time: 1/2, 1/5 and 1/2 of it reaching.
-    assert labels.proportions == pytest.approx([0.4, 0.6])
+    assert labels.proportions(0) == pytest.approx([0.4, 0.6])
+    assert labels.remarks == ()
 
 
 def test_a_dataset_without_annotation_has_no_stages(
     recorded_dataset: Path, dataset_copy: Callable[[], Path]
 ) -> None:
-    assert stage_labels(load_meta(recorded_dataset)) is None
+    assert stage_labels(load_meta(recorded_dataset)).boundaries == {}
     root = dataset_copy()
     annotate(root, dict.fromkeys(range(4), ([], [], [])))
-    assert stage_labels(load_meta(root)) is None
+    assert stage_labels(load_meta(root)).boundaries == {}
 
 
 def test_stage_error_by_hand(annotated: Path) -> None:
@@ -98,7 +97,7 @@ def test_stage_error_by_hand(annotated: Path) -> None:
 @pytest.mark.parametrize(
     ("annotation", "message"),
     [
-        ((STAGES[::-1], [0, 5], [5, 14]), f"{NAMES} {STAGES[::-1]}: not the stages {STAGES} of episode 0"),
+        ((STAGES[::-1], [0, 5], [5, 14]), f"{NAMES} {STAGES[::-1]}: not the stages {STAGES} of"),
         ((["reach"], [0], [14]), f"{NAMES} ['reach']: not the stages"),
         ((STAGES, [2, 5], [5, 14]), f"{STARTS} [2, 5]: the first stage must start at frame 0"),
         ((STAGES, [0, 0], [0, 14]), f"{STARTS} [0, 0]: must increase"),
@@ -112,24 +111,47 @@ def test_stage_error_by_hand(annotated: Path) -> None:
         ((STAGES, [0, 5], None), f"{ENDS} None: must be 2 frames"),
     ],
 )  # fmt: skip
-def test_bad_annotations_are_refused(
+def test_a_bad_annotation_is_named_and_the_others_are_used(
     dataset_copy: Callable[[], Path], annotation: Annotation, message: str
 ) -> None:
     root = dataset_copy()
     annotate(root, {**ANNOTATIONS, 1: annotation})
-    with pytest.raises(InputError) as refused:
-        stage_labels(load_meta(root))
-    assert str(refused.value).startswith(f"episode 1, {message}")
-    config = Config(policy=PolicyConfig(chunk_size=5))
-    with pytest.raises(InputError, match="episode 1, "):  # before anything is scored
-        check_dataset(config, root)
+    labels = stage_labels(load_meta(root))
+    assert [*labels.boundaries] == [0, 3]
+    (remark,) = labels.remarks
+    assert remark.startswith(f"episode 1, {message}")
+    assert remark.endswith("annotate the episode again, or set its annotation to null")
+    check_dataset(
+        Config(policy=PolicyConfig(chunk_size=5, n_action_steps=5)), root
+    )  # nothing that a training needs
+
+
+def test_tasks_have_stages_of_their_own(dataset_copy: Callable[[], Path]) -> None:
+    """Episodes 0 and 2 are of one task, 1 and 3 of another."""
+    root = dataset_copy()
+    other = (["open", "pour"], [0, 3], [3, 14])
+    annotate(root, {**ANNOTATIONS, 1: other, 2: (STAGES, [0, 3], [3, 8]), 3: other})
+    labels = stage_labels(load_meta(root))
+    assert labels.names == {0: (*STAGES,), 1: ("open", "pour"), 2: (*STAGES,), 3: ("open", "pour")}
+    assert labels.proportions(0) == pytest.approx([(1 / 2 + 1 / 3) / 2, (1 / 2 + 2 / 3) / 2])
+    assert labels.proportions(3) == pytest.approx([(1 / 5 + 3 / 14) / 2, (4 / 5 + 11 / 14) / 2])
+
+
+def test_names_that_are_no_list_are_named(dataset_copy: Callable[[], Path]) -> None:
+    root = dataset_copy()
+    annotate(root, dict.fromkeys(range(4), ("reach", [0], [11])))  # pyright: ignore[reportArgumentType]
+    labels = stage_labels(load_meta(root))
+    assert labels.boundaries == {}
+    assert len(labels.remarks) == 4  # three of them, and how many more
+    assert f"{NAMES} 'reach': is no list of names" in labels.remarks[0]
+    assert labels.remarks[-1].startswith("and 1 more of this kind")
 
 
 def test_a_missing_column_is_named(annotated: Path) -> None:
     (path,) = (annotated / "meta" / "episodes").rglob("*.parquet")
     pd.read_parquet(path).drop(columns=ENDS).to_parquet(path)
-    with pytest.raises(InputError, match=f"has {NAMES} but no {ENDS}"):
-        stage_labels(load_meta(annotated))
+    (remark,) = stage_labels(load_meta(annotated)).remarks
+    assert f"has {NAMES} but no {ENDS}" in remark
 
 
 def test_the_diagnosis_shows_the_error_where_there_are_stages(annotated: Path, tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from rabc.diagnosis.tables import text
 from rabc.diagnosis.verdict import GRADES, MIN_LABELS, judge
 from rabc.scoring.base import PrefixScores
 from rabc.scoring.store import EpisodeScores
-from rabc.statistics.intervals import Estimate, bootstrap, mean
 
 K = 15
 RAMP = np.linspace(-4, -0.1, K)
@@ -158,18 +157,6 @@ def test_usable_curves() -> None:
     assert usable(episode(0, real=failed), 4.0)
 
 
-def test_bootstrap_interval_covers_and_repeats() -> None:
-    values = np.random.default_rng(0).normal(1, 2, 200)
-    estimate = mean(values)
-    assert estimate == mean(values)
-    assert estimate.standard_error == pytest.approx(2 / np.sqrt(200), rel=0.15)
-    assert estimate.low < 1 < estimate.high
-    assert np.isnan(mean(values[:1]).low)
-    assert np.isnan(mean(values[:0]).value)
-    assert "not defined" in str(Estimate(np.nan, np.nan, np.nan, np.nan, 3))
-    assert np.isnan(bootstrap(lambda _: float("nan"), 5).value)
-
-
 def test_calibrations_are_compared_on_the_same_episodes() -> None:
     items = labelled()
     real = {item.episode_index: EpisodeScores(item.episode_index, item.length, item.real) for item in items}
@@ -186,7 +173,13 @@ def test_calibrations_are_compared_on_the_same_episodes() -> None:
     assert by_dataset.final_success > 0.9 > 0.2 > by_dataset.final_failure
     without = compare(Config(), real, static, {})
     assert all(row.failed_below is None and row.final_success is None for row in without)
-    assert failed_below(np.array([0.1, 0.9, 0.8]), np.array([False, True, True])) == 1
+    final, success = np.array([0.1, 0.9, 0.8, 0.0]), np.array([False, True, True, False])
+    assert failed_below(final, success, np.zeros(4, int)) == 1
+    # Of two tasks, each with its own bound; the second has no success to be below.
+    assert failed_below(final, success, np.array([0, 0, 0, 1])) == 1
+    assert (
+        failed_below(np.tile(final, 2) + np.repeat([0, 1], 4), np.tile(success, 2), np.repeat([0, 1], 4)) == 1
+    )
 
 
 def test_review_says_what_contradicts_the_label() -> None:

@@ -1,13 +1,14 @@
 """The diagnosis on simulated data tells the shipped scorer from spoilt ones, and one of those stops a run."""
 
 import json
+import re
 import runpy
 import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,8 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rabc.config.settings import Config, DatasetConfig, DiagnosticsConfig, ScorerConfig, WeightsConfig
+from rabc.datasets.metadata import load_meta
 from rabc.datasets.success_labels import success_labels
-from rabc.datasets.tables import load_meta
 from rabc.diagnosis.dataset import DatasetDiagnosis, diagnose_scores
 from rabc.export.proof import Proof
 from rabc.scoring.base import Clip, PrefixScores
@@ -41,8 +42,7 @@ class Spoilt:
     def __post_init__(self) -> None:
         self.identity = {**self.scorer.identity, "scorer": self.fed}
         self.frame_indices = self.scorer.frame_indices
-        self.resize = self.scorer.resize
-        self.check = self.scorer.check
+        self.resize, self.check, self.score = self.scorer.resize, self.scorer.check, self.scorer.score
         self.rng = np.random.default_rng(0)
 
     def score_clips(self, clips: Sequence[Clip], num_prefixes: int) -> list[PrefixScores]:
@@ -201,6 +201,90 @@ def test_diagnose_leaves_figures_a_page_and_scalars(folder: Path, capsys: pytest
     events = EventAccumulator(str(made / "tensorboard"))
     events.Reload()
     assert {"diagnosis/voc", "diagnosis/static_share", "diagnosis/verdict"} <= set(events.Tags()["scalars"])
+
+
+def diagnosed(folder: Path, root: Path) -> tuple[dict[str, Any], str]:
+    """Content of diagnosis.json and of the page that `rabc diagnose` leaves of a dataset."""
+    settings = yaml.safe_load((folder / "small.yaml").read_text())
+    (folder / "other.yaml").write_text(yaml.safe_dump({**settings, "dataset": {"path": str(root)}}))
+    assert in_process("diagnose.py", "--config", "other.yaml") == 0
+    made = folder / "outputs" / "small" / "diagnosis"
+    return json.loads((made / "diagnosis.json").read_text()), (made / "index.html").read_text()
+
+
+def retold(root: Path, instructions: Sequence[str], unused: Sequence[str] = ()) -> None:
+    """Gives the episodes these instructions, and the dataset tasks that no episode uses."""
+    (path,) = (root / "meta" / "episodes").rglob("*.parquet")
+    table = pd.read_parquet(path)
+    table["tasks"] = [[text] for text in instructions]
+    table.to_parquet(path)
+    tasks = [*dict.fromkeys(instructions), *unused]
+    index = pd.Index(tasks, name="task")
+    pd.DataFrame({"task_index": range(len(tasks))}, index=index).to_parquet(root / "meta" / "tasks.parquet")
+    for data in (root / "data").rglob("*.parquet"):
+        rows = pd.read_parquet(data)
+        rows["task_index"] = [tasks.index(instructions[episode]) for episode in rows["episode_index"]]
+        rows.to_parquet(data)
+
+
+def test_wordings_and_unused_tasks_leave_the_verdict_as_it_is(
+    folder: Path, simulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, _ = diagnosed(folder, simulated)
+    root = shutil.copytree(simulated, tmp_path / "retold")
+    own = "Pick up the red cube."
+    retold(
+        root,
+        [own[:-1], f"{own} ", *[own] * 10],
+        unused=["Wash the car.", "Pour water from the kettle into the cup"],
+    )
+    after, page = diagnosed(folder, root)
+    assert after["verdict"] == before["verdict"] == "use"
+    assert "tasks" not in after
+    assert page.count("<article") == 12
+    for name in ("gap_share", "static_share", "success_auc", "usable_share"):
+        assert after["figures"][name]["value"] == pytest.approx(before["figures"][name]["value"], abs=0.02)
+    assert after["figures"]["success_auc"] == {**before["figures"]["success_auc"], "low": None, "high": None}
+    capsys.readouterr()
+    # Paraphrases are two tasks, and not each other's wrong instruction.
+    retold(root, [own, "Pick up a red cube."] * 6)
+    after, page = diagnosed(folder, root)
+    assert after["verdict"] == "use"
+    assert after["figures"]["gap_share"]["value"] > 0.5
+    assert [task["verdict"] for task in after["tasks"]] == [None, None]
+    assert re.search(r"Pick up a red cube\. +6 +6 ", capsys.readouterr().out)
+    assert "Each task" in page
+
+
+def test_labels_that_nobody_can_read_stop_nothing(folder: Path, simulated: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(simulated, tmp_path / "labelled", ignore=shutil.ignore_patterns("ground_truth"))
+    (path,) = (root / "meta" / "episodes").rglob("*.parquet")
+    table = pd.read_parquet(path)
+    table["success"] = ["half"] * 12
+    table["sparse_subtask_names"] = [["reach"]] * 12
+    table["sparse_subtask_start_frames"] = [[1]] * 12
+    table["sparse_subtask_end_frames"] = [[2]] * 12
+    table.to_parquet(path)
+    found, page = diagnosed(folder, root)
+    assert (found["figures"]["successes"], found["figures"]["failures"]) == (0, 0)
+    assert len(found["remarks"]) == 8
+    for remark in (
+        "episode 0, column success of meta/episodes",
+        "episode 0, sparse_subtask_start_frames [1]",
+    ):
+        assert any(line.startswith(remark) for line in found["remarks"])
+        assert remark in page
+
+
+def test_the_dataset_s_own_task_is_no_wrong_instruction(folder: Path, simulated: Path) -> None:
+    settings = yaml.safe_load((folder / "small.yaml").read_text())
+    settings["diagnostics"]["wrong_instruction"] = "pick up the red cube"
+    (folder / "small.yaml").write_text(yaml.safe_dump(settings))
+    found, page = diagnosed(folder, simulated)
+    assert found["verdict"] == "use"
+    (remark,) = found["remarks"]
+    assert remark.startswith("diagnostics.wrong_instruction 'pick up the red cube': is a task of the dataset")
+    assert "takes its place" in page
 
 
 @pytest.fixture

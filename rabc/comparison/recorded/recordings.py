@@ -123,6 +123,8 @@ def _open(config: Config, name: str, path: Path, label_file: Path | None) -> Rec
             raise InputError(f"--labels {name}={label_file}: holds no label; fill some in, or leave it out")
     else:
         labels = find_labels(meta)
+        if labels.remarks:  # a rate of success rests on them
+            raise InputError(f"--recorded {name}={path}: {labels.remarks[0]}, or give --labels {name}=FILE")
     if 0 < len(labels.success) < min(total, MIN_LABELLED):
         raise InputError(
             f"--recorded {name}={path}: {len(labels.success)} of {total} rollouts are labelled "

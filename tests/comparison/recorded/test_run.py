@@ -222,10 +222,10 @@ def test_a_column_labels_some(rollouts: dict[str, Path], copy: Copy, tmp_path: P
     assert [dataset(result, name)["judged"] for name in ("bc", "weighted")] == ["all", "some"]
     assert result["pairs"][0]["method"] == "prediction-powered"
     assert any("are its first 5" in note for note in result["notes"])
-    table["success"] = ["yes"] * EPISODES
+    table["success"] = ["maybe"] * EPISODES
     table.to_parquet(path)
-    with pytest.raises(InputError, match="column success 'yes': is no label, in episode 0"):
-        find_labels(load_meta(root))
+    with pytest.raises(InputError, match="episode 0, column success of meta/episodes: 'maybe' is no label"):
+        compare_recorded(CONFIG, {"bc": rollouts["bc"], "weighted": root}, {}, tmp_path / "out")
 
 
 def edit_task(root: Path, task: str, episodes: int) -> None:
