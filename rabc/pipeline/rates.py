@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from rabc.config.settings import Config
 from rabc.pipeline.machine import Measured, machine, measure, remembered
+from rabc.system.quiet import no_library_bars
 from rabc.system.shipped import here_or_shipped
 from rabc.system.terminal import duration
 
@@ -61,6 +62,8 @@ def rates(config: Config, sizes: Sizes | None, stages: Sequence[str]) -> Rates:
     known = {piece: remembered(facts) for piece, (facts, _) in works.items()}
     found = {piece: one for piece, one in known.items() if one is not None}
     new = [piece for piece in works if piece not in found]
+    if new:
+        no_library_bars()
     with tqdm(new, desc="measuring this machine, once", unit="", leave=False, disable=not new) as bar:
         for piece in bar:
             bar.set_postfix_str(piece)
@@ -80,9 +83,13 @@ def _work(
     settings = config.demonstrations
     simulated = {"task": settings.task, "image_size": settings.image_size}
     if piece == TICK:
-        from rabc.pipeline.measuring import simulated_tick
 
-        return {**facts, **simulated}, lambda: simulated_tick(settings)
+        def tick() -> float:
+            from rabc.pipeline.measuring import simulated_tick
+
+            return simulated_tick(settings)
+
+        return {**facts, **simulated}, tick
     if sizes is None:
         return None
     if piece == CLIP:
@@ -97,10 +104,13 @@ def _work(
 
         return None if sizes.root is None else load_meta(sizes.root)
 
-    if piece == ROLLOUT_TICK:
+    def played_tick() -> float:
         from rabc.pipeline.measuring import rollout_tick
 
-        return {**facts, **simulated}, lambda: rollout_tick(config, metadata())
+        return rollout_tick(config, metadata())
+
+    if piece == ROLLOUT_TICK:
+        return {**facts, **simulated}, played_tick
     trainer = config.trainer
     facts |= {
         "batch_size": trainer.batch_size, "micro_batches": trainer.accumulate_grad_batches,
