@@ -132,7 +132,22 @@ def trim_front(root: Path, episodes: Sequence[int], rows: int, keep_times: bool 
         return kept
 
     edit_rows(root, cut)
+    _shorten(root, episodes, rows)
 
+
+def trim_back(root: Path, episode: int, rows: int) -> None:
+    """Cuts rows off behind an episode and leaves the videos as they are, and where they are said to end."""
+
+    def cut(table: pd.DataFrame) -> pd.DataFrame:
+        mine = table.episode_index == episode
+        kept = table[~(mine & (table.frame_index >= mine.sum() - rows))].reset_index(drop=True)
+        return kept.assign(index=np.arange(len(kept)))
+
+    edit_rows(root, cut)
+    _shorten(root, [episode], rows)
+
+
+def _shorten(root: Path, episodes: Sequence[int], rows: int) -> None:
     def shorten(table: pd.DataFrame) -> None:
         table["length"] = [
             length - rows * (episode in episodes)

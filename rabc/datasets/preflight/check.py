@@ -15,6 +15,7 @@ from rabc.datasets.fingerprint import derived_folder, fingerprint
 from rabc.datasets.preflight.cameras import camera_findings
 from rabc.datasets.preflight.columns import column_findings
 from rabc.datasets.preflight.findings import Finding, Use, refusal, sorted_findings
+from rabc.datasets.preflight.offsets import UNDECIDED, decided
 from rabc.datasets.preflight.pictures import sample_pictures
 from rabc.datasets.preflight.recording import recording_findings
 from rabc.datasets.preflight.rows import action_findings, read_rows, row_findings
@@ -24,7 +25,7 @@ from rabc.datasets.preflight.videos import video_findings
 from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
 
-_VERSION = 1
+_VERSION = 2
 """Of what is looked at: what an earlier one found is looked at anew."""
 _HERE = "{dataset}"
 """Stands for the dataset's folder in what is kept, since a dataset may be moved."""
@@ -53,7 +54,10 @@ def preflight(meta: LeRobotDatasetMetadata, decoded: bool = False, progress: boo
     cheap = _kept(folder / f"{identity}.json", root, lambda: _cheap(meta))
     with_pictures = folder / f"{identity}-pictures.json"
     if decoded or with_pictures.exists():
-        cheap += _kept(with_pictures, root, lambda: _decoded(meta, cheap, progress))
+        seen = _kept(with_pictures, root, lambda: _decoded(meta, cheap, progress))
+        known = {(one.column, one.episodes) for one in seen if one.kind == UNDECIDED}
+        cheap = [one for one in cheap if one.kind != UNDECIDED or (one.column, one.episodes) not in known]
+        cheap += seen
     _remove_others(folder, identity)
     return sorted_findings(cheap)
 
@@ -87,7 +91,7 @@ def refusals_and_warnings(
 def _concerns(
     finding: Finding, uses: Collection[Use], cameras: Collection[str], episodes: Collection[int]
 ) -> bool:
-    of_camera = finding.kind in ("video", "picture") and finding.column
+    of_camera = finding.kind in ("video", "picture", UNDECIDED) and finding.column
     return (
         not set(uses).isdisjoint(finding.concerns)
         and (not of_camera or finding.column in cameras)
@@ -134,6 +138,8 @@ def _decoded(meta: LeRobotDatasetMetadata, cheap: list[Finding], progress: bool)
         if one.kind == "video" and one.severity == "refused"
         for episode in one.episodes
     }
+    if rows is not None:
+        yield from decided(meta, rows, [one for one in cheap if one.kind == UNDECIDED])
     yield from camera_findings(
         meta, rows, {key: sampled for key, sampled in pictures.items() if key not in known}
     )

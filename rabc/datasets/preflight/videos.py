@@ -13,6 +13,7 @@ from rabc.datasets.episodes import Episodes, read_episodes
 from rabc.datasets.metadata import AGAIN
 from rabc.datasets.preflight.findings import Finding, edit_command, exclude
 from rabc.datasets.preflight.headers import Header, frame_times, read_header
+from rabc.datasets.preflight.offsets import UNDECIDED
 from rabc.datasets.times import half_frame, row_times
 
 _SPARE = 2
@@ -143,7 +144,7 @@ def _stretches(
     for place in np.flatnonzero((spare > _SPARE) & from_zero):
         episode = int(shown.episodes[place])
         yield Finding(
-            "wrong", "video",
+            "wrong", UNDECIDED,
             f"its stretch of the video has {spare[place]} frames more than it has rows, whose times begin at "
             "0: if rows were cut off in front, every picture is that much too early",
             "look whether pictures and joints fit together, or " + exclude([episode], len(records)),
