@@ -79,7 +79,7 @@ def _weights(config: Config, weights: dict[str, Any] | None) -> list[str]:
         return ["- Scorer and weights: not known to the export of this checkpoint"]
     return [
         f"- Weights: `{weights['scheme']}`, horizon `{config.weights.horizon}`, effective sample size "
-        f"{weights['effective_sample_size']:.0f} of {weights['drawn']} frames drawn "
+        f"{weights['effective_sample_size']:.0f} of {weights['drawn']} frames that weigh "
         f"({weights['frames']} in all)"
     ]
 

@@ -86,7 +86,7 @@ def print_summary(summary: dict[str, Any]) -> None:
     rows += [
         [
             "weights",
-            f"{weights['scheme']}: effective sample size {ess:.0f} of {weights['drawn']} frames drawn "
+            f"{weights['scheme']}: effective sample size {ess:.0f} of {weights['drawn']} frames that weigh "
             f"({weights['frames']} in all), "
             f"{100 * weights['share_zero']:.0f} % zero, {100 * weights['share_saturated']:.0f} % saturated",
         ],

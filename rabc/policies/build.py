@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-from lerobot.configs import NormalizationMode, PreTrainedConfig
+from lerobot.configs import FeatureType, NormalizationMode, PreTrainedConfig
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 from lerobot.policies.pretrained import PreTrainedPolicy
@@ -143,31 +143,50 @@ def _resize_shape(
     return None if same else (height, width)
 
 
+def without_statistics(config: PreTrainedConfig, meta: LeRobotDatasetMetadata) -> list[str]:
+    """The policy's cameras that are to be normalised by mean and deviation, and have none in the dataset.
+
+    LeRobot's recorder counts its pictures, other tools do not, and LeRobot's own training takes ImageNet's
+    for every camera by default.
+    """
+    if _modes(config).get(FeatureType.VISUAL) is not NormalizationMode.MEAN_STD:
+        return []
+    stats: dict[str, dict[str, Any]] = cast(Any, meta.stats) or {}
+    return [key for key in config.image_features if not {"mean", "std"} <= set(stats.get(key, {}))]
+
+
+def _modes(config: PreTrainedConfig) -> dict[str, NormalizationMode]:
+    """A field of every policy's own configuration; its keys are strings, which feature types are, too."""
+    return cast(Any, config).normalization_mapping
+
+
 def normalisation_statistics(
     config: PreTrainedConfig, meta: LeRobotDatasetMetadata
 ) -> dict[str, dict[str, Any]]:
     """The dataset statistics that the policy's processors are made with, checked.
 
     LeRobot passes features without statistics through unnormalised, which trains a blind policy; here
-    that is an error. With a pretrained backbone the cameras get ImageNet's statistics, as in LeRobot. What
+    that is an error. With a pretrained backbone the cameras get ImageNet's statistics, as in LeRobot; and a
+    camera that the dataset has none of, which no command of LeRobot computes (`without_statistics`). What
     never moves is as the dataset has it: see `rabc.policies.still`.
 
     Raises:
         InputError: a needed statistic is missing or not finite.
     """
     statistics: dict[str, dict[str, Any]] = deepcopy(dict(meta.stats or {}))
-    if getattr(config, "pretrained_backbone_weights", None) is not None:
-        for key in config.image_features:
-            imagenet = {name: np.asarray(value, np.float32) for name, value in IMAGENET_STATS.items()}
-            statistics[key] = {**statistics.get(key, {}), **imagenet}
-    # A field of every policy's own configuration; its keys are strings, which feature types are, too.
-    modes: dict[str, NormalizationMode] = cast(Any, config).normalization_mapping
+    pretrained = getattr(config, "pretrained_backbone_weights", None) is not None
+    for key in config.image_features if pretrained else without_statistics(config, meta):
+        imagenet = {name: np.asarray(value, np.float32) for name, value in IMAGENET_STATS.items()}
+        statistics[key] = {**statistics.get(key, {}), **imagenet}
+    modes = _modes(config)
     remedy = f"compute it: `{recompute_statistics(meta.root)}`"
     for key, feature in {**(config.input_features or {}), **(config.output_features or {})}.items():
         mode = modes.get(feature.type, NormalizationMode.IDENTITY)
         for name in NEEDED_STATISTICS[mode]:
             value = statistics.get(key, {}).get(name)
             if value is None:
+                if key in config.image_features:
+                    remedy = "set policy.extra.normalization_mapping with VISUAL: MEAN_STD or IDENTITY"
                 raise InputError(f"statistic {name} of {key}: missing in the dataset {meta.root}; {remedy}")
             if not np.isfinite(np.asarray(value, np.float64)).all():
                 raise InputError(f"statistic {name} of {key} {value}: not finite in {meta.root}; {remedy}")

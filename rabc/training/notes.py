@@ -1,15 +1,16 @@
 """What a training leaves out or takes otherwise than its user may think: said once, before it begins."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from lerobot.configs import FeatureType, NormalizationMode, PreTrainedConfig
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
-from numpy.typing import NDArray
 
 from rabc.config.settings import Config
 from rabc.datasets.features import ACTION, ignored, policy_features, vector_inputs
 from rabc.datasets.preflight.names import joint_names
+from rabc.policies.build import without_statistics
 from rabc.policies.still import still
 from rabc.training.sources import SplitFrames, first_tasks
 from rabc.training.windows import Windows
@@ -18,7 +19,11 @@ _SHOWN = 5
 
 
 def training_notes(
-    config: Config, meta: LeRobotDatasetMetadata, policy: PreTrainedConfig, split: SplitFrames
+    config: Config,
+    meta: LeRobotDatasetMetadata,
+    policy: PreTrainedConfig,
+    split: SplitFrames,
+    drawn: int,
 ) -> list[str]:
     """A line for each thing to know.
 
@@ -27,10 +32,13 @@ def training_notes(
         meta: of the dataset.
         policy: LeRobot's configuration of the policy.
         split: what training and validation may draw.
+        drawn: frames that training draws.
     """
     found = [
         _left_out(meta, policy),
+        _uncounted(meta, policy),
         _motionless(meta, policy),
+        _held_out(config, meta, split, drawn),
         _short(split, Windows.of(policy), policy),
         _never_drawn(split, int(getattr(policy, "drop_n_last_frames", 0))),
         _unlearned_tasks(config, meta, split),
@@ -45,6 +53,14 @@ def _left_out(meta: LeRobotDatasetMetadata, policy: PreTrainedConfig) -> str:
     unwanted = [key for key in policy_features(meta) if key != ACTION and key not in inputs]
     words += [f"{key} (not among policy.extra.input_features)" for key in unwanted]
     return f"not trained on: {', '.join(words)}" if words else ""
+
+
+def _uncounted(meta: LeRobotDatasetMetadata, policy: PreTrainedConfig) -> str:
+    """Cameras without statistics, where a pretrained backbone does not bring its own."""
+    cameras = without_statistics(policy, meta)
+    if not cameras or getattr(policy, "pretrained_backbone_weights", None) is not None:
+        return ""
+    return f"no statistics of {_listed(cameras)} in meta/stats.json: ImageNet's are taken, as by LeRobot"
 
 
 def _motionless(meta: LeRobotDatasetMetadata, policy: PreTrainedConfig) -> str:
@@ -66,6 +82,16 @@ def _motionless(meta: LeRobotDatasetMetadata, policy: PreTrainedConfig) -> str:
     return (
         f"never moves: {'; '.join(words)}. What a robot reads there is taken in the unit of the joint that "
         "moves most, and is sent what was recorded"
+    )
+
+
+def _held_out(config: Config, meta: LeRobotDatasetMetadata, split: SplitFrames, drawn: int) -> str:
+    """What training does not see for validation's sake, whatever it weighs."""
+    if not split.held_out:
+        return ""
+    return (
+        f"held out by dataset.eval_split {config.dataset.eval_split:g}: episodes {_listed(split.held_out)}; "
+        f"training draws {drawn} of {meta.total_frames} frames"
     )
 
 
@@ -112,6 +138,6 @@ def _unlearned_tasks(config: Config, meta: LeRobotDatasetMetadata, split: SplitF
     )
 
 
-def _listed(things: "list[str] | list[int] | NDArray[Any]") -> str:
+def _listed(things: Sequence[object]) -> str:
     more = f" and {len(things) - _SHOWN} more" if len(things) > _SHOWN else ""
     return ", ".join(str(thing) for thing in things[:_SHOWN]) + more

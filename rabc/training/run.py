@@ -94,7 +94,7 @@ def train(
         return _continued(config, meta, frames, folder, moments or {}, device, rank)
     episodes = None if len(split.selected) == meta.total_episodes else list(split.selected)
     claim(folder, identity(config, fingerprint(meta.root), episodes, frames.weights, device))
-    for note in training_notes(config, meta, policy, split):
+    for note in training_notes(config, meta, policy, split, len(frames.drawable)):
         print(note)
     with alone(folder / ".lock", f"training {folder}"):
         return _continued(config, meta, frames, folder, moments or {}, device, rank)

@@ -138,7 +138,7 @@ def render(page: PageFacts, up: Sequence[ShownMoment], down: Sequence[ShownMomen
 def _figures(summary: WeightSummary) -> list[tuple[str, str]]:
     return [
         ("effective sample size", f"{summary.effective_sample_size:,.0f} frames"),
-        ("drawn", f"{summary.drawn:,} of {summary.frames:,}"),
+        ("weigh something", f"{summary.drawn:,} of {summary.frames:,}"),
         ("weight 0", f"{100 * summary.share_zero:.0f} %"),
         ("largest weight", f"{100 * summary.share_saturated:.0f} % at {summary.histogram_edges[-1]:.2f}"),
     ]

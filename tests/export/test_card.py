@@ -37,7 +37,7 @@ def test_everything_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "datasets" not in head  # a folder is not on the hub
     for words in (
         "12 episodes, 600 frames at 10 Hz, simulated", "`so101-scorer` (0123456789ab)",
-        "verdict on its scores: weight", "effective sample size 400 of 550 frames drawn",
+        "verdict on its scores: weight", "effective sample size 400 of 550 frames that weigh (600 in all)",
         "2500 steps of 32 samples, seed 0; the average of its weights", f"lifted {proportion(30, 40)}",
         "AUC of the scorer against the simulator on these rollouts 0.90", "Licence: mit",
     ):  # fmt: skip

@@ -44,6 +44,26 @@ def make(name: str, root: Path, recorded: Path) -> Path:
     return root
 
 
+def train_with_lerobot(root: str, folder: str) -> None:
+    """What `lerobot-train` does on its command line: two steps of a small ACT, in this process."""
+    import sys
+
+    from lerobot.scripts import lerobot_train
+
+    small = {
+        "type": "act", "device": "cpu", "push_to_hub": "false", "pretrained_backbone_weights": "null",
+        "chunk_size": 13, "n_action_steps": 13, "dim_model": 32, "n_heads": 4, "dim_feedforward": 64,
+        "n_encoder_layers": 1, "n_vae_encoder_layers": 1, "latent_dim": 8,
+    }  # fmt: skip
+    sys.argv = [
+        "lerobot-train", "--dataset.repo_id=local/shape", f"--dataset.root={root}",
+        "--dataset.video_backend=pyav", *(f"--policy.{name}={value}" for name, value in small.items()),
+        "--steps=2", "--batch_size=4", "--num_workers=0", "--save_checkpoint=false", "--env_eval_freq=0",
+        f"--output_dir={folder}",
+    ]  # fmt: skip
+    lerobot_train.main()
+
+
 def edit_info(root: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Changes `meta/info.json` in place."""
     path = root / "meta" / "info.json"

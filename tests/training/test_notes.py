@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lerobot.configs import NormalizationMode
 
 from rabc.config.settings import Config, DatasetConfig
 from rabc.datasets.metadata import load_meta
+from rabc.policies.build import normalisation_statistics
 from rabc.policies.settings import policy_settings
 from rabc.system.errors import InputError
 from rabc.training.notes import training_notes
@@ -25,7 +27,8 @@ Copy = Callable[[], Path]
 def notes(config: Config, root: Path) -> list[str]:
     meta = load_meta(root)
     policy = policy_settings(config.policy, meta, "cpu")
-    return training_notes(config, meta, policy, split_frames(config, meta, policy))
+    split = split_frames(config, meta, policy)
+    return training_notes(config, meta, policy, split, int(split.allowed.sum()))
 
 
 def test_nothing_is_said_where_everything_is_trained(recorded_dataset: Path) -> None:
@@ -73,6 +76,33 @@ def test_a_joint_that_never_moves(dataset_copy: Copy) -> None:
     )
 
 
+@pytest.mark.parametrize("backbone", [None, "ResNet18_Weights.IMAGENET1K_V1"])
+def test_cameras_without_statistics(backbone: str | None, dataset_copy: Copy) -> None:
+    """LeRobot's command computes none of pictures; its training takes ImageNet's."""
+    root = dataset_copy()
+    path = root / "meta" / "stats.json"
+    stats: Any = json.loads(path.read_text())
+    del stats["observation.images.front"], stats["observation.images.wrist"]["std"]
+    path.write_text(json.dumps(stats))
+    config, meta = tiny(), load_meta(root)
+    config = replace(config, policy=replace(config.policy, pretrained_backbone_weights=backbone))
+    policy = policy_settings(config.policy, meta, "cpu")
+    used = normalisation_statistics(policy, meta)
+    for camera in policy.image_features:
+        assert np.ravel(used[camera]["mean"]).tolist() == pytest.approx([0.485, 0.456, 0.406])
+    said = [
+        "no statistics of observation.images.front, observation.images.wrist in meta/stats.json: ImageNet's "
+        "are taken, as by LeRobot"
+    ]
+    assert notes(config, root) == ([] if backbone else said)
+    settings: Any = policy
+    settings.normalization_mapping["VISUAL"] = NormalizationMode.IDENTITY
+    assert "observation.images.front" not in normalisation_statistics(policy, meta) or backbone
+    settings.normalization_mapping["VISUAL"] = NormalizationMode.MIN_MAX
+    with pytest.raises(InputError, match=r"statistic min of .*set policy.extra.normalization_mapping"):
+        normalisation_statistics(policy, meta)
+
+
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
@@ -106,12 +136,15 @@ def test_a_task_of_which_every_episode_is_held_out(dataset_copy: Copy) -> None:
 
     edit_tables(root / "data", change)
     config = replace(tiny(), dataset=DatasetConfig(eval_split=0.1))
-    (line,) = notes(config, root)
+    held_out, line = notes(config, root)
+    assert held_out.startswith("held out by dataset.eval_split 0.1: episodes 1, 3; training draws 21 of 50")
     assert line.startswith(
         "never trained: 'Pick up the blue cube.'; dataset.eval_split 0.1 holds out at least"
     )
     left_out = replace(tiny(), dataset=DatasetConfig(eval_split=0.1, exclude=[1]))
-    assert notes(left_out, root) == []
+    assert notes(left_out, root) == [
+        "held out by dataset.eval_split 0.1: episodes 3; training draws 21 of 50 frames"
+    ]
 
 
 @pytest.mark.parametrize("chosen", [{"episodes": [0, 1, 3]}, {"exclude": [2]}])

@@ -23,6 +23,7 @@ from rabc.system.errors import InputError
 from rabc.training.run import train, training_frames
 from rabc.training.sources import data_module
 from tests.support import shapes
+from tests.support.forked import run
 from tests.support.numbered import Number, read_number, record_numbered
 from tests.support.shared import made_once
 from tests.support.training_runs import tiny
@@ -34,6 +35,8 @@ INDEX = np.array([0, 3, 11, 12, 25, 35, FRAMES - 1])
 CHUNK = 13
 UNREAD = "videos 0.2 ms off"
 """LeRobot reads no frame of it: it wants them within 0.1 ms."""
+THEY_FAIL = {UNREAD, "no state", "depth video", "extra columns", "names null"}
+"""What `lerobot-train` ends on with a traceback: a depth camera and a text as inputs of ACT, no names."""
 WITHOUT_STATE = "no state"
 """LeRobot's networks fail on it: ACT asks the state for its device, and Diffusion for its size."""
 
@@ -144,6 +147,14 @@ def test_it_is_trained_and_exported(shape: tuple[str, Path], tmp_path: Path) -> 
     assert not inputs & {
         "observation.images.depth", "observation.effort", "observation.tactile", "observation.phase"
     }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_what_lerobot_trains(shape: tuple[str, Path], tmp_path: Path) -> None:
+    """Side by side, by its own command: there is nothing that it trains and we do not."""
+    name, root = shape
+    ended = run(shapes.train_with_lerobot, str(root), str(tmp_path / "theirs"))
+    assert (ended.returncode == 0) == (name not in THEY_FAIL), ended.stderr[-2000:]
 
 
 def _parts(parts: Any) -> tuple[Any, Any, Any]:
