@@ -1,5 +1,6 @@
 """Arms against each other, as `comparison.json` holds it (see `rabc.comparison.results`). Pure."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ def _pair(
     outcomes: dict[str, NDArray[np.bool_]], name: str, baseline: str, comparisons: int = 1
 ) -> dict[str, Any]:
     own, other = outcomes[name], outcomes[baseline]
+    better = significance.paired_probability_better(own, other)
     only_arm, only_baseline = int((own & ~other).sum()), int((other & ~own).sum())
     return {
         "arm": name,
@@ -46,7 +48,7 @@ def _pair(
         "over_seeds_together": intervals.difference_over_seeds(own, other, comparisons).limits,
         "p": significance.mcnemar(only_arm, only_baseline),
         "p_states": significance.sign_flips(own, other),
-        "posterior": significance.probability_better(int(own.sum()), own.size, int(other.sum()), other.size),
+        "posterior": None if math.isnan(better) else better,
         "always_valid": None,
         "needed": significance.paired_rollouts_needed(only_arm, only_baseline, own.size),
     }

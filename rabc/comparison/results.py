@@ -22,19 +22,22 @@
                     {step, loss}, rollouts [{seed, success, ticks, closest_m, final_log_prob}], videos
                     {start state: file}
     pairs           of every arm but the baseline: arm, baseline, paired, both, only_arm, only_baseline,
-                    neither, difference {value, low, high}, over_seeds (its {low, high} by Student's t over
-                    training seeds; null with one), over_seeds_together (the same, to hold for all arms
-                    together (Bonferroni); for `weighted`, which the configuration names beforehand, and
-                    for contrasts the same as over_seeds), p (exact McNemar, each pair for itself), p_states
+                    neither, difference {value, low, high: of these trained policies, over start states},
+                    over_seeds (its {low, high} by Student's t over training seeds; null with one),
+                    over_seeds_together (the same, to hold for all arms together (Bonferroni); for
+                    `weighted`, which the configuration names beforehand, and for contrasts the same as
+                    over_seeds), p (exact McNemar, each pair for itself), p_states
                     (exact, start states as units), p_adjusted (Holm's, of p_states), posterior
-                    (P(arm > baseline), Beta(1, 1) priors), needed (paired rollouts for 80 % power),
+                    (P(arm > baseline), flat priors: over training seeds, null where all differ by the same;
+                    with one that of these two policies), needed (paired rollouts for 80 % power),
                     always_valid {low, high} of the difference where a sequential test was asked for, all
                     arms together, else null; where it was, p, p_states, p_adjusted and the other
                     intervals are null: they are for a number of rollouts that was fixed beforehand
     contrasts       the same of every arm that is no control against success-only, and of weighted against
                     shuffled; p_adjusted is Holm's over these; empty after a sequential test
-    gains           arm -> its gain over the baseline as a share of the oracle's {value, low, high}; null
-                    where the oracle gains less than 10 points; empty after a sequential test
+    gains           arm -> its gain over the baseline as a share of the oracle's {value, low, high: of
+                    these trained policies, over start states};
+                    null where the oracle gains less than 10 points; empty after a sequential test
     sequential      level, stopped_after (start states; null where all were played), e_values
                     {arm: [...]}; null where none was asked for
     answer          the result in a sentence or two
@@ -217,9 +220,7 @@ def _certainty(pair: dict[str, Any], count: int) -> str:
     limits = ends(pair["difference"], 0)
     corrected = f" corrected for {count}" if count > 1 else ""
     p = p_value(pair["p_adjusted"])
-    interval = (
-        f"95 % interval {limits}" if limits else "no interval: the same difference on every start state"
-    )
+    interval = f"95 % interval {limits}" if limits else "no interval: a single start state"
     return f"({interval}, p {p if p.startswith('<') else f'= {p}'}{corrected})"
 
 

@@ -209,9 +209,9 @@ def _report(config: Config, rounds: list[dict[str, Any]], folder: Path) -> dict[
     for name in ("first_round", "second_round"):
         print(f"{name.replace('_', ' ')}:  {intervals.Proportion(**found[name])}")
     interval = (
-        "no interval: all start states ended alike" if found["gain"]["low"] is None
+        "no interval: a single start state" if found["gain"]["low"] is None
         else f"95 % interval {100 * gain.low:+.0f} to {100 * gain.high:+.0f}, McNemar p = {p:.2g}"
     )  # fmt: skip
-    print(f"gain: {100 * gain.value:+.0f} points ({interval}; one training seed)")
+    print(f"gain: {100 * gain.value:+.0f} points ({interval}; of these two trainings, on other start states)")
     write_json(folder / "loop.json", found)
     return found

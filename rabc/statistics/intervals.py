@@ -10,7 +10,6 @@ from scipy.stats import binomtest
 from scipy.stats import t as student
 
 CONFIDENCE = 0.95
-PAIRED_RESAMPLES = 10_000
 MIN_ORACLE_GAIN = 0.1
 """A share of a smaller gain than this is not computed: it would divide noise by noise."""
 _ALIKE = 1e-12
@@ -90,12 +89,7 @@ def mean(values: NDArray[np.float64], within: tuple[float, float] = (-math.inf, 
     if count < 2:
         return Estimate(value, float("nan"), float("nan"), float("nan"), count)
     found = _student(value, float(values.std(ddof=1)) / math.sqrt(count), count - 1, count)
-    low, high = within
-    return (
-        replace(found, low=max(found.low, low), high=min(found.high, high))
-        if found.low == found.low
-        else found
-    )
+    return _within(found, *within)
 
 
 def ratio_of_means(part: NDArray[np.float64], whole: NDArray[np.float64]) -> Estimate:
@@ -155,25 +149,25 @@ def proportion_over_seeds(successes: Sequence[int], trials: Sequence[int]) -> Pr
     )
 
 
-def paired_difference(first: Outcomes, second: Outcomes, seed: int = 0) -> Estimate:
-    """Success rate of `first` minus that of `second`, over the same training seeds and start states.
+def paired_difference(first: Outcomes, second: Outcomes) -> Estimate:
+    """Success rate of `first` minus that of `second`, with its interval for other start states.
 
-    A figure should hold for other start states and for other training seeds, so both are resampled,
-    independently of each other (Owen 2007, "The pigeonhole bootstrap"). It is too wide, by up to a factor
-    1.7, where neither start states nor seeds matter. Resampling S seeds finds (S - 1) / S of what they vary:
-    with two or three it is too narrow where seeds differ much (where an arm's rate varies by 10 points from
-    seed to seed, three seeds' 95 % interval holds the truth in 87 % of experiments, two seeds' in 79 %;
-    `difference_over_seeds` is the one for that). With one, only start states are resampled, and the interval
-    speaks of that pair of trained policies. Its ends are NaN where all start states are alike.
-
-    seed: of the resampling.
+    It speaks of these trained policies; `difference_over_seeds` is for trainings yet to come. The interval is
+    Bonett and Price's (2012, Statistics in Medicine 31:1187) for paired proportions: one start state is added
+    that only the first solves and one that only the second does, so that few start states, or all ending
+    alike, do not look sure. Student's quantile in place of the normal one keeps 94.5 % or more from three
+    start states on, where a bootstrap's interval holds the truth in 75 to 90 experiments of 100 with ten. Of
+    several training seeds each start state gives the mean of their differences, the unit being what varies.
+    Its ends are NaN with a single start state.
     """
-    difference = outcome_differences(first, second)
-    value = float(difference.mean())
-    if np.ptp(difference) == 0:
-        # All resamples would be alike, which says that start states are few, not that the figure is sure.
+    each = outcome_differences(first, second).mean(axis=0)
+    value, states = float(each.mean()), len(each)
+    if states < 2:
         return Estimate(value, float("nan"), float("nan"), float("nan"), first.size)
-    return _percentiles(value, _resampled_means(difference, seed), first.size)
+    centre = float(each.sum()) / (states + 2)
+    variance = float((each**2).sum() + 2) / (states + 2) - centre**2
+    found = _student(centre, math.sqrt(variance / (states + 2)), states - 1, first.size)
+    return replace(_within(found, -1.0, 1.0), value=value)
 
 
 def difference_over_seeds(first: Outcomes, second: Outcomes, comparisons: int = 1) -> Estimate:
@@ -181,8 +175,8 @@ def difference_over_seeds(first: Outcomes, second: Outcomes, comparisons: int = 
 
     Each training seed gives one difference of success rates on these start states; the interval takes
     nothing but how these vary from seed to seed (Student 1908), so it holds with two as well, and is wide.
-    It is for trainings yet to come on these same start states. Its ends are NaN with one seed, and where all
-    seeds differ by the same.
+    It is for trainings yet to come on these same start states, and ends at -1 and 1. Its ends are NaN with
+    one seed, and where all seeds differ by the same.
 
     comparisons: of which this is one and all of whose intervals shall hold together (Bonferroni).
     """
@@ -190,23 +184,21 @@ def difference_over_seeds(first: Outcomes, second: Outcomes, comparisons: int = 
     value, seeds = float(each.mean()), len(each)
     if seeds < 2:
         return Estimate(value, float("nan"), float("nan"), float("nan"), seeds)
-    return _student(value, float(each.std(ddof=1)) / math.sqrt(seeds), seeds - 1, seeds, comparisons)
+    found = _student(value, float(each.std(ddof=1)) / math.sqrt(seeds), seeds - 1, seeds, comparisons)
+    return _within(found, -1.0, 1.0)
 
 
-def gain_ratio(arm: Outcomes, plain: Outcomes, oracle: Outcomes, seed: int = 0) -> Estimate:
+def gain_ratio(arm: Outcomes, plain: Outcomes, oracle: Outcomes) -> Estimate:
     """Gain of `arm` over `plain` as a share of the gain of `oracle` over `plain`, all (S, N).
 
-    Resampled as in `paired_difference`, one ratio per resample. A resample in which oracle gains nothing
-    counts as beyond both ends of the interval; where there are too many of these the ends are NaN. All is NaN
-    where oracle gains less than MIN_ORACLE_GAIN.
+    The interval is Fieller's over start states (see `ratio_of_means`), and so speaks of these trained
+    policies. There is none where oracle's gain is not shown to differ from 0. All is NaN where oracle gains
+    less than MIN_ORACLE_GAIN.
     """
-    gain, whole = outcome_differences(arm, plain), outcome_differences(oracle, plain)
+    gain, whole = (outcome_differences(one, plain).mean(axis=0) for one in (arm, oracle))
     if whole.mean() < MIN_ORACLE_GAIN:
         return Estimate(float("nan"), float("nan"), float("nan"), float("nan"), arm.size)
-    gains, wholes = _resampled_means(gain, seed), _resampled_means(whole, seed)
-    defined = wholes > 0
-    ratios = gains[defined] / wholes[defined]
-    return _percentiles(float(gain.sum() / whole.sum()), ratios, arm.size, int((~defined).sum()))
+    return replace(ratio_of_means(gain, whole), count=arm.size)
 
 
 def outcome_differences(first: Outcomes, second: Outcomes) -> NDArray[np.float64]:
@@ -214,15 +206,6 @@ def outcome_differences(first: Outcomes, second: Outcomes) -> NDArray[np.float64
     if first.ndim != 2 or first.shape != second.shape or not first.size:
         raise ValueError(f"outcomes {first.shape} and {second.shape}: one shape (S, N) is needed")
     return first.astype(np.float64) - second.astype(np.float64)
-
-
-def _resampled_means(values: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    """Mean of (S, N) in each resample of rows and columns, (PAIRED_RESAMPLES,); equal seeds, equal draws."""
-    rows, columns = values.shape
-    generator = np.random.default_rng(seed)
-    row_counts = generator.multinomial(rows, np.full(rows, 1 / rows), size=PAIRED_RESAMPLES)
-    chosen = generator.integers(columns, size=(PAIRED_RESAMPLES, columns))
-    return np.take_along_axis(row_counts @ values / rows, chosen, axis=1).mean(axis=1)
 
 
 def _student(value: float, error: float, freedom: float, count: int, comparisons: int = 1) -> Estimate:
@@ -233,10 +216,8 @@ def _student(value: float, error: float, freedom: float, count: int, comparisons
     return Estimate(value, value - reach, value + reach, error, count)
 
 
-def _percentiles(value: float, draws: NDArray[np.float64], count: int, undefined: int = 0) -> Estimate:
-    """Percentile interval of `draws`, beyond either end of which `undefined` more are taken to lie."""
-    tail = int((len(draws) + undefined) * (1 - CONFIDENCE) / 2) - undefined
-    if tail < 0:
-        return Estimate(value, float("nan"), float("nan"), float("nan"), count)
-    ordered = np.sort(draws)
-    return Estimate(value, float(ordered[tail]), float(ordered[-1 - tail]), float(draws.std(ddof=1)), count)
+def _within(found: Estimate, least: float, most: float) -> Estimate:
+    """`found` with its interval, where it has one, cut off at what the figure can be."""
+    if math.isnan(found.low):
+        return found
+    return replace(found, low=max(found.low, least), high=min(found.high, most))

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import betaln
-from scipy.stats import binomtest, norm
+from scipy.stats import beta, binomtest, norm
+from scipy.stats import t as student
 
-from rabc.statistics.intervals import Outcomes, outcome_differences
+from rabc.statistics.intervals import Outcomes, difference_over_seeds, outcome_differences
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -49,6 +50,9 @@ def sign_flips(first: Outcomes, second: Outcomes) -> float:
 def probability_better(successes: int, trials: int, other_successes: int, other_trials: int) -> float:
     """P(first rate > other rate | outcomes), both rates uniform on [0, 1] before and independent.
 
+    For rollouts of two policies that share nothing, such as those recorded on an arm; where they share start
+    states or are of several trainings, `paired_probability_better`.
+
     After the outcomes they are Beta(1 + successes, 1 + failures). With p ~ Beta(a, b), q ~ Beta(c, d) and
     whole a, P(p > q) = sum over i < a of B(c + i, b + d) / ((b + i) B(1 + i, b) B(c, d)): the binomial sum
     that is P(p > q | q), averaged over q (Cook 2005, "Exact calculation of beta inequalities").
@@ -58,6 +62,26 @@ def probability_better(successes: int, trials: int, other_successes: int, other_
     i = np.arange(a)
     logs = betaln(c + i, b + d) - np.log(b + i) - betaln(1 + i, b) - betaln(c, d)
     return min(1.0, float(np.exp(logs).sum()))
+
+
+def paired_probability_better(first: Outcomes, second: Outcomes) -> float:
+    """P(first succeeds more often than second | outcomes), of the unit that the outcomes are a sample of.
+
+    With several training seeds that of trainings yet to come on these start states: the posterior of the
+    mean difference of their rates under flat priors is Student's t, so it passes 0.975 exactly where the
+    interval of `difference_over_seeds` leaves out 0. NaN where all seeds differ by the same. With one seed
+    that of these two trained policies on other start states: of the start states that only one solves, the
+    share that is the first's is Beta(1 + only first, 1 + only second), what is left of a flat prior on how a
+    pair may end. Rollouts taken for independent would be too sure: seeds vary, and start states are shared.
+    """
+    differences = outcome_differences(first, second)
+    seeds = len(differences)
+    if seeds == 1:
+        return float(beta.sf(0.5, 1 + np.sum(differences > 0), 1 + np.sum(differences < 0)))
+    found = difference_over_seeds(first, second)
+    if math.isnan(found.low):
+        return float("nan")
+    return float(student.cdf(found.value / found.standard_error, seeds - 1))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

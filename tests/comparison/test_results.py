@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from rabc.comparison.arms import BASELINE, arms_of, standard_arms
 from rabc.comparison.experiments import EXPERIMENTS
+from rabc.comparison.pages import texts
 from rabc.comparison.pairs import contrasts_of, pairs_of, shares_of_oracle
 from rabc.comparison.plan import planned_run, shuffled_file
 from rabc.comparison.results import LEVEL, answer
@@ -304,6 +305,21 @@ def test_the_answer_says_what_weighting_adds_beyond_the_controls() -> None:
     assert "; +75 points over `shuffled` (95 % interval" in said
 
 
+def test_p_better_speaks_of_trainings_where_there_are_several() -> None:
+    """Rollouts taken for independent were surer than 0.999 of what two trainings disagree about."""
+    plain, one, other = "1" * 60 + "0" * 140, "1" * 140 + "0" * 60, "1" * 80 + "0" * 120
+    (pair,) = pairs_of(outcomes(plain=f"{plain} {plain}", weighted=f"{one} {other}"))
+    assert pair["over_seeds"]["low"] < 0 < pair["over_seeds"]["high"]
+    assert 0.5 < pair["posterior"] < 0.9
+    # Trainings that all differ by the same do not say how much others might: null, and an empty cell.
+    (alike,) = pairs_of(outcomes(plain=f"{plain} {plain}", weighted=f"{one} {one}"))
+    assert alike["posterior"] is None
+    assert texts.probability(alike["posterior"]) == ""
+    # With one training seed: of these two policies, by the start states that only one of them solves.
+    (single,) = pairs_of(outcomes(plain=plain, weighted=other))
+    assert single["posterior"] == pytest.approx(1 - 0.5**21)
+
+
 def test_start_states_whose_seeds_agree_count_once() -> None:
     """Three seeds that always agree are no more evidence than one."""
     one = outcomes(plain="0000000011", weighted="1111110011")
@@ -314,15 +330,17 @@ def test_start_states_whose_seeds_agree_count_once() -> None:
     assert triple["p_adjusted"] == triple["p_states"]
 
 
-def test_all_alike_has_no_interval() -> None:
+def test_a_few_start_states_that_end_alike_show_little() -> None:
     pair = pairs_of(outcomes(plain="000", weighted="111"))[0]
-    assert (pair["difference"]["low"], pair["difference"]["high"]) == (None, None)
     said = answer({"pairs": [pair], "contrasts": [], "training_seeds": [0]})
     assert said == (
         "`weighted` is not shown to differ from plain: +100 points over plain "
-        "(no interval: the same difference on every start state, p = 0.25)."
+        "(95 % interval -94 to +100, p = 0.25)."
     )
-    # The exact test needs no spread to tell all from nothing.
+    pair = pairs_of(outcomes(plain="0", weighted="1"))[0]
+    said = answer({"pairs": [pair], "contrasts": [], "training_seeds": [0]})
+    assert "(no interval: a single start state, p = 1)" in said
+    # So many that all end alike do tell.
     pair = pairs_of(outcomes(plain="0" * 30, weighted="1" * 30))[0]
     said = answer({"pairs": [pair], "contrasts": [], "training_seeds": [0]})
     assert said.startswith(

@@ -41,9 +41,9 @@ def test_both_rounds_and_nothing_twice(tmp_path: Path, simulated: Path) -> None:
     loop = tmp_path / "outputs" / "small-loop"
     found = json.loads((loop / "loop.json").read_text())
     assert found["first_round"]["trials"] == found["second_round"]["trials"] == 3
-    # Policies of six steps never succeed, so all start states end alike.
-    assert found["gain"] == {"value": 0.0, "low": None, "high": None, "p": 1.0}
-    for words in ("first round:", "second round:", "gain: +0 points (no interval"):
+    # Policies of six steps never succeed: three start states that all end alike say next to nothing.
+    assert found["gain"] == {"value": 0.0, "low": -1.0, "high": 1.0, "p": 1.0}
+    for words in ("first round:", "second round:", "gain: +0 points (95 % interval -100 to +100"):
         assert words in printed
     (recorded,) = loop.glob("*/recorded")
     outcomes = read_outcomes(recorded / "outcomes.csv")

@@ -128,8 +128,10 @@ def p_value(value: float) -> str:
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
-def probability(value: float) -> str:
-    """Three digits; what is almost certain as a bound."""
+def probability(value: float | None) -> str:
+    """Three digits; what is almost certain as a bound; empty where nothing supports one."""
+    if value is None:
+        return ""
     if value > 0.999:
         return "> 0.999"
     return "< 0.001" if value < 0.001 else number(value, 3)

@@ -106,7 +106,7 @@ def _pair_row(pair: Mapping[str, Any]) -> list[str]:
         "" if None in limits else " to ".join(text(limit) for limit in limits),
         "" if pair["p"] is None else texts.p_value(pair["p"]),
         "" if pair["p_adjusted"] is None else texts.p_value(pair["p_adjusted"]),
-        "" if pair["posterior"] is None else texts.probability(pair["posterior"]),
+        texts.probability(pair["posterior"]),
         "" if pair["needed"] is None else f"{pair['needed']:,}",
         pair["method"],
     ]
