@@ -97,7 +97,10 @@ def test_own_arms_come_from_the_configuration() -> None:
         ({"a": {"scheme": "static"}}, None, "comparison.arms.a: weights.scheme 'static': takes the weights"),
         ({"a": {"beta": 0}}, None, "comparison.arms.a: weights.beta 0.0: not positive"),
         ({"a": {"drop_share": 1.5}}, None, "comparison.arms.a: weights.drop_share 1.5: out of range"),
-        *(({name: {}}, None, f"comparison.arms {name!r}: not a name") for name in ("../a", "a/b", "", "a,b")),
+        *(
+            ({name: {}}, None, f"comparison.arms {name!r}: not the name of one folder")
+            for name in ("../a", "a/b", "", "a,b")
+        ),
     ],
 )  # fmt: skip
 def test_wrong_arms_are_named(arms: dict[str, Any], chosen: str | None, message: str) -> None:
