@@ -30,12 +30,14 @@ def find_dataset(config: Config) -> Path:
 
     Of several datasets, or one whose columns get other names, the folder of their view.
     """
-    from rabc.datasets.view import view
-
     roots: list[Path] = []
     for path in config.dataset.paths:
         one = replace(config, dataset=replace(config.dataset, path=path))
         roots.append(Path(path) if Path(path).exists() else download(one))
+    if len(roots) == 1 and not config.dataset.rename_map:
+        return roots[0]
+    from rabc.datasets.view import view
+
     return view(roots, config.dataset.rename_map)
 
 

@@ -66,15 +66,22 @@ def read_frames(
         InputError: a damaged or inconsistent file, an empty task, a value that is not finite.
     """
     columns = ["index", "episode_index", "frame_index", "task_index", *features]
-    parts = [_read_parquet(path, columns) for path in table_files(meta)]
-    found = sum(len(part) for part in parts)
+    arrays: dict[str, list[NDArray[Any]]] = {name: [] for name in columns}
+    for path in table_files(meta):  # one in memory at a time, beside what is kept of the others
+        part = _read_parquet(path, columns)
+        for name in columns:
+            values = part.column(name)
+            arrays[name].append(
+                _vectors(values, name, meta) if name in features else np.asarray(values.to_numpy(), np.int64)
+            )
+    found = sum(map(len, arrays["index"]))
     if found != meta.total_frames:
         raise InputError(
             f"dataset {meta.root}: data/ has {found} frames, meta/info.json says {meta.total_frames}; {AGAIN}"
         )
 
-    def joined(name: str) -> NDArray[np.int64]:
-        return np.concatenate([np.asarray(part.column(name).to_numpy(), np.int64) for part in parts])
+    def joined(name: str) -> NDArray[Any]:
+        return np.concatenate(arrays.pop(name))
 
     index, episode_index, frame_index = joined("index"), joined("episode_index"), joined("frame_index")
     if not np.array_equal(index, np.arange(len(index))):
@@ -83,9 +90,7 @@ def read_frames(
             f"dataset {meta.root}: `index` does not count the frames from 0 (row {wrong} of data/ has "
             f"{index[wrong]}); {AGAIN}"
         )
-    vectors = {
-        name: np.concatenate([_vectors(part.column(name), name, meta) for part in parts]) for name in features
-    }
+    vectors = {name: joined(name) for name in features}
     starts, ends = _episode_bounds(meta, read_episodes(meta), episode_index)
     chosen = np.ones(len(starts), bool) if selected is None else np.isin(episode_index, list(selected))
     for name, values in vectors.items():

@@ -1,9 +1,15 @@
 """What would stop a run after minutes of work, found before it."""
 
+import contextlib
+import hashlib
+import json
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 from rabc.config.settings import Config, WeightsConfig
 from rabc.pipeline.state import paths
+from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
 from rabc.system.hub import is_hub_id
 
@@ -79,11 +85,35 @@ def check_writable(folder: Path) -> None:
         )
 
 
-def check_dataset(config: Config, root: Path, trains: bool = True) -> None:
+_CHECKED = 1
+"""Of what is checked: what an earlier version found sound is checked anew."""
+
+
+def check_once(config: Config, root: Path) -> None:
+    """`check_dataset`, unless it had nothing to say when the run's dataset and settings were these before.
+
+    Importing what reads a dataset takes most of a start in which nothing has changed.
+    """
+    from rabc.datasets.fingerprint import fingerprint
+
+    content = fingerprint(root)
+    info = (root / "meta" / "info.json").read_text()
+    facts = [_CHECKED, version("rabc"), version("lerobot"), asdict(config), str(root), content, info]
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    outputs = paths(config).outputs
+    kept = outputs / "checked.json"
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        if json.loads(kept.read_text())["key"] == key:
+            return
+    if check_dataset(config, root) and (outputs / "stages").exists():  # a dry run of a new run writes nothing
+        write_json(kept, {"key": key})
+
+
+def check_dataset(config: Config, root: Path, trains: bool = True) -> bool:
     """Find now what the dataset in `root` would else stop a later stage with, or teach wrongly.
 
     trains: whether a policy is trained, or the demonstrations only scored. Prints what would train wrong, and
-    what decoded frames will take on which disk.
+    what decoded frames will take on which disk; returns whether there was nothing to print.
     Raises InputError for an episode, a camera, an instruction, an input of the policy or a statistic that is
     needed and not there, for what its check refuses (`rabc.datasets.preflight`), and for a folder that
     decoded frames cannot be written to.
@@ -111,11 +141,15 @@ def check_dataset(config: Config, root: Path, trains: bool = True) -> None:
         policy = policy_settings(config.policy, meta, "cpu")
         cameras += policy.image_features
         normalisation_statistics(policy, meta)
-    refusals_and_warnings(preflight(meta), uses, cameras, selected, f"rabc check-dataset {root}")
+    found = preflight(meta)
+    refusals_and_warnings(found, uses, cameras, selected, f"rabc check-dataset {root}")
+    silent = not any(one.severity == "wrong" for one in found)
     if trains and not (paths(config).outputs / "stages" / "training.json").exists():
         cost = cache_cost(config, root)
         if cost is not None and cost.to_decode:
             print(cost)
+            silent = False
+    return silent
 
 
 def check_values(config: Config, root: Path) -> None:

@@ -4,14 +4,15 @@ Every stage reads what the one before left on disk and is skipped when nothing i
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from rabc.config.settings import Config
-from rabc.pipeline.checks import check_beforehand, check_dataset
+from rabc.pipeline.checks import check_beforehand, check_once
 from rabc.pipeline.costs import cost_table
-from rabc.pipeline.state import STAGES, inputs, lost, paths, stage_state
+from rabc.pipeline.state import STAGES, Paths, inputs, lost, paths, stage_state
 from rabc.system import stages
 from rabc.system.atomic import write_json
 from rabc.system.processes import global_rank
@@ -36,15 +37,13 @@ def run(config: Config, dry_run: bool = False, last: str = STAGES[-1]) -> dict[s
     check_beforehand(config)
     if all(Path(path).exists() for path in config.dataset.paths):
         # What was sound for another chunk, camera or policy need not be for this one.
-        check_dataset(config, find_dataset(config))
+        check_once(config, find_dataset(config))
     if dry_run:
         print(describe(config))
         return {}
     from rabc.pipeline import work
     from rabc.pipeline.summary import print_summary, write_model_card, write_summary
-    from rabc.system.quiet import no_library_bars
 
-    no_library_bars()
     where = paths(config)
     markers = Stages(where.outputs / "stages")
     write_json(where.outputs / "config.json", asdict(config))
@@ -54,7 +53,7 @@ def run(config: Config, dry_run: bool = False, last: str = STAGES[-1]) -> dict[s
         done[name] = markers.run(
             name,
             inputs(config, name, results),
-            lambda name=name: work.DO[name](config, where, results),
+            partial(_do, work.DO[name], config, where, results),
             partial(lost, config, name, results),
         )
         results[name] = done[name].result
@@ -62,6 +61,18 @@ def run(config: Config, dry_run: bool = False, last: str = STAGES[-1]) -> dict[s
         write_model_card(config, where, results)
         print_summary(write_summary(config, where, done))
     return results
+
+
+def _do(
+    work: Callable[[Config, Paths, dict[str, Result]], Result],
+    config: Config,
+    where: Paths,
+    results: dict[str, Result],
+) -> Result:
+    from rabc.system.quiet import no_library_bars
+
+    no_library_bars()  # imports the libraries, which takes seconds that a finished stage need not wait for
+    return work(config, where, results)
 
 
 def train_along(config: Config) -> None:

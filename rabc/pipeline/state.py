@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rabc.config.settings import Config
 from rabc.system.errors import InputError
-from rabc.system.hashing import file_hash
+from rabc.system.hashing import file_hash, folder_hash
 from rabc.system.shipped import here_or_shipped
 from rabc.system.stages import Inputs, Result, Stages, StageState
 from rabc.training.identity import learned_from
@@ -116,7 +116,6 @@ def lost(config: Config, stage: str, results: Mapping[str, Result], result: Resu
     results: of the stages before.
     """
     from rabc.datasets.fingerprint import annotations, fingerprint
-    from rabc.scoring.loading import folder_hash
 
     gone = [path for path in result.get("files", []) if not Path(path).exists()]
     if gone:
@@ -150,7 +149,5 @@ def lost(config: Config, stage: str, results: Mapping[str, Result], result: Resu
 
 def scorer_content(config: Config) -> str:
     """What identifies the configured scorer: the content of a folder, or name and revision of a hub model."""
-    from rabc.scoring.loading import folder_hash
-
     folder = Path(here_or_shipped(config.scorer.model))
     return folder_hash(folder) if folder.is_dir() else f"{config.scorer.model}@{config.scorer.revision}"

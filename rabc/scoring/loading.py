@@ -1,22 +1,19 @@
 """Loads a video-language model and its processor, and says in one line what is wrong when that fails."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from rabc.system.device import resolve_dtype
 from rabc.system.errors import InputError
-from rabc.system.hashing import file_hash
+from rabc.system.hashing import folder_hash
 from rabc.system.hub import is_hub_id
 from rabc.system.shipped import here_or_shipped
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
 QWEN3_VL = ("qwen3_vl", "qwen3_vl_moe")
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPES = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,7 @@ def check_model(name: str) -> None:
 
 
 def _from_pretrained(name: str, revision: str | None, dtype: str) -> tuple[Any, Any]:
+    import torch
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as KNOWN
@@ -78,7 +76,7 @@ def _from_pretrained(name: str, revision: str | None, dtype: str) -> tuple[Any, 
             )
         auto: Any = AutoModelForImageTextToText
         model, report = auto.from_pretrained(
-            name, dtype=DTYPES[dtype], use_safetensors=True, output_loading_info=True, **safe
+            name, dtype=getattr(torch, dtype), use_safetensors=True, output_loading_info=True, **safe
         )
     # What transformers raises for unreadable, incomplete or foreign files and for an unreachable hub.
     except (OSError, ValueError, KeyError, SafetensorError) as error:
@@ -108,14 +106,3 @@ def _check_folder(folder: Path) -> None:
             raise InputError(f"scorer {folder}: has no {what}; copy the complete model folder")
     if not list(folder.glob("*.safetensors")):
         raise InputError(f"scorer {folder}: has no *.safetensors weights; copy the complete model folder")
-
-
-def folder_hash(folder: Path) -> str:
-    """SHA-256 of everything in a model folder that scores can depend on."""
-    digest = hashlib.sha256()
-    # A model card or a picture in the folder does not change the scores.
-    for path in sorted(
-        p for p in folder.iterdir() if p.suffix in (".json", ".safetensors", ".jinja", ".txt")
-    ):
-        digest.update(path.name.encode() + b"\0" + file_hash(path))
-    return digest.hexdigest()

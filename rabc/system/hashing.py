@@ -31,6 +31,17 @@ def file_hash(path: Path) -> bytes:
     return _file_hash(stamp(path))
 
 
+def folder_hash(folder: Path) -> str:
+    """SHA-256 (hex) of everything in a model folder that what it says can depend on. Raises OSError."""
+    digest = hashlib.sha256()
+    # A model card or a picture in the folder changes nothing.
+    for path in sorted(
+        p for p in folder.iterdir() if p.suffix in (".json", ".safetensors", ".jinja", ".txt")
+    ):
+        digest.update(path.name.encode() + b"\0" + file_hash(path))
+    return digest.hexdigest()
+
+
 @lru_cache(maxsize=1024)
 def _file_hash(of: Stamp) -> bytes:
     with of.path.open("rb") as file:

@@ -27,8 +27,10 @@ def held_out_episodes(tasks: Sequence[str], share: float) -> NDArray[np.bool_]:
         InputError: no episode is left for training.
     """
     held_out = np.zeros(len(tasks), bool)
-    for task in dict.fromkeys(tasks):
-        episodes = np.flatnonzero(np.array([other == task for other in tasks]))
+    of_task: dict[str, list[int]] = {}
+    for episode, task in enumerate(tasks):
+        of_task.setdefault(task, []).append(episode)
+    for episodes in of_task.values():
         held_out[episodes[len(episodes) - math.ceil(len(episodes) * share) :]] = True
     if held_out.all():
         raise InputError(
