@@ -18,6 +18,7 @@ FIRST = {
 """Section -> the first stage that depends on it; so do all after it."""
 SOONER = {
     "weights.length_bias": "scores",  # scores still pictures of every episode
+    "weights.scheme": "scores",  # the other one here is `none`, for which nothing is scored
     "weights.progress_file": "scores", "weights.weights_file": "scores",  # take their place
     "policy.chunk_size": "weights", "policy.type": "weights",  # over how many frames progress counts
 }  # fmt: skip
@@ -86,3 +87,18 @@ def test_what_is_read_counts_by_its_content() -> None:
         assert [
             one for one in STAGES if inputs(config, one, RESULTS) != inputs(config, one, results)
         ] == changes
+
+
+def test_another_way_of_weighting_asks_for_no_new_scores() -> None:
+    config = Config()
+    other_scheme = replace(config.weights, scheme="mask")
+    assert stale(config, replace(config, weights=other_scheme)) == ["weights", "training", "rollouts"]
+
+
+def test_other_episodes_are_scored_and_trained_without_being_another_dataset() -> None:
+    config = Config()
+    for name in ("episodes", "exclude"):
+        chosen = replace(config.dataset, **{name: [0, 1]})
+        assert stale(config, replace(config, dataset=chosen)) == list(STAGES[1:])
+    renamed = replace(config.dataset, rename_map={"actions": "action"})
+    assert stale(config, replace(config, dataset=renamed)) == list(STAGES)
