@@ -73,6 +73,19 @@ def test_page_of_a_sequential_test_in_a_browser(chromium: Browser, tmp_path: Pat
     assert "Against the controls" not in text
 
 
+def test_the_page_says_whose_p_better_it_is(result: dict[str, Any], small: dict[str, Any]) -> None:
+    """With one training seed nothing is known of other trainings, and the page says that it is of these."""
+    of_these, over_seeds = "of these two trained policies each", "P(better), with flat priors, is Student's"
+    one, several = (" ".join(visible(render(page)).split()) for page in (small, result))
+    assert of_these in one
+    assert over_seeds not in one
+    assert over_seeds in several
+    assert of_these not in several
+    small["pairs"][0]["posterior"] = None
+    headers, (row, *_) = texts.pair_table(small)
+    assert row[headers.index("P(better)")] == ""
+
+
 def test_the_browser_sees_what_is_wrong(chromium: Browser, tmp_path: Path) -> None:
     """The check itself: a page that is too wide, misses a picture and fails."""
     page = tmp_path / "bad.html"
