@@ -1,7 +1,5 @@
 """Labelling whole videos: against LeRobot's own script, and how memory grows with their length."""
 
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from rabc.benchmarks import models
+from rabc.benchmarks.children import run_command
 from rabc.benchmarks.lines import Line, at_least, at_most, ratio, side_by_side
 from rabc.scoring.topreward import TOPReward
 
@@ -141,29 +140,12 @@ def write_video(path: Path, count: int) -> None:
             container.mux(packet)
 
 
-# The peak of a process's own memory: what the system reports of a child includes that of its parent at birth.
-_WATCHED = """
-import atexit, runpy, sys
-def report():
-    status = open("/proc/self/status").read()
-    open(peak, "w").write(status.split("VmHWM:")[1].split()[0])
-del sys.argv[0]
-peak = sys.argv.pop(0)
-atexit.register(report)
-runpy.run_module("rabc", run_name="__main__")
-"""
-
-
 def _peak_of_scoring(video: Path, model: Path, folder: Path) -> float:
-    peak = folder / "peak"
-    child = subprocess.run(
+    scored = run_command(
         [
-            sys.executable, "-c", _WATCHED, str(peak), "rabc", "score", "--video", str(video),
-            "--instruction", INSTRUCTION, "--scorer.model", str(model), "--scorer.fps", str(SAMPLE_FPS),
-            "--device", "cpu", "--output", str(folder / "curve.png"),
+            "score", "--video", str(video), "--instruction", INSTRUCTION, "--scorer.model", str(model),
+            "--scorer.fps", str(SAMPLE_FPS), "--device", "cpu", "--output", str(folder / "curve.png"),
         ],
-        stdout=subprocess.DEVNULL,
+        folder,
     )  # fmt: skip
-    if child.returncode != 0:
-        raise RuntimeError(f"rabc score --video {video} failed")
-    return int(peak.read_text()) / 1024
+    return scored.peak_mb

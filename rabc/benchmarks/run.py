@@ -105,6 +105,24 @@ def inference(
     return lines
 
 
+def episodes(
+    parts: Sequence[str], repeats: int, quick: bool, json: str | None, page: str | None
+) -> list[Line]:
+    """Everything `rabc benchmark episodes` measures; prints the lines it returns."""
+    from rabc.benchmarks import many_episodes as measure
+    from rabc.benchmarks.synthetic import Sizes
+
+    counts, sizes = sorted(map(int, parts)), Sizes()
+    if quick:
+        counts, sizes, repeats = [2, 4], measure.QUICK, 1
+    with tempfile.TemporaryDirectory(prefix="rabc-benchmark-") as folder:
+        lines, facts = measure.measure(Path(folder), counts, sizes, repeats)
+    if quick:
+        lines = _without_bounds(lines)
+    _report("episodes", "cpu", lines, {"machine": machine("cpu"), **facts}, json, page)
+    return lines
+
+
 def _trained(
     name: str,
     device: str,

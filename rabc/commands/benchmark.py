@@ -5,6 +5,7 @@ rabc benchmark data: our loader with its cache against LeRobotDataset.
 rabc benchmark training: whole trainings against lerobot-train, our loop against a bare one, memory.
 rabc benchmark rollouts: rollouts a minute against so101-nexus's own visual environment.
 rabc benchmark inference: time of a query with each shipped configuration, and what rate it allows.
+rabc benchmark episodes: what a start takes with 10, 100 and 1000 episodes, and a resumed training, and pages.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ PARTS = {
     "training": ("diffusion", "act", "loop", "wait", "memory"),
     "rollouts": ("default", "plain", "same"),
     "inference": ("pick", "pick_diffusion", "place", "real"),
+    "episodes": ("10", "100", "1000"),
 }
 REPEATS = {
     "scoring": (3, "Runs of what is compared with the tightest bound."),
@@ -26,6 +28,7 @@ REPEATS = {
     "training": (1, "Runs of each whole command."),
     "rollouts": (20, "Start states; of so101-nexus with its default pictures a quarter."),
     "inference": (30, "Queries of each policy."),
+    "episodes": (3, "Starts with nothing to do, of which the quickest counts."),
 }
 ARCHITECTURE = cli.Argument(
     "architecture",
@@ -60,7 +63,7 @@ def main(argv: Sequence[str]) -> None:
     if not helped and (not argv or argv[0] not in PARTS):
         raise InputError(f"benchmark {argv[0] if argv else ''!r}: unknown; give one of {', '.join(PARTS)}")
     what = "scoring" if helped else argv[0]
-    sections = () if what in ("rollouts", "inference") else ("device",)
+    sections = () if what in ("rollouts", "inference", "episodes") else ("device",)
     command = cli.parse(argv if helped else argv[1:], __doc__, sections=sections, extra=_arguments(what))
     asked = command.extra
     parts = asked["parts"].split(",")
@@ -88,6 +91,8 @@ def main(argv: Sequence[str]) -> None:
         lines = benchmark.rollouts(parts, asked["policy"], repeats, asked["quick"], *written)
     elif what == "inference":
         lines = benchmark.inference(parts, repeats, asked["quick"], *written)
+    elif what == "episodes":
+        lines = benchmark.episodes(parts, repeats, asked["quick"], *written)
     else:
         measure = {"data": benchmark.data, "training": benchmark.training}[what]
         lines = measure(parts, device, repeats, asked["quick"], *written)

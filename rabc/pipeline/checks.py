@@ -89,23 +89,29 @@ _CHECKED = 1
 """Of what is checked: what an earlier version found sound is checked anew."""
 
 
-def check_once(config: Config, root: Path) -> None:
+def check_once(config: Config, root: Path, keep: bool) -> None:
     """`check_dataset`, unless it had nothing to say when the run's dataset and settings were these before.
 
-    Importing what reads a dataset takes most of a start in which nothing has changed.
+    Importing what reads a dataset takes most of a start in which nothing has changed. Before a training this
+    also prints what decoded frames will take on which disk; raises InputError where they cannot be written.
+    keep: remember in the run's folder that there was nothing to say.
     """
+    from rabc.datasets.cache import cache_cost
     from rabc.datasets.fingerprint import fingerprint
 
+    trained = (paths(config).outputs / "stages" / "training.json").exists()
+    cost = None if trained else cache_cost(config, root)
     content = fingerprint(root)
     info = (root / "meta" / "info.json").read_text()
     facts = [_CHECKED, version("rabc"), version("lerobot"), asdict(config), str(root), content, info]
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-    outputs = paths(config).outputs
-    kept = outputs / "checked.json"
+    kept = paths(config).outputs / "checked.json"
+    if cost is not None and cost.to_decode:
+        print(cost)
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         if json.loads(kept.read_text())["key"] == key:
             return
-    if check_dataset(config, root) and (outputs / "stages").exists():  # a dry run of a new run writes nothing
+    if check_dataset(config, root) and keep:
         write_json(kept, {"key": key})
 
 
@@ -113,12 +119,10 @@ def check_dataset(config: Config, root: Path, trains: bool = True) -> bool:
     """Find now what the dataset in `root` would else stop a later stage with, or teach wrongly.
 
     trains: whether a policy is trained, or the demonstrations only scored. Prints what would train wrong, and
-    what decoded frames will take on which disk; returns whether there was nothing to print.
+    returns whether there was nothing to print.
     Raises InputError for an episode, a camera, an instruction, an input of the policy or a statistic that is
-    needed and not there, for what its check refuses (`rabc.datasets.preflight`), and for a folder that
-    decoded frames cannot be written to.
+    needed and not there, and for what its check refuses (`rabc.datasets.preflight`).
     """
-    from rabc.datasets.cache import cache_cost
     from rabc.datasets.cameras import camera_key
     from rabc.datasets.preflight.check import preflight, refusals_and_warnings
     from rabc.datasets.preflight.findings import Use
@@ -143,13 +147,7 @@ def check_dataset(config: Config, root: Path, trains: bool = True) -> bool:
         normalisation_statistics(policy, meta)
     found = preflight(meta)
     refusals_and_warnings(found, uses, cameras, selected, f"rabc check-dataset {root}")
-    silent = not any(one.severity == "wrong" for one in found)
-    if trains and not (paths(config).outputs / "stages" / "training.json").exists():
-        cost = cache_cost(config, root)
-        if cost is not None and cost.to_decode:
-            print(cost)
-            silent = False
-    return silent
+    return not any(one.severity == "wrong" for one in found)
 
 
 def check_values(config: Config, root: Path) -> None:

@@ -37,7 +37,7 @@ def run(config: Config, dry_run: bool = False, last: str = STAGES[-1]) -> dict[s
     check_beforehand(config)
     if all(Path(path).exists() for path in config.dataset.paths):
         # What was sound for another chunk, camera or policy need not be for this one.
-        check_once(config, find_dataset(config))
+        check_once(config, find_dataset(config), keep=not dry_run)
     if dry_run:
         print(describe(config))
         return {}

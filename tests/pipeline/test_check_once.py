@@ -13,7 +13,7 @@ from rabc.pipeline import checks
 
 
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Config], int]:
+def looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
     """How often the dataset is really looked at by one more start of a run."""
     monkeypatch.chdir(tmp_path)
     calls: list[Path] = []
@@ -25,9 +25,9 @@ def looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Config],
 
     monkeypatch.setattr(checks, "check_dataset", counted)
 
-    def start(config: Config) -> int:
+    def start(config: Config, keep: bool = True) -> int:
         before = len(calls)
-        checks.check_once(config, Path(str(config.dataset.path)))
+        checks.check_once(config, Path(str(config.dataset.path)), keep)
         return len(calls) - before
 
     return start
@@ -39,12 +39,11 @@ def of(root: Path, **changes: Any) -> Config:
 
 
 def test_a_sound_dataset_is_looked_at_once(
-    dataset_copy: Callable[[], Path], looks: Callable[[Config], int]
+    dataset_copy: Callable[[], Path], looks: Callable[..., int]
 ) -> None:
     root = dataset_copy()
-    assert [looks(of(root)), looks(of(root))] == [1, 1]  # there is no run yet, and nothing is written for one
-    assert not Path("outputs").exists()
-    Path("outputs/so101_pick/stages").mkdir(parents=True)
+    assert [looks(of(root), keep=False), looks(of(root), keep=False)] == [1, 1]
+    assert not Path("outputs").exists()  # a dry run writes nothing
     assert [looks(of(root)), looks(of(root)), looks(of(root))] == [1, 0, 0]
     assert [looks(of(root, seed=1)), looks(of(root, seed=1))] == [1, 0]
     info = root / "meta" / "info.json"
@@ -56,7 +55,7 @@ def test_a_sound_dataset_is_looked_at_once(
 
 
 def test_what_there_is_to_say_is_said_at_every_start(
-    dataset_copy: Callable[[], Path], looks: Callable[[Config], int], capfd: pytest.CaptureFixture[str]
+    dataset_copy: Callable[[], Path], looks: Callable[..., int], capfd: pytest.CaptureFixture[str]
 ) -> None:
     Path("outputs/so101_pick/stages").mkdir(parents=True)
     root = dataset_copy()
@@ -67,12 +66,19 @@ def test_what_there_is_to_say_is_said_at_every_start(
     for _ in range(2):
         assert looks(of(root)) == 1
         assert "warning: dataset, meta/stats.json, action" in capfd.readouterr().out
-    sound = dataset_copy_with_cache(root)
-    for _ in range(2):
-        assert looks(sound) == 1
-        assert f"frame cache {root}/.rabc/frames: 0.00 GB" in capfd.readouterr().out
 
 
-def dataset_copy_with_cache(root: Path) -> Config:
+def test_what_decoded_frames_take_is_said_until_a_policy_is_trained(
+    dataset_copy: Callable[[], Path], looks: Callable[..., int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    stages = Path("outputs/so101_pick/stages")
+    stages.mkdir(parents=True)
+    root = dataset_copy()
     config = of(root)
-    return replace(config, dataset=replace(config.dataset, cache=True))
+    config = replace(config, dataset=replace(config.dataset, cache=True))
+    for expected in (1, 0):
+        assert looks(config) == expected
+        assert f"frame cache {root}/.rabc/frames: 0.00 GB" in capfd.readouterr().out
+    (stages / "training.json").write_text("{}")
+    assert looks(config) == 0
+    assert capfd.readouterr().out == ""
