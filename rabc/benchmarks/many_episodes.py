@@ -22,8 +22,8 @@ from rabc.scoring.store_part import EpisodeScores
 from rabc.scoring.variants import Variant
 
 START_S, TIME_RATIO, MEMORY_RATIO = 10.0, 2.0, 1.2
-"""Bounds of a start of `rabc train` in which nothing has changed, seconds, and of whatever does nothing, of the
-most episodes against the fewest."""
+"""Bounds of a start of `rabc train` in which nothing has changed, seconds, and of whatever does nothing: most
+episodes against fewest."""
 STEPS = 3
 
 
