@@ -191,6 +191,11 @@ class WeightsConfig:
         """The file from elsewhere that takes the place of scoring, if one is given."""
         return self.weights_file or self.progress_file
 
+    @property
+    def unscored(self) -> str:
+        """What makes scores of the demonstrations needless; empty where they are needed."""
+        return "weights.scheme none" if self.scheme == "none" else self.foreign_file or ""
+
 
 @dataclass(frozen=True)
 class RolloutsConfig:

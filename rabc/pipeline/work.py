@@ -28,18 +28,17 @@ if TYPE_CHECKING:
 def do_demonstrations(config: Config, where: Paths, results: dict[str, Result]) -> Result:
     """The dataset: recorded in simulation, downloaded, or simply there."""
     from rabc.datasets.fingerprint import fingerprint
-    from rabc.datasets.source import download, open_dataset
+    from rabc.datasets.source import find_dataset, open_dataset
     from rabc.sim.recorder import check_recorded_with, read_ground_truth, record, remove_shards
 
-    root = Path(config.dataset.path)
-    if not root.exists():
-        if config.demonstrations.simulate:
+    if config.demonstrations.simulate:
+        root = Path(config.dataset.paths[0])
+        if not root.exists():
             record(config.demonstrations, root)
-        else:
-            root = download(config)
-    elif config.demonstrations.simulate:
         check_recorded_with(config.demonstrations, root)
         remove_shards(root)
+    else:
+        root = find_dataset(config)
     check_dataset(config, root)
     check_values(config, root)
     meta = open_dataset(config, root)
@@ -47,6 +46,7 @@ def do_demonstrations(config: Config, where: Paths, results: dict[str, Result]) 
     kinds = sorted({episode.kind for episode in truth})
     return {
         "root": str(root),
+        "identity": "meaning",
         "content": fingerprint(root),
         "episodes": int(meta.total_episodes),
         "frames": int(meta.total_frames),
@@ -58,20 +58,21 @@ def do_demonstrations(config: Config, where: Paths, results: dict[str, Result]) 
 
 def do_scores(config: Config, where: Paths, results: dict[str, Result]) -> Result:
     """Log-probabilities of every prefix of every episode, and how good they are as far as that is known."""
+    from rabc.datasets.fingerprint import annotations
     from rabc.diagnosis.dataset import diagnose_scores, write_diagnosis
     from rabc.scoring.configured import load_scorer
     from rabc.scoring.plan import carry_out, plan_scoring
 
-    foreign = config.weights.foreign_file
-    if foreign is not None:
-        return {"replaced_by": foreign, "files": []}
+    if config.weights.unscored:
+        return {"replaced_by": config.weights.unscored, "files": []}
     scorer = load_scorer(config.scorer, config.device)
     plan = plan_scoring(config, Path(results["demonstrations"]["root"]), scorer)
     carry_out(config, plan, scorer)
     found = diagnose_scores(config, plan.root, plan.stores)
     page = write_diagnosis(config, plan.root, found, where.outputs / "diagnosis")
     print(f"verdict on the scores: {found.verdict} ({page})")
-    return {**scores_report(plan), "diagnosis": {**found.as_json(), "page": str(page)}}
+    report = scores_report(plan) | {"annotations": annotations(plan.root)}
+    return {**report, "diagnosis": {**found.as_json(), "page": str(page)}}
 
 
 def scores_report(plan: "ScoringPlan") -> Result:
@@ -87,9 +88,9 @@ def scores_report(plan: "ScoringPlan") -> Result:
     report: Result = {
         "store": str(store.folder),
         "static_store": str(plan.stores["static"].folder),
-        "scorer": {k: v for k, v in store.meta.items() if k not in ("format", "dataset_fingerprint")},
         "raw": [str(camera.path) for camera in store.cameras],
         "unjudged": list(plan.unjudged),
+        "scorer": {k: v for k, v in store.meta.items() if k not in ("format", "dataset_fingerprint")},
         "prefixes": int(sum(len(curve) for curve in curves)),
         "voc": round(float(vocs.mean()), 4),
         "final_log_prob": round(float(final.mean()), 4),
@@ -172,7 +173,7 @@ def do_training(config: Config, where: Paths, results: dict[str, Result]) -> Res
 
 def do_rollouts(config: Config, where: Paths, results: dict[str, Result]) -> Result:
     """The policy in the simulator, judged by the simulator and, on the same frames, by the scorer."""
-    from rabc.datasets.decoding import recorded_shape
+    from rabc.datasets.cameras import recorded_shape
     from rabc.datasets.source import open_dataset
     from rabc.rollouts.evaluation import evaluate
     from rabc.scoring.configured import load_scorer
