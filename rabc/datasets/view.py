@@ -28,6 +28,7 @@ from rabc.system.atomic import whole_folder, write_json
 from rabc.system.errors import InputError
 from rabc.system.lock import alone
 
+_PARTS = "parts.json"
 _KEPT = ("index", "episode_index", "frame_index", "timestamp", "task_index")
 
 
@@ -67,6 +68,12 @@ def view(roots: Sequence[Path], rename: Mapping[str, str]) -> Path:
     return folder
 
 
+def made_of(root: Path) -> list[Path]:
+    """Folders of the datasets that a view was made of; none for any other dataset."""
+    path = root / _PARTS
+    return [Path(part) for part in json.loads(path.read_text())] if path.is_file() else []
+
+
 def _make(folder: Path, metas: Sequence[LeRobotDatasetMetadata], rename: Mapping[str, str]) -> None:
     features = _common(metas, [_renamed(meta, rename) for meta in metas])
     parts: list[_Part] = []
@@ -91,6 +98,7 @@ def _make(folder: Path, metas: Sequence[LeRobotDatasetMetadata], rename: Mapping
             total_tasks=len(tasks), splits={"train": f"0:{episodes}"}, data_path=_DATA, video_path=_VIDEO,
         )  # fmt: skip
         write_json(partial / "meta" / "info.json", info.to_dict())
+        write_json(partial / _PARTS, [str(meta.root.absolute()) for meta in metas])
 
 
 _DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"

@@ -54,9 +54,11 @@ def say_what_is_unjudged(meta: LeRobotDatasetMetadata, scorer: Scorer, unjudged:
     """Names the episodes that are too short to be scored."""
     if unjudged:
         lengths = read_episodes(meta).length[list(unjudged)]
+        short, long = lengths.min(), lengths.max()
+        counted = f"{long} frame{'s' * (long > 1)}" if short == long else f"{short} to {long} frames"
         say(
-            f"{named(unjudged)}: not judged, trained with weight 1: {lengths.min()} to {lengths.max()} "
-            f"frames at {meta.fps} Hz, of which the scorer sees fewer than {MIN_SAMPLED} at "
+            f"{named(unjudged)}: not judged, trained with weight 1: {counted} "
+            f"at {meta.fps} Hz, of which the scorer sees fewer than {MIN_SAMPLED} at "
             f"{scorer.identity['sample_fps']} Hz (scorer.fps)"
         )
 

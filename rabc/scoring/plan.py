@@ -14,6 +14,7 @@ from rabc.datasets.source import open_dataset
 from rabc.datasets.tasks import task_groups
 from rabc.scoring.asked import clip_count, instructions, say_what_is_unjudged
 from rabc.scoring.base import Scorer
+from rabc.scoring.elsewhere import take_over
 from rabc.scoring.label import open_store, score_dataset
 from rabc.scoring.processes import Process
 from rabc.scoring.store import ScoreStore, say_what_is_outdated, scores_root
@@ -101,6 +102,7 @@ def carry_out(config: Config, plan: ScoringPlan, scorer: Scorer, process: Proces
     me = process or Process(0, 1, "")
     if me.rank == 0:
         say_what_is_unjudged(plan.meta, scorer, plan.unjudged)
+    me.together(lambda: take_over(plan.root, plan.stores) if me.rank == 0 else None)
     missing: dict[Variant, list[int]] = {}
     # All have to see the same before anyone writes: they deal out what is missing.
     me.together(lambda: missing.update(plan.missing()))

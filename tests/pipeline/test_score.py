@@ -6,6 +6,7 @@ import runpy
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -213,3 +214,29 @@ def test_scores_of_one_camera_serve_two_and_of_two_numbers_one_is_kept(tmp_path:
     _, _, err = score(*arguments, "--scorer.camera", "wrist", "--diagnostics.episodes", "2")
     assert f"scores {old.parent}: 0123456789abcdef: of an earlier version" in err
     assert "scored anew" in err
+
+
+def test_scores_of_a_dataset_serve_it_together_with_others_and_when_episodes_were_deleted(
+    tmp_path: Path, score, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lerobot.datasets import LeRobotDataset
+    from lerobot.datasets.dataset_tools import delete_episodes
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    small = Recording((12, 9, 14), cameras=("front",), size=(32, 48), storage="image")
+    one, two = record_numbered(tmp_path / "one", small), tmp_path / "two"
+    record_numbered(two, replace(small, lengths=(13, 11)))
+    controls = ["--diagnostics.episodes", "0"]
+    for root in (one, two):
+        code, _, err = score("--dataset.path", str(root), *controls)
+        assert (code, "scoring" in err) == (0, True), err
+    together = [f"--dataset.path=[{one},{two}]", *controls]
+    code, out, err = score(*together)
+    assert (code, "scoring" in err) == (0, False), err
+    assert "5 episodes, 5 with controls" in out
+    # LeRobot writes the dataset without an episode in its place, and leaves the old one beside it.
+    before = one.rename(tmp_path / "one_old")
+    delete_episodes(LeRobotDataset("local/one", root=before), [1], output_dir=one, repo_id="local/one")
+    code, out, err = score("--dataset.path", str(one), *controls)
+    assert (code, "scoring" in err) == (0, False), err
+    assert "2 episodes, 2 with controls" in out
