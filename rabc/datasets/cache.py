@@ -1,7 +1,6 @@
 """Where decoded frames are kept, and how much room they take: said without decoding or importing torch."""
 
 import hashlib
-import json
 import math
 import os
 import shutil
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rabc.config.settings import Config, DatasetConfig
-from rabc.datasets.fingerprint import derived_folder
+from rabc.datasets.fingerprint import derived_folder, read_json
 from rabc.datasets.selection import selected_episodes
 from rabc.system.errors import InputError
 
@@ -113,7 +112,7 @@ def _shapes(root: Path, config: Config) -> dict[str, tuple[int, int]]:
     """Colour camera -> height and width of its pictures as the policy sees them."""
     path = root / "meta" / "info.json"
     try:
-        features: dict[str, Any] = json.loads(path.read_text())["features"]
+        features: dict[str, Any] = read_json(path)["features"]
         found = dict(_colour(features))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"file {path}: cannot be read; download or record the dataset again") from error

@@ -1,5 +1,7 @@
 """What each column of a dataset is, and what a policy makes of it."""
 
+import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,3 +79,22 @@ def vector_inputs(meta: LeRobotDatasetMetadata) -> list[str]:
 
 def _observed(column: Column, meta: LeRobotDatasetMetadata) -> bool:
     return column.name.startswith(("observation", "action")) or column.name in meta.camera_keys
+
+
+_OTHERWISE = {ACTION: r"^action|(^|[._])act(ion)?s?$", STATE: r"(^|[._])(state|qpos)$"}
+"""What other recorders call the columns that a policy is trained on."""
+
+
+def likely_names(meta: LeRobotDatasetMetadata) -> dict[str, str]:
+    """The column that may be meant for one of ours which the dataset has not: its name -> ours."""
+    found: dict[str, str] = {}
+    for ours, pattern in _OTHERWISE.items():
+        near = [name for name in meta.features if re.search(pattern, name) and name != ENVIRONMENT]
+        if ours not in meta.features and near:
+            found[near[0]] = ours
+    return found
+
+
+def renaming(meta: LeRobotDatasetMetadata) -> str:
+    """The option that gives these columns our names, all at once: a second one would replace the first."""
+    return f"--dataset.rename_map '{json.dumps(likely_names(meta))}'"

@@ -155,21 +155,25 @@ def _stamps(paths: Iterable[Path]) -> tuple[Stamp, ...]:
 
 
 def _info(root: Path) -> Any:
-    facts = _json(root / "meta" / "info.json")
+    facts = read_json(root / "meta" / "info.json")
     return {name: value for name, value in facts.items() if name not in _LAYOUT}
 
 
 def _statistics(root: Path) -> Any:
     path = root / "meta" / "stats.json"
-    return _json(path) if path.exists() else None
+    return read_json(path) if path.exists() else None
 
 
-def _json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """Content of a JSON file in `meta/`. Raises InputError where it cannot be read, with the cause."""
     try:
         return json.loads(path.read_text())
-    except ValueError as error:
+    except (OSError, ValueError) as error:
+        from rabc.datasets.metadata import check_marks  # imports LeRobot, which takes most of a start
+
+        check_marks(path.parents[1])
         raise InputError(
-            f"file {path}: is no JSON ({error}); download or record the dataset again"
+            f"file {path}: cannot be read ({error}); download or record the dataset again"
         ) from error
 
 

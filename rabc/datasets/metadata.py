@@ -80,7 +80,7 @@ def _check_files(root: Path) -> None:
         raise InputError(
             f"dataset {root}: no LeRobotDataset there (meta/info.json is missing); check the path"
         )
-    _check_marks(root)
+    check_marks(root)
     try:
         version = str(json.loads(info.read_text())["codebase_version"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -109,8 +109,8 @@ def check_strays(paths: Sequence[Path]) -> None:
             )
 
 
-def _check_marks(root: Path) -> None:
-    """An editor's byte-order mark, which LeRobot takes for the first letter of the JSON."""
+def check_marks(root: Path) -> None:
+    """Raise InputError for an editor's byte-order mark, which LeRobot takes for a letter of the JSON."""
     for name in ("info.json", "stats.json"):
         path = root / "meta" / name
         if path.is_file() and path.open("rb").read(3) == b"\xef\xbb\xbf":

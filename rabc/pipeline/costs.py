@@ -4,7 +4,6 @@ It says whether to wait at the desk or to come back tomorrow, nothing finer. Wha
 seconds, such as the time of a scorer of billions of parameters, is unknown.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from typing import Any
 
 from rabc.config.settings import Config
 from rabc.datasets.cache import cached_bytes
+from rabc.datasets.fingerprint import read_json
+from rabc.datasets.source import find_dataset
 from rabc.pipeline.rates import CLIP, ROLLOUT_TICK, STEP, TICK, Rates, Sizes, rates
 from rabc.system.errors import InputError
 from rabc.system.terminal import duration, table
@@ -93,19 +94,20 @@ def rollouts_s(config: Config, rollouts: int, processes: int, known: Rates) -> f
 
 def _dataset(config: Config) -> _Dataset | None:
     """The dataset as its metadata says, or as it will be recorded; None for one that is not here yet."""
-    info = Path(config.dataset.paths[0]) / "meta" / "info.json"
     demonstrations = config.demonstrations
-    if info.exists():
+    if all((Path(path) / "meta" / "info.json").exists() for path in config.dataset.paths):
+        root = find_dataset(config)  # of several, or one under other names, their view
+        info = root / "meta" / "info.json"
         try:
-            facts: dict[str, Any] = json.loads(info.read_text())
+            facts: dict[str, Any] = read_json(info)
             features = facts["features"]
             shapes = [f["shape"] for f in features.values() if f["dtype"] in ("video", "image")]
             episodes, frames = int(facts["total_episodes"]), int(facts["total_frames"])
             needed = frames * sum(_picture_bytes(config, shape) for shape in shapes)
-            sizes = Sizes(info.parents[1], features, float(facts["fps"]), max(1, frames // max(1, episodes)))
+            sizes = Sizes(root, features, float(facts["fps"]), max(1, frames // max(1, episodes)))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"file {info}: cannot be read; download or record the dataset again") from error
-        cached = cached_bytes(config, Path(config.dataset.paths[0]))
+        cached = cached_bytes(config, root)
         return _Dataset(episodes, frames, max(0, needed - cached), exists=True, sizes=sizes)
     if demonstrations.simulate:
         from rabc.sim.environment import FPS

@@ -11,7 +11,15 @@ from lerobot.utils.feature_utils import dataset_to_policy_features
 
 from rabc.config.checks import TYPES_WITH
 from rabc.config.training_settings import PolicyConfig
-from rabc.datasets.features import ENVIRONMENT, STATE, ignored, policy_features
+from rabc.datasets.features import (
+    ACTION,
+    ENVIRONMENT,
+    STATE,
+    ignored,
+    likely_names,
+    policy_features,
+    renaming,
+)
 from rabc.system.errors import InputError
 
 # Fields that have a key of their own in the configuration or follow from the dataset or the device.
@@ -80,10 +88,8 @@ def _check_observed(
         raise InputError(f"dataset {meta.root}: has no camera that a policy sees{but}; {remedy}")
     # ACT alone is built without; Diffusion, SmolVLA and pi0 read the state in every step.
     if STATE not in inputs and config.type != "act":
-        near = [name for name in meta.features if name.endswith("state") and name not in (STATE, ENVIRONMENT)]
-        other = (
-            f", or rename {near[0]}: --dataset.rename_map '{json.dumps({near[0]: STATE})}'" if near else ""
-        )
+        near = [name for name, ours in likely_names(meta).items() if ours == STATE]
+        other = f", or rename {near[0]}: {renaming(meta)}" if near else ""
         lacking = "policy.extra.input_features" if STATE in meta.features else f"dataset {meta.root}"
         raise InputError(
             f"input {STATE}: LeRobot's {config.type} cannot do without, and {lacking} has none; set "
@@ -93,14 +99,12 @@ def _check_observed(
 
 def _without_actions(meta: LeRobotDatasetMetadata) -> str:
     """Why a dataset cannot be learned from that has no column `action`; other recorders call it otherwise."""
-    near = [
-        name for name in meta.features if name.startswith("action") or name.endswith((".action", "_action"))
-    ]
+    near = [name for name, ours in likely_names(meta).items() if ours == ACTION]
     if not near:
         return f"dataset {meta.root}: has no `action` column; record demonstrations with actions"
     return (
         f"dataset {meta.root}: has no `action` column but `{near[0]}`; rename it for this program: "
-        f'--dataset.rename_map \'{{"{near[0]}": "action"}}\''
+        f"{renaming(meta)}"
     )
 
 

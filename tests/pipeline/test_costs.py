@@ -1,6 +1,7 @@
 """What `--dry_run` says of a run's cost: from the dataset that is there, unknown where nobody measured."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,17 @@ def test_a_recording_to_be_made_costs_and_one_that_is_there_does_not(
     assert there["rollouts"].startswith(("1 min 12 s ", "1 min 52 s "))  # 40 of 100 ticks, on one core or two
     plain = replace(on(recorded_dataset), weights=replace(later.weights, scheme="none"))
     assert rows(plain)["scores"].startswith("0 s ")
+
+
+def test_several_datasets_cost_what_all_of_them_do(
+    recorded_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    other = shutil.copytree(recorded_dataset, tmp_path / "other")
+    one = on(recorded_dataset, simulate=False)
+    both = replace(one, dataset=replace(one.dataset, path=[str(recorded_dataset), str(other)]))
+    assert rows(one)["scores"].startswith("8 s ")
+    assert rows(both)["scores"].startswith("16 s ")
 
 
 def test_frames_that_are_decoded_need_no_more_disk(dataset_copy: Callable[[], Path]) -> None:

@@ -11,21 +11,22 @@ from typing import Any
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
 from rabc.datasets.episodes import read_episodes
-from rabc.datasets.fingerprint import derived_folder, fingerprint
+from rabc.datasets.fingerprint import annotations, derived_folder, fingerprint
 from rabc.datasets.preflight.cameras import camera_findings
 from rabc.datasets.preflight.columns import column_findings
 from rabc.datasets.preflight.findings import Finding, Use, refusal, sorted_findings
+from rabc.datasets.preflight.labels import label_findings
 from rabc.datasets.preflight.offsets import UNDECIDED, decided
 from rabc.datasets.preflight.pictures import sample_pictures
 from rabc.datasets.preflight.recording import recording_findings
-from rabc.datasets.preflight.rows import action_findings, read_rows, row_findings
+from rabc.datasets.preflight.rows import RATE, action_findings, read_rows, row_findings
 from rabc.datasets.preflight.statistics import statistics_findings
 from rabc.datasets.preflight.tasks import task_findings
 from rabc.datasets.preflight.videos import video_findings
 from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
 
-_VERSION = 2
+_VERSION = 3
 """Of what is looked at: what an earlier one found is looked at anew."""
 _HERE = "{dataset}"
 """Stands for the dataset's folder in what is kept, since a dataset may be moved."""
@@ -47,8 +48,11 @@ def preflight(meta: LeRobotDatasetMetadata, decoded: bool = False, progress: boo
         InputError: there is no dataset to look at.
     """
     root = Path(meta.root)
-    # With info.json as it is: the identity of a dataset leaves out what no training sees.
-    facts = f"{_VERSION}:{fingerprint(root)}:".encode() + (root / "meta" / "info.json").read_bytes()
+    # With info.json and labels as they are: the identity of a dataset leaves out what no training sees.
+    facts = (
+        f"{_VERSION}:{fingerprint(root)}:{annotations(root)}:".encode()
+        + (root / "meta" / "info.json").read_bytes()
+    )
     identity = hashlib.sha256(facts).hexdigest()[:16]
     folder = derived_folder(root) / "preflight"
     cheap = _kept(folder / f"{identity}.json", root, lambda: _cheap(meta))
@@ -82,10 +86,15 @@ def refusals_and_warnings(
     refused = [one for one in mine if one.severity == "refused"]
     if refused:
         more = f" ({len(refused) - 1} more: `{command}`)" if len(refused) > 1 else ""
-        raise InputError(f"dataset, {refused[0]}{more}")
+        raise InputError(f"{_line(refused[0])}{more}")
     for one in mine:
         if one.severity == "wrong":
-            print(f"warning: dataset, {one}", flush=True)
+            print(f"warning: {_line(one)}", flush=True)
+
+
+def _line(finding: Finding) -> str:
+    """The finding in one line that begins with a thing; one without a place names its dataset or file."""
+    return f"dataset, {finding}" if finding.place else str(finding)
 
 
 def _concerns(
@@ -118,11 +127,15 @@ def _cheap(meta: LeRobotDatasetMetadata) -> Iterator[Finding]:
         ]  # fmt: skip
     if not problems:
         looks.append(lambda: video_findings(meta))
+    kinds: set[str] = set()
     for look in looks:
         try:
-            yield from look()
+            found = [] if RATE in kinds else list(look())
         except InputError as error:
-            yield refusal(error, "dataset")
+            found = [refusal(error, "dataset")]
+        kinds.update(one.kind for one in found)
+        yield from found
+    yield from label_findings(meta)
 
 
 def _decoded(meta: LeRobotDatasetMetadata, cheap: list[Finding], progress: bool) -> Iterator[Finding]:
@@ -140,9 +153,11 @@ def _decoded(meta: LeRobotDatasetMetadata, cheap: list[Finding], progress: bool)
     }
     if rows is not None:
         yield from decided(meta, rows, [one for one in cheap if one.kind == UNDECIDED])
-    yield from camera_findings(
+    said = {one.what for one in cheap}  # of a table that cannot be read, whose pictures cannot be either
+    found = camera_findings(
         meta, rows, {key: sampled for key, sampled in pictures.items() if key not in known}
     )
+    yield from (one for one in found if one.what not in said)
 
 
 def _kept(path: Path, root: Path, look: Callable[[], Iterable[Finding]]) -> list[Finding]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
 from rabc.datasets.cameras import depth_cameras
-from rabc.datasets.features import STATE, ignored
+from rabc.datasets.features import STATE, ignored, likely_names, renaming
 from rabc.datasets.preflight.findings import Finding
 
 
@@ -24,8 +24,8 @@ def column_findings(meta: LeRobotDatasetMetadata) -> Iterator[Finding]:
         )
         yield Finding("note", "column", f"no policy here sees {named}", "", "meta/info.json")
     if STATE not in meta.features:
-        near = [name for name in meta.features if name in ("state", "qpos", "observation.qpos")]
-        remedy = f"""--dataset.rename_map '{{"{near[0]}": "{STATE}"}}'""" if near else ""
+        near = [name for name, ours in likely_names(meta).items() if ours == STATE]
+        remedy = renaming(meta) if near else ""
         has = f"; it has {near[0]}" if near else ""
         yield Finding(
             "note", "column", f"the dataset has no {STATE}: policies see the cameras alone{has}", remedy,

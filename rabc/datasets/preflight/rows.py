@@ -1,6 +1,5 @@
 """The rows of the tables against what the metadata says of them: counts, numbers, times."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,13 +10,16 @@ from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from numpy.typing import NDArray
 
 from rabc.datasets.episodes import Episodes, read_episodes
-from rabc.datasets.features import ACTION, vector_inputs
+from rabc.datasets.features import ACTION, likely_names, renaming, vector_inputs
 from rabc.datasets.metadata import AGAIN
 from rabc.datasets.preflight.findings import Finding, exclude, refusal
 from rabc.datasets.tables import FrameTable, read_frames, table_files
 from rabc.datasets.times import drifting, of_a_calendar, row_times
 from rabc.system.errors import InputError
 
+RATE = "rate"
+"""Kind of the finding that the dataset states another rate than its rows have: what else it says of times
+and videos follows from that."""
 _GRID = 0.2
 """Share of a frame by which a time may miss the grid of the dataset's rate and still be on it."""
 
@@ -46,13 +48,9 @@ def action_findings(meta: LeRobotDatasetMetadata) -> Iterator[Finding]:
     """Whether there is an action to learn, and what may be meant for one."""
     if ACTION in meta.features:
         return
-    near = [name for name in meta.features if re.search(r"(^|[._])act(ion)?s?$", name)]
-    remedy = (
-        f"""--dataset.rename_map '{{"{near[0]}": "action"}}'"""
-        if near
-        else "name the column to learn with --dataset.rename_map"
-    )
-    has = f", but {' and '.join(near)}" if near else ""
+    near = [name for name, ours in likely_names(meta).items() if ours == ACTION]
+    remedy = renaming(meta) if near else "name the column to learn with --dataset.rename_map"
+    has = f", but {near[0]}" if near else ""
     yield Finding("refused", "column", f"the dataset has no column action{has}", remedy, "meta/info.json",
                   (), near[0] if near else "", ("training",))  # fmt: skip
 
@@ -101,9 +99,30 @@ def _not_finite(rows: FrameTable, total: int) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def _stated_wrongly(meta: LeRobotDatasetMetadata, records: Episodes) -> Finding | None:
+    """Times that are a grid throughout, of another rate than meta/info.json states."""
+    fps, times = float(meta.fps), row_times(meta)
+    steps = [np.diff(times[start:end]) for start, end in zip(records.start, records.end, strict=True)]
+    every = np.concatenate(steps) * fps
+    if not len(every):
+        return None
+    step = float(np.median(every))
+    if abs(step - 1) < _GRID or step <= 0 or np.abs(every - step).max() > _GRID * step:
+        return None
+    return Finding(
+        "wrong", RATE, f"rows are 1/{fps / step:.4g} s apart throughout, and fps is {fps:.4g}: chunks of "
+        "actions would be played at another speed", f"correct fps to {fps / step:.4g}", "meta/info.json",
+        tuple(range(len(records))), "timestamp",
+    )  # fmt: skip
+
+
 def _times(meta: LeRobotDatasetMetadata, records: Episodes) -> Iterator[Finding]:
     """Episodes whose timestamps are no grid of the dataset's rate."""
     fps, used = float(meta.fps), row_times(meta)
+    rate = _stated_wrongly(meta, records)
+    if rate is not None:
+        yield rate
+        return
     mended: list[int] = []
     off_grid = set(drifting(meta))
     for episode in sorted(off_grid.union(of_a_calendar(meta))):

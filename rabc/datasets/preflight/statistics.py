@@ -32,8 +32,8 @@ def statistics_findings(meta: LeRobotDatasetMetadata, rows: FrameTable) -> Itera
     blind = [camera for camera in colour_cameras(meta) if not {"mean", "std"} <= set(stated.get(camera, {}))]
     if blind:
         yield Finding(
-            "note", "statistics", f"has no mean and std of {', '.join(blind)}, which a policy needs whose "
-            "image encoder is not pretrained", "", _FILE, (), blind[0], ("training",),
+            "note", "statistics", f"has no mean and std of {', '.join(blind)}: training takes ImageNet's, as "
+            "LeRobot's does", "", _FILE, (), blind[0], ("training",),
         )  # fmt: skip
 
 

@@ -248,6 +248,21 @@ def state_for_action(root: Path) -> None:
     spoil(root, "action", lambda values, episode: values.__setitem__(slice(None), state))
 
 
+def unreadable_label(root: Path) -> None:
+    damage.edit_episodes(root, lambda rows: rows.assign(success=["yes", "no", "maybe", None, "1", "0"]))
+
+
+def stages_with_a_gap(root: Path) -> None:
+    def annotate(rows: pd.DataFrame) -> None:
+        rows["sparse_subtask_names"] = [np.array(["reach", "lift"])] * len(rows)
+        rows["sparse_subtask_start_frames"] = [np.array([0, 10])] * len(rows)
+        rows["sparse_subtask_end_frames"] = [
+            np.array([5 if episode == 1 else 9, length - 1]) for episode, length in enumerate(rows["length"])
+        ]
+
+    damage.edit_episodes(root, annotate)
+
+
 NOTES: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "a task that no episode has": (unused_task, ("no episode is 'Fold the towel.'",)),
     "a full stop": (full_stop, ("'Pick up the red cube.', 'pick up the red cube ' are one task here",)),
@@ -259,6 +274,8 @@ NOTES: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "a wall clock": (wall_clock, ("the videos have a frame for each row",)),
     "seconds since 1970": (epoch, ("the videos have a frame for each row",)),
     "another split": (shorter_split, ("split train is 0:9, but there are 6 episodes",)),
+    "a label that nobody can read": (unreadable_label, ("'maybe' is no label", "counts as unlabelled")),
+    "stages with a gap": (stages_with_a_gap, ("episode 1, sparse_subtask", "its stages are not used")),
     "actions that are the state": (state_for_action, ("is the state of the same row throughout",)),
 }  # fmt: skip
 
@@ -272,6 +289,14 @@ def test_note(check, dataset: Path, case: str):
     assert {finding["severity"] for finding in checked.findings} <= {"note"}, checked.said
     for word in words:
         assert word in checked.said, checked.said
+
+
+def test_another_rate_than_that_of_the_rows(check, dataset: Path):
+    """One finding with the cause, not one for every episode and camera whose times do not fit."""
+    damage.edit_info(dataset, lambda info: info.update(fps=30))
+    finding = check(dataset).one("wrong")
+    assert "rows are 1/10 s apart throughout, and fps is 30" in finding["what"]
+    assert (finding["file"], finding["remedy"]) == ("meta/info.json", "correct fps to 10")
 
 
 def empty_task(root: Path) -> None:

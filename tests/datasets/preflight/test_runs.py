@@ -4,6 +4,7 @@ import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,27 @@ LATE = (
     "a value that is no number",
 )
 """A sample of what used to be said by a stage, if at all."""
+
+
+@pytest.mark.parametrize(
+    ("case", "begins"),
+    [
+        ("a byte-order mark", "error: file {root}/meta/info.json: begins with a byte-order mark"),
+        ("a file of the system", "error: file {root}/data/chunk-000/._file-000.parquet: is no table"),
+        ("numbers with gaps", "error: dataset {root}: meta/episodes numbers its episodes 0, 1, 4, 5"),
+    ],
+)
+def test_a_refusal_begins_with_the_thing_and_is_said_once(
+    train: Callable[..., tuple[int, str]], check: Callable[..., Any], dataset: Path, case: str, begins: str
+):
+    """Also where pictures cannot be looked at for the same reason."""
+    REFUSED[case][0](dataset)
+    assert len(check(dataset, quick=False).of("refused")) == 1
+    code, err = train(*PLAIN, "--dataset.path", str(dataset))
+    assert code == 2
+    (line,) = (line for line in err.replace("\r", "\n").splitlines() if line.startswith("error:"))
+    assert line.startswith(begins.format(root=dataset))
+    assert "more: `" not in line
 
 
 @pytest.fixture

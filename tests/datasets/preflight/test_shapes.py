@@ -1,5 +1,6 @@
 """Shapes and names that are not ours are no faults; what no policy sees is said."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from tests.datasets.preflight.test_metadata import named_actions
 from tests.support import damaging as damage
 from tests.support.numbered import Recording, record_numbered
+from tests.support.shapes import rename_feature
 
 FRONT, WRIST = "observation.images.front", "observation.images.wrist"
 
@@ -83,6 +85,15 @@ def test_columns_that_no_policy_sees(check: Callable[..., Any], tmp_path: Path):
     finding = check(record_numbered(tmp_path / "mine", recording)).one("note")
     for words in ("observation.effort (float32 [1])", "observation.touch (float32 [4, 4])", "said (text)"):
         assert words in finding["what"]
+
+
+def test_actions_and_state_by_other_names(check: Callable[..., Any], dataset: Path):
+    """One remedy for both: of two that are followed one after the other the second would undo the first."""
+    for ours, theirs in (("action", "actions"), ("observation.state", "state")):
+        rename_feature(dataset, ours, theirs)
+    remedies = {finding["remedy"] for finding in check(dataset).findings if finding["remedy"]}
+    assert remedies == {"""--dataset.rename_map '{"actions": "action", "state": "observation.state"}'"""}
+    assert check(dataset, *shlex.split(remedies.pop())).findings == []
 
 
 def test_actions_by_another_name(check: Callable[..., Any], dataset: Path):
