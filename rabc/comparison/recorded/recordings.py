@@ -15,6 +15,8 @@ from rabc.datasets.cameras import recorded_shape
 from rabc.datasets.fingerprint import fingerprint
 from rabc.datasets.source import download, open_dataset
 from rabc.datasets.success_labels import Labels, find_labels, frame_labels
+from rabc.datasets.tasks import plain_text
+from rabc.pipeline.checks import check_dataset
 from rabc.scoring.asked import instructions
 from rabc.scoring.episode_video import camera_keys
 from rabc.system.errors import InputError
@@ -49,8 +51,8 @@ def open_recordings(
     """The datasets by name, each with its labels: of its CSV where there is one, else its own.
 
     datasets: folders or hub ids. Raises InputError for fewer than two, a name that is no file name, labels of
-    no dataset, and datasets that are one and the same, of different tasks or pictures, or partly steered by a
-    person.
+    no dataset, and datasets that are one and the same, of different tasks or pictures, partly steered by a
+    person, or unsound (`rabc.datasets.preflight`).
     """
     _check_names(datasets, labels)
     recordings = [_open(config, name, path, labels.get(name)) for name, path in datasets.items()]
@@ -60,7 +62,7 @@ def open_recordings(
                 f"--recorded {other.name}={other.root}: has the same content as {one.name}={one.root}; "
                 "give two datasets"
             )
-        if one.instruction != other.instruction:
+        if plain_text(one.instruction) != plain_text(other.instruction):
             raise InputError(
                 f"--recorded {other.name}={other.root}: its instruction is {other.instruction!r}, that of "
                 f"{one.name} is {one.instruction!r}; compare rollouts of one task"
@@ -72,6 +74,8 @@ def open_recordings(
                     f"--recorded {other.name}={other.root}: {key} is {other_size[0]}x{other_size[1]}, in "
                     f"{one.name} {size[0]}x{size[1]}; compare recordings of one camera"
                 )
+    for one in recordings:
+        check_dataset(one.config, one.root, trains=False)
     return recordings
 
 
@@ -107,11 +111,13 @@ def _open(config: Config, name: str, path: Path, label_file: Path | None) -> Rec
     meta = open_dataset(own, root)
     camera_keys(meta, config.scorer.cameras)
     total = int(meta.total_episodes)
-    tasks: dict[str, int] = {}
-    for episode, task in instructions(meta, range(total)).items():
-        tasks.setdefault(task, episode)
-    if len(tasks) > 1:
-        (one, at), (other, other_at), *_ = tasks.items()
+    asked = instructions(meta, range(total))
+    first: dict[str, int] = {}
+    for episode, task in asked.items():
+        first.setdefault(plain_text(task), episode)
+    if len(first) > 1:
+        at, other_at, *_ = first.values()
+        one, other = asked[at], asked[other_at]
         raise InputError(
             f"--recorded {name}={path}: episode {at} has the instruction {one!r}, episode {other_at} has "
             f"{other!r}; split it, because a success rate belongs to one task"
@@ -130,7 +136,7 @@ def _open(config: Config, name: str, path: Path, label_file: Path | None) -> Rec
             f"--recorded {name}={path}: {len(labels.success)} of {total} rollouts are labelled "
             f"({labels.source}); label at least {MIN_LABELLED}, drawn at random"
         )
-    return Recording(name, own, root, meta, fingerprint(root), next(iter(tasks)), labels)
+    return Recording(name, own, root, meta, fingerprint(root), asked[0], labels)
 
 
 def _check_interventions(meta: LeRobotDatasetMetadata, what: str) -> None:

@@ -22,6 +22,7 @@ from rabc.sim.recorder import GROUND_TRUTH, read_ground_truth
 from rabc.statistics.significance import rollouts_needed
 from rabc.system.errors import InputError
 from tests.support import REPO
+from tests.support import damaging as damage
 
 SCORER = REPO / "checkpoints" / "so101-scorer"
 CONFIG = Config(device="cpu", scorer=ScorerConfig(model=str(SCORER), num_prefixes=5))
@@ -272,6 +273,24 @@ def test_what_cannot_be_compared(rollouts: dict[str, Path], copy: Copy, tmp_path
     refused("its instruction is 'Pick up the blue cube.', that of bc is", bc=bc, weighted=weighted)
     edit_task(weighted, "Pick up the red cube.", 3)
     refused("episode 0 has the instruction 'Pick up the red cube.', episode 3 has", bc=bc, weighted=weighted)
+
+
+def test_an_unsound_dataset_is_named_before_anything_is_scored(
+    copy: Copy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bc, weighted = copy("bc"), copy("weighted")
+    for path in (bc, weighted):
+        shutil.rmtree(path / ".rabc", ignore_errors=True)
+    damage.change_video(weighted, "front", lambda frames: frames[:40] + frames[42:])
+    with pytest.raises(InputError, match=r"front/.*\.mp4.*: has \d+ frames, its episodes \d+"):
+        compare_recorded(CONFIG, {"bc": bc, "weighted": weighted}, {}, tmp_path)
+    assert "scoring" not in capsys.readouterr().err
+
+
+def test_two_wordings_of_one_task(rollouts: dict[str, Path], copy: Copy, tmp_path: Path) -> None:
+    weighted = copy("weighted")
+    edit_task(weighted, "pick up the red cube", 3)
+    compare_recorded(CONFIG, {"bc": rollouts["bc"], "weighted": weighted}, {}, tmp_path)
 
 
 def test_other_pictures(rollouts: dict[str, Path], copy: Copy, tmp_path: Path) -> None:
