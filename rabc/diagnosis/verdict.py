@@ -139,7 +139,9 @@ def _rise(what: str, rise: Estimate, reason: str) -> Finding:
         what,
         f"{ratio:.1f}",
         f">= {required:.1f}",
-        "" if grade == "use" else f"{reason} ({ratio:.1f} standard errors)",
+        ""
+        if grade == "use"
+        else f"{reason} ({ratio:.1f} standard errors; {rise.count} episodes need {required:.1f})",
     )
 
 

@@ -106,6 +106,8 @@ def test_scores_that_do_not_rise() -> None:
     verdict = judge(diagnose(dataset(real=FLAT, reversed=FLAT)))
     assert verdict.grade == "do not weight"
     assert "does not rise" in verdict.reasons
+    few = judge(diagnose(dataset(real=FLAT, reversed=FLAT)[:2]))
+    assert "standard errors; 2 episodes need 235.5)" in few.reasons
 
 
 @pytest.mark.parametrize("seed", range(10))
