@@ -130,7 +130,7 @@ def check_dataset(config: Config, root: Path, trains: bool = True) -> bool:
     from rabc.datasets.source import open_dataset
     from rabc.policies.build import normalisation_statistics
     from rabc.policies.settings import policy_settings
-    from rabc.scoring.asked import instructions
+    from rabc.scoring.asked import check_words, instructions
 
     meta = open_dataset(config, root)
     selected = selected_episodes(config.dataset, meta.total_episodes)
@@ -139,7 +139,7 @@ def check_dataset(config: Config, root: Path, trains: bool = True) -> bool:
     if not (trains and config.weights.unscored):
         uses.append("scoring")
         cameras += [camera_key(meta, name, "scorer.camera") for name in config.scorer.cameras]
-        instructions(meta, selected)
+        check_words(meta, instructions(meta, selected), config.scorer.model)
     if trains:
         uses.append("training")
         policy = policy_settings(config.policy, meta, "cpu")

@@ -1,11 +1,13 @@
 """What a scorer is asked about each episode of a dataset: by which instruction, and whether at all."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
 from rabc.datasets.episodes import read_episodes
 from rabc.scoring.base import Scorer
+from rabc.scoring.loading import special_words
 from rabc.scoring.store_part import say
 from rabc.system.errors import InputError
 
@@ -38,6 +40,19 @@ def instructions(meta: LeRobotDatasetMetadata, episodes: Sequence[int]) -> dict[
             f"give one with {_edit(meta, empty)}"
         )
     return {episode: tasks[episode][0] for episode in episodes}
+
+
+def check_words(meta: LeRobotDatasetMetadata, asked: Mapping[int, str], model: str) -> None:
+    """Raise InputError for an instruction with words that the scorer in folder `model` reads as commands."""
+    special = special_words(model)
+    for task in asked.values():
+        found = next((word for word in special if word in task), None)
+        if found is not None:
+            same = [other for other, text in asked.items() if text == task]
+            raise InputError(
+                f"{named(same)} of dataset {meta.root}: task {task!r} holds {found}, which the scorer reads "
+                f"as a command, not as words; give the task in plain words with {_edit(meta, same)}"
+            )
 
 
 def too_short(meta: LeRobotDatasetMetadata, scorer: Scorer, episodes: Sequence[int]) -> list[int]:
@@ -83,8 +98,12 @@ def named(episodes: Sequence[int]) -> str:
 
 
 def _edit(meta: LeRobotDatasetMetadata, episodes: Sequence[int]) -> str:
-    """LeRobot's command that gives episodes a task."""
+    """LeRobot's command that gives these episodes a task."""
+    if len(episodes) == meta.total_episodes:
+        tasks = "new_task='<instruction>'"
+    else:
+        tasks = f"episode_tasks='{json.dumps(dict.fromkeys(map(str, episodes), '<instruction>'))}'"
     return (
         f"`lerobot-edit-dataset --repo_id={meta.repo_id} --root={meta.root} --operation.type=modify_tasks "
-        f"""--operation.episode_tasks='{{"{episodes[0]}": "<instruction>"}}'`"""
+        f"--operation.{tasks}`"
     )

@@ -1,5 +1,6 @@
 """Loads a video-language model and its processor, and says in one line what is wrong when that fails."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,16 @@ def check_model(name: str) -> None:
         _check_folder(folder)
     elif not is_hub_id(name):
         raise InputError(f"scorer {name}: no such folder; check the path, or give a hub id")
+
+
+def special_words(name: str) -> list[str]:
+    """Pieces of text that the tokenizer of a model folder reads as commands; none of a model on the hub."""
+    path = Path(here_or_shipped(name)) / "tokenizer.json"
+    try:
+        added = json.loads(path.read_text())["added_tokens"] if path.is_file() else []
+        return sorted(str(token["content"]) for token in added if token["special"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # loading it will say what is wrong
 
 
 def _from_pretrained(name: str, revision: str | None, dtype: str) -> tuple[Any, Any]:
