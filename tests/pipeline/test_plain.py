@@ -63,10 +63,12 @@ def test_two_datasets_without_instructions_of_which_some_episodes_are_left_out(t
     np.testing.assert_array_equal(weights, expected)
     assert not list(Path().rglob("scores"))
     assert "scorer" not in Path("checkpoints/plain/pretrained_model/README.md").read_text().lower()
-    # Another note on the episodes, here of their success, is no other dataset.
+    # Another note on the episodes, here of their success, and another layout of a file are no other dataset.
     table = pd.read_parquet(episodes_file(one))
     table["success"] = [True, False, True]
     table.to_parquet(episodes_file(one))
+    info = one / "meta" / "info.json"
+    info.write_text(json.dumps(json.loads(info.read_text()), indent=1))
     before = torch.load(next(Path("outputs").rglob("*.ckpt")), weights_only=True)["global_step"]
     code, out, err = train(*datasets)
     assert code == 0, err
