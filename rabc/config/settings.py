@@ -175,8 +175,8 @@ class WeightsConfig:
     weight_max: float = 20.0
     """awr: largest weight before normalisation."""
     min_delta: float | None = 0.0
-    """mask: progress over a chunk below which a sample is left out; null: half of what a chunk gains evenly in
-    a demonstration of its task's median length."""
+    """mask: progress over a chunk below which a sample is left out; null: half of what a chunk gains evenly
+    in a demonstration of its task's median length."""
     drop: Literal["episodes", "frames"] = "episodes"
     """filter: what is left out. episodes: those of the lowest final progress; frames: those of the lowest
     progress over the chunk."""

@@ -146,7 +146,7 @@ def check_dataset(config: Config, root: Path, trains: bool = True) -> bool:
         cameras += policy.image_features
         normalisation_statistics(policy, meta)
     found = preflight(meta)
-    refusals_and_warnings(found, uses, cameras, selected, f"rabc check-dataset {root}")
+    refusals_and_warnings(found, uses, cameras, selected, root)
     return not any(one.severity == "wrong" for one in found)
 
 

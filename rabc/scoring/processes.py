@@ -21,7 +21,7 @@ class Process:
     device: str
     """Torch device of its own."""
 
-    def together(self, work: Callable[[], None]) -> None:
+    def together(self, work: Callable[[], object]) -> None:
         """`work` in every process; returns when it has ended in all of them.
 
         What an error stops in one process, the others finish. Process 0 then raises the first error; the

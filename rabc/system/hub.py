@@ -82,9 +82,10 @@ def local_path(label: str, text: str) -> str:
     Args and Raises as in `place`.
     """
     text = text.removeprefix("file://")
-    if _HUB.match(text):
+    if found := _HUB.match(text):
         raise InputError(
-            f"{label} {text}: is not read from the hub; download it with `hf download`, give its path"
+            f"{label} {text}: is not read from the hub; download it with `{_download(text[found.end() :])}`, "
+            "give its path"
         )
     if _SCHEME.match(text):
         raise InputError(f"{label} {text}: is no path of this machine; copy it here and give its path")
@@ -99,6 +100,19 @@ def local_path(label: str, text: str) -> str:
     if any(len(os.fsencode(part)) > _LONGEST for part in Path(path).parts):
         raise InputError(f"{label} {path}: a name in it is longer than {_LONGEST} bytes; give a shorter one")
     return path.rstrip("/") or path[:1]
+
+
+def _download(address: str) -> str:
+    """The command that downloads what lies at an address of the hub, without `hf://` or its site."""
+    words = re.split(r"[?#]", address)[0].strip("/").split("/")
+    kind = _KINDS[words.pop(0)] if words[0] in _KINDS else "model"
+    name, _, revision = "/".join(words[:2]).partition("@")
+    rest = words[2:]
+    if rest and rest[0] in _PAGES:
+        revision, rest = "".join(rest[1:2]), rest[2:]
+    parts = ["hf download", name, "/".join(rest), f"--repo-type {kind}" if kind == "dataset" else ""]
+    parts += [f"--revision {revision}" if revision not in ("", "main") else "", "--local-dir ."]
+    return " ".join(part for part in parts if part)
 
 
 def _whole(text: str, kind: Kind) -> str:

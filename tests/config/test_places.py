@@ -145,5 +145,8 @@ def test_files_are_of_this_machine(home: Path, key: str) -> None:
     assert weights.foreign_file == f"{home.parent}/file.parquet"
     assert refusal(f"--{key}", "hf://datasets/you/pick/file.parquet", *scheme) == (
         f"{key} hf://datasets/you/pick/file.parquet: is not read from the hub; download it with "
-        "`hf download`, give its path"
+        "`hf download you/pick file.parquet --repo-type dataset --local-dir .`, give its path"
+    )
+    assert "`hf download you/pick a/b.parquet --repo-type dataset --revision v2 --local-dir .`" in refusal(
+        f"--{key}", "https://huggingface.co/datasets/you/pick/blob/v2/a/b.parquet", *scheme
     )

@@ -68,7 +68,7 @@ def preflight(meta: LeRobotDatasetMetadata, decoded: bool = False, progress: boo
 
 def refusals_and_warnings(
     findings: Iterable[Finding], uses: Collection[Use], cameras: Collection[str], episodes: Collection[int],
-    command: str,
+    root: Path,
 ) -> None:  # fmt: skip
     """Stop a run that the dataset would spoil, or say in a line each what it will learn wrongly.
 
@@ -77,7 +77,7 @@ def refusals_and_warnings(
         uses: what the run does with the dataset.
         cameras: keys of those that it looks at.
         episodes: those that it looks at.
-        command: that shows all findings, e.g. `rabc check-dataset data/mine`.
+        root: folder of the dataset.
 
     Raises:
         InputError: a finding that this program does not go on with; the others are counted.
@@ -85,16 +85,16 @@ def refusals_and_warnings(
     mine = [one for one in findings if _concerns(one, uses, cameras, episodes)]
     refused = [one for one in mine if one.severity == "refused"]
     if refused:
-        more = f" ({len(refused) - 1} more: `{command}`)" if len(refused) > 1 else ""
-        raise InputError(f"{_line(refused[0])}{more}")
+        more = f" ({len(refused) - 1} more: `rabc check-dataset {root}`)" if len(refused) > 1 else ""
+        raise InputError(f"{_line(refused[0], root)}{more}")
     for one in mine:
         if one.severity == "wrong":
-            print(f"warning: {_line(one)}", flush=True)
+            print(f"warning: {_line(one, root)}", flush=True)
 
 
-def _line(finding: Finding) -> str:
+def _line(finding: Finding, root: Path) -> str:
     """The finding in one line that begins with a thing; one without a place names its dataset or file."""
-    return f"dataset, {finding}" if finding.place else str(finding)
+    return f"dataset {root}, {finding}" if finding.place else str(finding)
 
 
 def _concerns(

@@ -15,7 +15,10 @@ def findings_table(findings: Sequence[Finding]) -> str:
     left = max(map(len, _WORDS.values()))
     lines: list[str] = []
     for finding in findings:
-        text = [*([finding.place] if finding.place else []), *textwrap.wrap(finding.what, _WIDTH)]
+        what = finding.what
+        if finding.severity == "refused" and "training" not in finding.concerns:
+            what += " (stops scoring alone: --weights.scheme none trains it)"
+        text = [*([finding.place] if finding.place else []), *textwrap.wrap(what, _WIDTH)]
         if finding.remedy:
             text.append(f"> {finding.remedy}")
         lines += [

@@ -93,9 +93,9 @@ def test_left_out_it_is_sound(check: Callable[..., Any], planted: Path):
     ("uses", "cameras", "episodes", "said"),
     [
         (["training"], [FRONT, WRIST], range(8), "refused"),
-        (["scoring"], [WRIST], range(8), ["warning: dataset, meta/episodes, tasks, episode 4",
-                                          "warning: dataset, observation.images.wrist, episode 2: is black"]),
-        (["training"], [], [0, 1, 7], ["warning: dataset, data, observation.state, episode 1: no joint"]),
+        (["scoring"], [WRIST], range(8), ["warning: dataset here, meta/episodes, tasks, episode 4",
+                                          "warning: dataset here, observation.images.wrist, episode 2: is black"]),
+        (["training"], [], [0, 1, 7], ["warning: dataset here, data, observation.state, episode 1: no joint"]),
         (["training"], [FRONT], [0, 5], []),
     ],
 )  # fmt: skip
@@ -105,9 +105,9 @@ def test_what_concerns_a_run(planted: Path, capsys: pytest.CaptureFixture[str], 
     capsys.readouterr()
     if said == "refused":
         with pytest.raises(InputError, match=r"episodes 6, 7: both are said to be shown by the same"):
-            refusals_and_warnings(found, uses, cameras, episodes, "rabc check-dataset here")
+            refusals_and_warnings(found, uses, cameras, episodes, Path("here"))
         return
-    refusals_and_warnings(found, uses, cameras, episodes, "rabc check-dataset here")
+    refusals_and_warnings(found, uses, cameras, episodes, Path("here"))
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(said), lines
     for line, start in zip(lines, said, strict=True):
@@ -136,8 +136,8 @@ def test_how_many_more_are_refused(capsys: pytest.CaptureFixture[str]):
         Finding("note", "task", "n"),
     ]
     with pytest.raises(InputError, match=r"is missing; x \(1 more: `rabc check-dataset here`\)"):
-        refusals_and_warnings(found, ["training"], [FRONT], [0], "rabc check-dataset here")
-    refusals_and_warnings([found[2], found[3]], ["training"], [FRONT], [0], "")
+        refusals_and_warnings(found, ["training"], [FRONT], [0], Path("here"))
+    refusals_and_warnings([found[2], found[3]], ["training"], [FRONT], [0], Path("here"))
     assert capsys.readouterr().out == ""
 
 
