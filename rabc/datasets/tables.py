@@ -74,6 +74,8 @@ def read_frames(
             arrays[name].append(
                 _vectors(values, name, meta) if name in features else np.asarray(values.to_numpy(), np.int64)
             )
+        del part
+        pa.default_memory_pool().release_unused()  # else it is kept, three times what the arrays take
     found = sum(map(len, arrays["index"]))
     if found != meta.total_frames:
         raise InputError(
