@@ -198,9 +198,9 @@ def test_a_dataset_that_was_edited_is_not_the_one_that_was_scored(config: Config
 
 
 def test_a_sound_dataset_is_checked_against_new_settings_before_anything_is_skipped(config: Config):
-    long_chunks = replace(config, policy=replace(config.policy, chunk_size=500))
-    with pytest.raises(InputError, match="shorter than a chunk of 500"):
-        main_job.run(long_chunks)
+    another_input = {"input_features": ["observation.images.side"]}
+    with pytest.raises(InputError, match=r"images\.side: needed by the policy but not in"):
+        main_job.run(replace(config, policy=replace(config.policy, extra=another_input)))
 
 
 def test_lost_scores_and_another_policy_make_their_stages_stale(config: Config):

@@ -40,11 +40,12 @@ def test_table_1_reports_the_papers_mean() -> None:
 def test_success_detection_runs_on_a_local_stand_in(
     recorded_dataset: Path, recorded_pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Table 3 with our own small datasets in place of the hub's, and one that has no video."""
+    """Table 3 with our own small datasets in place of the hub's, one of pictures, one that is not there."""
     monkeypatch.chdir(tmp_path)
     table: Any = yaml.safe_load((CONFIGS / "paper_table3_success.yaml").read_text())
     table["scorer"]["model"] = SCORER
-    table["paper"]["datasets"] = {str(recorded_dataset): 0.654, str(recorded_pictures): None}
+    nowhere = str(tmp_path / "nowhere")
+    table["paper"]["datasets"] = {str(recorded_dataset): 0.654, str(recorded_pictures): None, nowhere: None}
     table["paper"]["failed"] = {name: str(recorded_dataset) for name in table["paper"]["datasets"]}
     stand_in = tmp_path / "table3.yaml"
     stand_in.write_text(yaml.safe_dump(table))
@@ -53,8 +54,9 @@ def test_success_detection_runs_on_a_local_stand_in(
     assert rows[0].measured.value == 0.5  # the same episodes as successes and as failures
     assert rows[0].measured.count == 8
     assert rows[0].reported == 0.654
-    assert rows[1].measured is None
-    assert "no video" in rows[1].problem
+    assert rows[1].measured is not None
+    assert rows[2].measured is None
+    assert "no such folder" in rows[2].problem
     written = json.loads((tmp_path / "outputs" / "paper_table3_success" / "paper.json").read_text())
     assert written[0]["measured"]["value"] == 0.5
 

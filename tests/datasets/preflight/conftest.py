@@ -45,7 +45,7 @@ class Checked:
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six episodes of 28 to 40 frames at 10 Hz; shared, so leave it as it is."""
     return made_once(
-        tmp_path_factory, "numbered", lambda root: record_numbered(root, Recording(lengths=LENGTHS))
+        tmp_path_factory, "checked", lambda root: record_numbered(root, Recording(lengths=LENGTHS))
     )
 
 
