@@ -70,10 +70,7 @@ def read_frames(
     for path in table_files(meta):  # one in memory at a time, beside what is kept of the others
         part = _read_parquet(path, columns)
         for name in columns:
-            values = part.column(name)
-            arrays[name].append(
-                _vectors(values, name, meta) if name in features else np.asarray(values.to_numpy(), np.int64)
-            )
+            arrays[name].append(_array(part.column(name), name, name in features, meta))
         del part
         pa.default_memory_pool().release_unused()  # else it is kept, three times what the arrays take
     found = sum(map(len, arrays["index"]))
@@ -116,6 +113,10 @@ def _read_parquet(path: Path, columns: list[str]) -> Any:
         return pq.read_table(path, columns=columns)
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"table {path}: cannot be read ({first_line(error)}); {AGAIN}") from error
+
+
+def _array(column: Any, name: str, vector: bool, meta: LeRobotDatasetMetadata) -> NDArray[Any]:
+    return _vectors(column, name, meta) if vector else np.asarray(column.to_numpy(), np.int64)
 
 
 def _vectors(column: Any, name: str, meta: LeRobotDatasetMetadata) -> NDArray[np.float32]:
