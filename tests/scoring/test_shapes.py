@@ -45,6 +45,7 @@ def shape(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         ("image", "wrist", 0),
         ("image with a stale file index", "front", 0),
         ("depth video", "front", 0),
+        ("depth pictures", "front", 0),
         ("camera of another key", "observation.image", 0),
         ("names null", "wrist", 0),
         ("channels first", "observation.images.front", 0),
@@ -69,6 +70,7 @@ def test_pictures_are_those_of_the_rows(
     ("name", "camera", "words"),
     [
         ("depth video", "depth", "is a depth camera of dataset .*; choose one of front, wrist"),
+        ("depth pictures", "depth", "is a depth camera of dataset .*; choose one of front, wrist"),
         ("video", "front,observation.images.front", "names camera observation.images.front twice"),
         ("camera of another key", "front", "not there in dataset .*; its cameras: observation.image, wrist"),
     ],

@@ -176,9 +176,9 @@ def _extra() -> dict[str, Any]:
     }
 
 
-def _depth() -> dict[str, Any]:
+def _depth(storage: str) -> dict[str, Any]:
     feature = {
-        "dtype": "video",
+        "dtype": storage,
         "shape": (*SIZE, 1),
         "names": ["height", "width", "channels"],
         "info": {"is_depth_map": True},
@@ -304,7 +304,9 @@ _RECORDED = {
     "image": PICTURES,
     "image with a stale file index": PICTURES,
     "extra columns": replace(VIDEO, extra=_extra()),
-    "depth video": replace(VIDEO, extra=_depth()),
+    "depth video": replace(VIDEO, extra=_depth("video")),
+    # 16-bit TIFF files inside the tables.
+    "depth pictures": replace(PICTURES, extra=_depth("image")),
     "trimmed in front": replace(VIDEO, lengths=[length + TRIMMED for length in LENGTHS]),
     # LeRobot takes such a rate, but its video encoder does not.
     "29.97 Hz": replace(PICTURES, fps=cast(int, 29.97)),

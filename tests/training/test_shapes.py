@@ -35,7 +35,7 @@ INDEX = np.array([0, 3, 11, 12, 25, 35, FRAMES - 1])
 CHUNK = 13
 UNREAD = "videos 0.2 ms off"
 """LeRobot reads no frame of it: it wants them within 0.1 ms."""
-THEY_FAIL = {UNREAD, "no state", "depth video", "extra columns", "names null"}
+THEY_FAIL = {UNREAD, "no state", "depth video", "depth pictures", "extra columns", "names null"}
 """What `lerobot-train` ends on with a traceback: a depth camera and a text as inputs of ACT, no names."""
 WITHOUT_STATE = "no state"
 """LeRobot's networks fail on it: ACT asks the state for its device, and Diffusion for its size."""
