@@ -65,7 +65,7 @@ def test_what_there_is_to_say_is_said_at_every_start(
     path.write_text(json.dumps(statistics))
     for _ in range(2):
         assert looks(of(root)) == 1
-        assert "warning: dataset, meta/stats.json, action" in capfd.readouterr().out
+        assert f"warning: dataset {root}, meta/stats.json, action" in capfd.readouterr().out
 
 
 def test_what_decoded_frames_take_is_said_until_a_policy_is_trained(
