@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rabc.config.settings import Config
-from rabc.datasets.cache import cached_bytes
+from rabc.datasets.cache import budget, cached_bytes
 from rabc.datasets.fingerprint import read_json
 from rabc.datasets.source import find_dataset
 from rabc.pipeline.rates import CLIP, ROLLOUT_TICK, STEP, TICK, Rates, Sizes, rates
@@ -139,7 +139,7 @@ def _cost(
     clips, prefixes = _clips(config, dataset.episodes), config.scorer.num_prefixes
     # 0 stands for every frame the scorer reads; of simulated video that is every other.
     lines = clips * prefixes if prefixes else clips * dataset.frames // (2 * dataset.episodes)
-    to_decode = dataset.uncached_bytes if config.dataset.cache else 0
+    to_decode = min(dataset.uncached_bytes, budget(config.dataset)) if config.dataset.cache else 0
     recorded: tuple[float | None, float] = (0.0, 0.0)
     if not dataset.exists:
         at_once = _at_once(config.demonstrations.processes)

@@ -72,6 +72,8 @@ def test_frames_that_are_decoded_need_no_more_disk(dataset_copy: Callable[[], Pa
     config = on(root)
     resized = replace(config, policy=replace(config.policy, resize_shape=[64, 48]))
     assert rows(resized)["training"].endswith(" 2293 MB")  # nothing is decoded at this size
+    bounded = replace(config, dataset=replace(config.dataset, cache_gb=0.05))
+    assert rows(bounded)["training"].endswith(" 500 MB")
     without = replace(config, dataset=replace(config.dataset, cache=False))
     assert rows(without)["training"].endswith(" 450 MB")
 
