@@ -7,18 +7,23 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from rabc.system import threads
 from rabc.system.threads import FreeCores, Moment, busy_seconds, free_threads, others_busy
+from tests.support import forked
+
+BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"
+"""Ends with the test, however that ends."""
 
 
 @contextmanager
 def busy_processes(count: int) -> Generator[None]:
     """Others that compute without a break."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    processes = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(count)]
     try:
         yield
     finally:
@@ -112,7 +117,7 @@ def test_cores_are_given_up_at_once_and_taken_back_at_the_second_look(
         busy[0] += seconds * others
 
     monkeypatch.setattr(threads, "now", now)
-    monkeypatch.setattr(threads.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(threads, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(threads, "usable_cores", lambda: 4)
     looking = FreeCores(most=4)
     current = looking.threads(4)
@@ -129,23 +134,21 @@ def test_cores_are_given_up_at_once_and_taken_back_at_the_second_look(
     assert looking.threads(current) == 4  # what went before does not count
 
 
-def test_work_between_which_is_asked_has_threads_for_free_cores_and_gives_them_back(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(threads, "SECONDS_BETWEEN_LOOKS", 0.3)
-    before, cores = torch.get_num_threads(), len(os.sched_getaffinity(0))
-    torch.set_num_threads(max(2, cores))
-    try:
-        with busy_processes(cores), threads.beside_others() as adapt:
-            adapt()
-            time.sleep(0.4)
-            adapt()
-            assert torch.get_num_threads() == 1
-        assert torch.get_num_threads() == max(2, cores)
-        with busy_processes(cores), threads.beside_others(adapts=False) as adapt:
-            adapt()
-            time.sleep(0.4)
-            adapt()
-            assert torch.get_num_threads() == max(2, cores)
-    finally:
-        torch.set_num_threads(before)
+def works_between() -> None:
+    threads.SECONDS_BETWEEN_LOOKS = 0.3
+    cores = len(os.sched_getaffinity(0))
+    most = max(2, cores)
+    torch.set_num_threads(most)
+    with busy_processes(cores):
+        for adapts, beside in ((True, 1), (False, most)):
+            with threads.beside_others(adapts) as adapt:
+                adapt()
+                time.sleep(0.4)
+                adapt()
+                assert torch.get_num_threads() == beside
+            assert torch.get_num_threads() == most
+
+
+def test_work_between_which_is_asked_has_threads_for_free_cores_and_gives_them_back() -> None:
+    done = forked.run(works_between)
+    assert done.returncode == 0, done.stderr
