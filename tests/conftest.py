@@ -55,6 +55,17 @@ def _root_logger_as_python_has_it() -> None:
         root.removeHandler(handler)
 
 
+@pytest.fixture(autouse=True)
+def _scheduled_as_before() -> Generator[None]:
+    """The AV1 encoder, run by root, gives its thread real-time priority for the rest of its life.
+
+    What that thread starts is so, too: two busy processes then leave it no core, and no test ends again.
+    """
+    yield
+    if hasattr(os, "sched_setscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 @pytest.fixture(scope="session")
 def recorded_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the small dataset; shared, so leave it as it is."""

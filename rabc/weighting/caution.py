@@ -7,7 +7,7 @@ from rabc.config.settings import WeightsConfig
 from rabc.weighting.deltas import pace
 from rabc.weighting.schemes import tasks_apart
 
-MIN_BEHIND = 0.5
+MIN_BEHIND = 0.4
 """Share of frames behind, below which there is a warning of `awr`: above it awr helped in all simulated
 comparisons, below it in one of four, where `mask` did, too (docs/results.md)."""
 

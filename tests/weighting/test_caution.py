@@ -23,9 +23,9 @@ def test_the_pace_is_that_of_the_median_episode():
 
 
 def test_awr_on_data_that_hardly_ever_lag_is_warned_of():
-    said = caution(WeightsConfig(scheme="awr"), deltas(0.4), EPISODES, CHUNK)
+    said = caution(WeightsConfig(scheme="awr"), deltas(0.3), EPISODES, CHUNK)
     assert said is not None
-    assert "only 40 % of the frames" in said
+    assert "only 30 % of the frames" in said
     assert said.endswith(": --weights.scheme mask --weights.min_delta 0.2")
 
 
