@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 from lerobot.configs import FeatureType, NormalizationMode, PolicyFeature, PreTrainedConfig
@@ -20,6 +21,7 @@ from rabc.datasets.features import (
     policy_features,
     renaming,
 )
+from rabc.policies.door import admit, admit_settings
 from rabc.system.errors import InputError
 
 # Fields that have a key of their own in the configuration or follow from the dataset or the device.
@@ -110,6 +112,8 @@ def _without_actions(meta: LeRobotDatasetMetadata) -> str:
 
 def _pretrained_settings(config: PolicyConfig, given: dict[str, Any]) -> PreTrainedConfig:
     path = str(config.pretrained_path)
+    if Path(path).is_dir():
+        admit(Path(path))
     try:
         settings = PreTrainedConfig.from_pretrained(path)
         if settings.type == config.type:
@@ -125,6 +129,7 @@ def _pretrained_settings(config: PolicyConfig, given: dict[str, Any]) -> PreTrai
             f"policy.pretrained_path {path}: is a policy of type {settings.type}; set policy.type "
             f"{settings.type}"
         )
+    admit_settings(path, settings)
     # The weights of the frames are made for the chunk that the configuration states.
     for name in ("horizon", "n_obs_steps") if config.type == "diffusion" else ("chunk_size",):
         if getattr(settings, name) != getattr(config, name):

@@ -43,16 +43,20 @@ def check_folder(
     """
     from rabc.policy_check.configuration import configuration_findings, load_findings
     from rabc.policy_check.dataset import find_dataset
-    from rabc.policy_check.files import read_folder, weights_findings
+    from rabc.policy_check.files import foreign_findings, read_folder, weights_findings
     from rabc.policy_check.statistics import statistics_findings
 
     path = Path(folder)
     if not path.is_dir():
         raise InputError(f"policy {folder}: no such folder; give a LeRobot policy folder")
+    foreign = foreign_findings(path)
+    if any(finding.status == "FAIL" for finding in foreign):
+        return foreign
     files = read_folder(path)
     meta = find_dataset(files, dataset)
     built = _robot(robot)
     found = files.findings
+    found[:0] = foreign
     if meta is not None:
         found.append(passed("dataset", str(meta.root)))
     found += weights_findings(path)

@@ -1,20 +1,26 @@
 """The files of a policy folder, read without building anything from them."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from rabc.policies.door import (
+    CONFIG,
+    POSTPROCESSOR,
+    PREPROCESSOR,
+    TRAIN_CONFIG,
+    WEIGHTS,
+    Json,
+    foreign_parts,
+    read_json,
+)
 from rabc.policy_check.findings import Finding, all_or, failed, passed
 
-Json = dict[str, Any]
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-PREPROCESSOR, POSTPROCESSOR = "policy_preprocessor.json", "policy_postprocessor.json"
 # lerobot-rollout sets something in each and stops where the preprocessor has no such step.
 _SET_BY_ROLLOUT = ("device_processor", "rename_observations_processor")
 _RESIZE, _RENAME = "image_crop_resize_processor", "rename_observations_processor"
@@ -71,8 +77,13 @@ class PolicyFiles:
         return (int(sizes[-1][0]), int(sizes[-1][1])) if sizes and sizes[-1] else None
 
 
+def foreign_findings(folder: Path) -> list[Finding]:
+    """Is everything in the folder data? Nothing else may be done with one of which this fails."""
+    return list(all_or("foreign code", list(foreign_parts(folder)), "none: every part is known to be data"))
+
+
 def read_folder(folder: Path) -> PolicyFiles:
-    """Read everything but the weights."""
+    """Read everything but the weights, of a folder that is all data."""
     found: list[Finding] = []
     names = (CONFIG, WEIGHTS, PREPROCESSOR, POSTPROCESSOR)
     missing = [
@@ -81,13 +92,13 @@ def read_folder(folder: Path) -> PolicyFiles:
     files = PolicyFiles(
         folder,
         _json(folder, CONFIG, found),
-        _json(folder, "train_config.json", found),
+        _json(folder, TRAIN_CONFIG, found),
         _steps(folder, PREPROCESSOR, found),
         _steps(folder, POSTPROCESSOR, found),
         found,
     )
     found[:0] = all_or("files", missing, ", ".join(names))
-    if files.train_config is None and not (folder / "train_config.json").is_file():
+    if files.train_config is None and not (folder / TRAIN_CONFIG).is_file():
         found.append(passed("files", "no train_config.json: it runs, but no tool can say how it was trained"))
     found += _rollout_steps(files.preprocessor)
     return files
@@ -120,10 +131,7 @@ def _json(folder: Path, name: str, found: list[Finding]) -> Json | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text())
-        if not isinstance(content, dict):
-            raise ValueError("not a JSON object")
-        return cast(Json, content)
+        return read_json(path)
     except (OSError, ValueError) as error:
         found.append(failed("files", f"{name} cannot be read ({error}); copy it again"))
         return None

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rabc.policies.door import admit
 from rabc.system.errors import CheckFailed, InputError
 from rabc.system.shipped import here_or_shipped
 
@@ -124,6 +125,7 @@ def check(config: "RobotClientConfig") -> None:
         raise InputError(
             f"pretrained_name_or_path {folder}: is no policy folder; give one that holds config.json"
         ) from error
+    admit(folder)
     if policy_type != POLICY_TYPE:
         raise InputError(
             f"pretrained_name_or_path {folder}: LeRobot's policy server cannot run {policy_type}, which "

@@ -129,7 +129,9 @@ def load_policy(policy_folder: Path) -> ChunkPolicy:
     On the CPU: small policies answer faster there than a GPU shared with other processes.
     """
     from rabc.export import lerobot_only
+    from rabc.policies.door import admit
 
+    admit(policy_folder)
     with contextlib.redirect_stdout(io.StringIO()):  # LeRobot prints that it loads weights
         return chunk_policy(*lerobot_only.load(policy_folder))
 
