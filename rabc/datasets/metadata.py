@@ -1,8 +1,11 @@
 """The metadata of a local LeRobotDataset v3, as this program understands it."""
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +17,9 @@ from rabc.system.errors import InputError
 CONVERT = "python -m lerobot.scripts.convert_dataset_v21_to_v30"
 """LeRobot's converter; it pushes to the hub unless told not to."""
 AGAIN = "download or record the dataset again"
+_PLACED = ("video_key", "chunk_index", "file_index")
+"""What the templates of a dataset's paths may ask for."""
+_WIDTH = re.compile(r"(0?[0-9]?d)?")
 
 
 def load_meta(root: Path, repo_id: str | None = None) -> LeRobotDatasetMetadata:
@@ -34,7 +40,11 @@ def load_meta(root: Path, repo_id: str | None = None) -> LeRobotDatasetMetadata:
     _check_files(root)
     try:
         meta = LeRobotDatasetMetadata(repo_id or f"local/{root.name}", root=root)
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException, DatasetsError) as error:
+    # What LeRobot's own reading stumbles over where the JSON is of another form.
+    except (
+        OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError,
+        pa.ArrowException, DatasetsError,
+    ) as error:  # fmt: skip
         raise InputError(
             f"dataset {root}: its metadata cannot be read ({first_line(error)}); {AGAIN}"
         ) from error
@@ -82,8 +92,10 @@ def _check_files(root: Path) -> None:
         )
     check_marks(root)
     try:
-        version = str(json.loads(info.read_text())["codebase_version"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        facts = json.loads(info.read_text())
+        version = str(facts["codebase_version"])
+        foreign = next(_foreign(facts), None)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"file {info}: cannot be read ({first_line(error)}); {AGAIN}") from error
     if not version.startswith("v3."):
         remedy = (
@@ -92,11 +104,50 @@ def _check_files(root: Path) -> None:
             else "convert it to v2.1 with an older LeRobot first, or update lerobot if it is newer"
         )
         raise InputError(f"dataset {root}: has format {version}, not v3.0; {remedy}")
+    if foreign is not None:
+        raise InputError(f"file {info}: {foreign}; {AGAIN}, or look at who made it")
     for name in ("meta/tasks.parquet", "meta/stats.json", "meta/episodes"):
         if not (root / name).exists():
             remedy = f"make it with `{recompute_statistics(root)}`" if name.endswith("stats.json") else AGAIN
             raise InputError(f"dataset {root}: {name} is missing; {remedy}")
     check_strays(sorted((root / "meta" / "episodes").glob("*/*.parquet")))
+
+
+def _foreign(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What in info.json no recorder of LeRobot writes, in words.
+
+    That is, what would have files read or written outside of the folder: a camera's name is part of the paths
+    of its videos and of what is made from them; templates of paths are formatted, and a format may ask for
+    more than a number. And features and rates of another form, over which LeRobot stumbles.
+    """
+    fps = facts["fps"]
+    if not (_is_number(fps) and 0 < fps < 1e6):
+        yield f"fps {fps!r:.40} is no rate in Hz"
+    for key, feature in facts["features"].items():
+        if not _is_inside(key):
+            yield f"feature {key!r:.80} is a path out of the dataset"
+        sides = feature["shape"]
+        if not all(type(side) is int and 0 <= side < 2**31 for side in sides) or isinstance(sides, str):
+            yield f"feature {key!r:.80} has shape {sides!r:.60}, which is none"
+        if not isinstance(feature["dtype"], str):
+            yield f"feature {key!r:.80} has dtype {feature['dtype']!r:.60}, which is none"
+    for name in ("data_path", "video_path"):
+        template = facts.get(name)
+        if template is None:
+            continue
+        asked = [(field, form) for _, field, form, _ in Formatter().parse(str(template)) if field is not None]
+        if any(field not in _PLACED or not _WIDTH.fullmatch(form or "") for field, form in asked):
+            yield f"{name} {template!r:.80} asks for more than {', '.join(_PLACED)}"
+        elif not _is_inside(str(template).format(video_key="camera", chunk_index=0, file_index=0)):
+            yield f"{name} {template!r:.80} leads out of the dataset"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_inside(path: str) -> bool:
+    return path.isprintable() and not path.startswith(("/", "~")) and ".." not in re.split(r"[/\\]", path)
 
 
 def check_strays(paths: Sequence[Path]) -> None:

@@ -22,6 +22,7 @@ from rabc.policy_check.check import check_folder
 from rabc.rollouts.play import load_policy
 from rabc.system.errors import InputError
 from tests.policies.test_build import ACT, saved
+from tests.support.damaged_json import damaged
 
 Plant = Callable[[Path, Path], None]
 """Changes a policy folder so that loading it would make the second path, the canary."""
@@ -184,25 +185,6 @@ def test_a_good_folder_comes_in_also_from_the_hubs_cache(good: Path, tmp_path: P
     for path in blobs.iterdir():
         (snapshot / path.name).symlink_to(Path("../../blobs") / path.name)
     admit(snapshot)
-
-
-JSON: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=8,
-)
-
-
-@st.composite
-def damaged(draw: st.DrawFn, content: Any) -> Any:
-    """The content with something else in one place of it."""
-    if not isinstance(content, dict | list) or not content or draw(st.integers(0, 5)) == 0:
-        return draw(JSON)
-    keys: list[Any] = list(content) if isinstance(content, dict) else list(range(len(content)))
-    key = draw(st.sampled_from(keys))
-    copy = content.copy()
-    copy[key] = draw(damaged(content[key]))
-    return copy
 
 
 @settings(max_examples=60)

@@ -1,0 +1,78 @@
+"""What a dataset's metadata may say of places, and that whatever they say has an answer."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rabc.datasets.metadata import load_meta
+from rabc.system.errors import InputError
+from tests.support.damaged_json import damaged
+from tests.support.damaging import edit_info
+
+FRONT = "observation.images.front"
+Change = Callable[[dict[str, Any]], object]
+
+
+def camera(name: str) -> Change:
+    return lambda info: info["features"].update({name: info["features"].pop(FRONT)})
+
+
+def template(key: str, value: str) -> Change:
+    return lambda info: info.update({key: value})
+
+
+OUTSIDE: dict[str, tuple[Change, str]] = {
+    "a camera at an absolute path": (camera("/tmp/camera"), "'/tmp/camera' is a path out of the dataset"),
+    "a camera above": (camera("observation.images/../../../x"), "is a path out of the dataset"),
+    "a camera above, as Windows writes it": (camera("..\\..\\x"), "is a path out of the dataset"),
+    "a camera at home": (camera("~/x"), "is a path out of the dataset"),
+    "a camera that writes to the terminal": (camera("\x1b[2Jx"), "is a path out of the dataset"),
+    "tables elsewhere": (template("data_path", "/etc/{file_index}"), "leads out of the dataset"),
+    "tables above": (template("data_path", "data/../../{chunk_index}"), "leads out of the dataset"),
+    "a template that asks for more": (
+        template("video_path", "{video_key.__class__.__init__}/{chunk_index}"), "asks for more than"
+    ),
+    "a template wide as memory": (
+        template("video_path", "{video_key}/{chunk_index:09999999999d}"), "asks for more than"
+    ),
+    "a template without end": (template("video_path", "{video_key"), "cannot be read"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_nothing_outside_of_the_folder_is_named(name: str, dataset_copy: Callable[[], Path]) -> None:
+    root = dataset_copy()
+    change, said = OUTSIDE[name]
+    edit_info(root, change)
+    with pytest.raises(InputError) as error:
+        load_meta(root)
+    assert said in str(error.value)
+    assert "info.json" in str(error.value)
+    assert str(error.value).isprintable()
+
+
+@settings(max_examples=100)
+@given(data=st.data())
+@pytest.mark.parametrize("name", ["info.json", "stats.json"])
+def test_whatever_the_metadata_hold_there_is_an_answer(
+    name: str, data: st.DataObject, recorded_dataset: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """They are read, or refused in one line."""
+    root = tmp_path_factory.mktemp("fuzz")
+    for path in recorded_dataset.rglob("*"):
+        target = root / path.relative_to(recorded_dataset)
+        target.mkdir() if path.is_dir() else target.symlink_to(path)
+    (root / "meta" / name).unlink()
+    content = data.draw(damaged(json.loads((recorded_dataset / "meta" / name).read_text())))
+    (root / "meta" / name).write_text(json.dumps(content))
+    said: list[str] = []
+    try:
+        load_meta(root)
+    except InputError as error:
+        said.append(str(error))
+    assert not any("\n" in line for line in said)
