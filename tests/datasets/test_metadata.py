@@ -40,6 +40,7 @@ OUTSIDE: dict[str, tuple[Change, str]] = {
     "a template wide as memory": (
         template("video_path", "{video_key}/{chunk_index:09999999999d}"), "asks for more than"
     ),
+    "a template that is none": (lambda info: info.update(data_path=["data"]), "is no template of paths"),
     "a template without end": (template("video_path", "{video_key"), "cannot be read"),
 }  # fmt: skip
 

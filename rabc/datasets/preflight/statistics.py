@@ -46,7 +46,11 @@ def _vector(
         severity = "refused" if grave else "wrong"
         return Finding(severity, "statistics", what, remedy, _FILE, (), name, ("training",))
 
-    found = {key: np.asarray(stated[key], np.float64).reshape(-1) for key in _KEYS if key in stated}
+    try:
+        found = {key: np.asarray(stated[key], np.float64).reshape(-1) for key in _KEYS if key in stated}
+    except (TypeError, ValueError):
+        yield finding(f"holds something else than numbers in one of {', '.join(_KEYS)}")
+        return
     lacking = [key for key in ("mean", "std") if key not in found]
     if lacking:
         # Refused by the policy that needs them; LeRobot itself trains on what is not normalised.
