@@ -13,6 +13,7 @@ from rabc.config.settings import Config
 from rabc.statistics.intervals import Proportion
 from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
+from rabc.system.lock import held
 from rabc.system.terminal import duration, table
 
 
@@ -27,6 +28,8 @@ def compare(config: Config, arms: Sequence[Arm], training_seeds: int, sequential
         arms: the baseline first.
         training_seeds: trainings of each arm, with seeds from `config.seed` on.
         sequential: stop playing when the sequential test has decided.
+
+    Raises InputError while another process is at work on the comparison, or on one of its runs.
     """
     from rabc.comparison.pages.board import write_scalars
     from rabc.comparison.pages.page import write_page
@@ -41,15 +44,17 @@ def compare(config: Config, arms: Sequence[Arm], training_seeds: int, sequential
     jobs = jobs_at_once(config)
     runs = planned(config, arms, training_seeds, jobs)
     folder = comparison_folder(config)
-    prepare(config, arms, [run.seed for run in runs[:: len(arms)]])
-    train_all(runs, jobs)
-    rollouts = replace(config.rollouts, processes=max(jobs, config.rollouts.processes))
-    played, test = play_all(replace(config, rollouts=rollouts), runs, sequential, LEVEL)
-    command = command_line()
-    result = summarise(config, arms, played, command, test)
-    write_json(folder / FILE, result)
-    write_scalars(result, folder / "tensorboard")
-    _print(result, write_page(result, folder))
+    # Each of its trainings holds its own run; files of shuffled weights, logs and rollouts are nobody's.
+    with held(folder / ".lock", f"comparison {config.run}", "wait for it, end it, or give another --run"):
+        prepare(config, arms, [run.seed for run in runs[:: len(arms)]])
+        train_all(runs, jobs)
+        rollouts = replace(config.rollouts, processes=max(jobs, config.rollouts.processes))
+        played, test = play_all(replace(config, rollouts=rollouts), runs, sequential, LEVEL)
+        command = command_line()
+        result = summarise(config, arms, played, command, test)
+        write_json(folder / FILE, result)
+        write_scalars(result, folder / "tensorboard")
+        _print(result, write_page(result, folder))
     return result
 
 

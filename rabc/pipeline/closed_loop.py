@@ -32,6 +32,7 @@ from rabc.sim.scene import Scene
 from rabc.statistics import intervals, significance
 from rabc.system.atomic import whole_folder, write_json
 from rabc.system.errors import CheckFailed, InputError
+from rabc.system.lock import held
 from rabc.system.shipped import CONFIGS
 from rabc.system.stages import key
 
@@ -53,7 +54,7 @@ def close_loop(config: Config, episodes: int) -> dict[str, Any]:
 
     Raises:
         CheckFailed: `lerobot-rollout` failed.
-        InputError: nothing would be recorded or judged.
+        InputError: nothing would be recorded or judged, or another process is at work on the loop.
     """
     if not config.demonstrations.simulate:
         raise InputError(
@@ -76,13 +77,15 @@ def close_loop(config: Config, episodes: int) -> dict[str, Any]:
         "policy": first["training"]["content"], "episodes": episodes, "max_ticks": config.rollouts.max_ticks
     }  # fmt: skip
     recorded = folder / key(made_from) / "recorded"
-    if not recorded.exists():
-        record_rollouts(config, state.paths(config).policy, episodes, recorded)
-    outcomes = read_outcomes(recorded / "outcomes.csv")
-    print(f"recorded: {sum(outcome.success for outcome in outcomes)} of {len(outcomes)} succeed ({recorded})")
     joined = recorded.with_name("dataset")
-    if not joined.exists():
-        join(Path(first["demonstrations"]["root"]), recorded / "dataset", joined)
+    with held(folder / ".lock", f"loop {config.run}", "wait for it, end it, or give another --run"):
+        if not recorded.exists():
+            record_rollouts(config, state.paths(config).policy, episodes, recorded)
+        outcomes = read_outcomes(recorded / "outcomes.csv")
+        succeeded = sum(outcome.success for outcome in outcomes)
+        print(f"recorded: {succeeded} of {len(outcomes)} succeed ({recorded})")
+        if not joined.exists():
+            join(Path(first["demonstrations"]["root"]), recorded / "dataset", joined)
     second_config = replace(
         config,
         run=f"{config.run}-round2",

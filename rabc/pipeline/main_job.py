@@ -15,6 +15,7 @@ from rabc.pipeline.costs import cost_table
 from rabc.pipeline.state import STAGES, Paths, inputs, lost, paths, stage_state
 from rabc.system import stages
 from rabc.system.atomic import write_json
+from rabc.system.lock import held
 from rabc.system.processes import global_rank
 from rabc.system.stages import Result, Stages
 from rabc.system.terminal import table
@@ -24,7 +25,7 @@ def run(config: Config, dry_run: bool = False, last: str = STAGES[-1]) -> dict[s
     """Do what is not done yet and print the summary; with `dry_run` only say what that would be.
 
     last: stage to end with; before the last of all there is no summary. Returns the results by stage, none
-    where nothing was done.
+    where nothing was done. Raises InputError while another process is at work on the run.
     """
     from rabc.datasets.source import find_dataset
     from rabc.system.quiet import quiet_libraries
@@ -41,10 +42,16 @@ def run(config: Config, dry_run: bool = False, last: str = STAGES[-1]) -> dict[s
     if dry_run:
         print(describe(config))
         return {}
+    where = paths(config)
+    # Two at once would write one configuration, one summary and one policy folder.
+    with held(where.outputs / ".lock", f"run {config.run}", "wait for it, end it, or give another --run"):
+        return _stages(config, where, last)
+
+
+def _stages(config: Config, where: Paths, last: str) -> dict[str, Result]:
     from rabc.pipeline import work
     from rabc.pipeline.summary import print_summary, write_model_card, write_summary
 
-    where = paths(config)
     markers = Stages(where.outputs / "stages")
     write_json(where.outputs / "config.json", asdict(config))
     done: dict[str, stages.Finished] = {}
