@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rabc.datasets.metadata import load_meta
+from rabc.datasets.preflight.check import preflight
 from rabc.system.errors import InputError
 from tests.support.damaged_json import damaged
 from tests.support.damaging import edit_info
 
 FRONT = "observation.images.front"
-Change = Callable[[dict[str, Any]], object]
+Change = Callable[[dict[str, Any]], Any]
 
 
 def camera(name: str) -> Change:
@@ -63,7 +64,7 @@ def test_nothing_outside_of_the_folder_is_named(name: str, dataset_copy: Callabl
 def test_whatever_the_metadata_hold_there_is_an_answer(
     name: str, data: st.DataObject, recorded_dataset: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """They are read, or refused in one line."""
+    """They are read and everything is looked at, or they are refused in one line."""
     root = tmp_path_factory.mktemp("fuzz")
     for path in recorded_dataset.rglob("*"):
         target = root / path.relative_to(recorded_dataset)
@@ -73,7 +74,7 @@ def test_whatever_the_metadata_hold_there_is_an_answer(
     (root / "meta" / name).write_text(json.dumps(content))
     said: list[str] = []
     try:
-        load_meta(root)
+        preflight(load_meta(root), progress=False)
     except InputError as error:
         said.append(str(error))
     assert not any("\n" in line for line in said)
