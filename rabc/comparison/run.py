@@ -60,7 +60,7 @@ def compare(config: Config, arms: Sequence[Arm], training_seeds: int, sequential
 
 def check_comparison(config: Config, arms: Sequence[Arm]) -> None:
     """Raise InputError now for what would else fail when some or all trainings are done."""
-    from rabc.pipeline.checks import check_beforehand, check_foreign
+    from rabc.pipeline.checks import check_beforehand, check_foreign, thresholds
 
     if not config.demonstrations.simulate:
         raise InputError(
@@ -74,8 +74,14 @@ def check_comparison(config: Config, arms: Sequence[Arm]) -> None:
                 "--comparison.jobs for several trainings side by side"
             )
     check_beforehand(config)
+    root = Path(config.dataset.paths[0])
     for arm in arms:
         check_foreign(arm.weights)
+        if root.exists():  # before the scoring that all arms share
+            try:
+                thresholds(config, arm.weights, root)
+            except InputError as error:
+                raise InputError(f"arm {arm.name}: {error}") from error
 
 
 def planned(config: Config, arms: Sequence[Arm], training_seeds: int, jobs: int) -> list[PlannedRun]:

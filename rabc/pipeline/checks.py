@@ -85,7 +85,7 @@ def check_writable(folder: Path) -> None:
         )
 
 
-_CHECKED = 1
+_CHECKED = 2
 """Of what is checked: what an earlier version found sound is checked anew."""
 
 
@@ -121,7 +121,8 @@ def check_dataset(config: Config, root: Path, trains: bool = True) -> bool:
     trains: whether a policy is trained, or the demonstrations only scored. Prints what would train wrong, and
     returns whether there was nothing to print.
     Raises InputError for an episode, a camera, an instruction, an input of the policy or a statistic that is
-    needed and not there, and for what its check refuses (`rabc.datasets.preflight`).
+    needed and not there, for a threshold of the weights that leaves out sound demonstrations, and for what
+    its check refuses (`rabc.datasets.preflight`).
     """
     from rabc.datasets.cameras import camera_key
     from rabc.datasets.preflight.check import preflight, refusals_and_warnings
@@ -145,9 +146,26 @@ def check_dataset(config: Config, root: Path, trains: bool = True) -> bool:
         policy = policy_settings(config.policy, meta, "cpu")
         cameras += policy.image_features
         normalisation_statistics(policy, meta)
+    said = thresholds(config, config.weights, root) if trains else []
+    for sentence in said:
+        print(f"weights: {sentence}")
     found = preflight(meta)
     refusals_and_warnings(found, uses, cameras, selected, root)
-    return not any(one.severity == "wrong" for one in found)
+    return not said and not any(one.severity == "wrong" for one in found)
+
+
+def thresholds(config: Config, weights: WeightsConfig, root: Path) -> list[str]:
+    """`rabc.weighting.enough.check_thresholds` of `weights` on the episodes of the dataset in `root`."""
+    from rabc.datasets.episodes import read_episodes
+    from rabc.datasets.selection import selected_episodes
+    from rabc.datasets.source import open_dataset
+    from rabc.datasets.tasks import task_groups
+    from rabc.weighting.enough import check_thresholds
+
+    records = read_episodes(open_dataset(config, root))
+    selected = selected_episodes(config.dataset, len(records))
+    tasks = task_groups(["\n".join(records.tasks[episode]) for episode in selected])
+    return check_thresholds(weights, records.length[selected], tasks, config.policy.chunk)
 
 
 def check_values(config: Config, root: Path) -> None:

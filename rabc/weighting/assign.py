@@ -17,6 +17,7 @@ from rabc.system.errors import VerdictRefused
 from rabc.system.lock import alone
 from rabc.weighting import schemes
 from rabc.weighting.deltas import chunk_deltas, episode_bounds
+from rabc.weighting.enough import check_left
 from rabc.weighting.progress import calibrate, joined
 from rabc.weighting.progress_file import progress_path, read_foreign, write_progress
 from rabc.weighting.weights_file import read_weights
@@ -70,7 +71,7 @@ def frame_weights(
 
     Raises:
         VerdictRefused: the diagnosis of the scores forbids weighting.
-        InputError: a foreign file does not fit the dataset, or nothing is left to learn from.
+        InputError: a foreign file does not fit the dataset, or too little is left to learn from.
     """
     settings, episode_index = config.weights, table.episode_index
     chosen = np.ones(len(table), dtype=bool) if selected is None else np.isin(episode_index, list(selected))
@@ -112,6 +113,8 @@ def frame_weights(
             config.policy.chunk,
             task[judged],
         )
+        ends = episode_bounds(episode_index[judged])[:, 1] - 1
+        remarks += check_left(settings, made, deltas[judged], progress[judged][ends])
         values[judged] = schemes.normalise_tasks(made, task[judged])
     unjudged = tuple(np.unique(episode_index[chosen & ~judged]).tolist())
     if unjudged:

@@ -1,13 +1,18 @@
 """The weights stage of a run, on a real dataset of two tasks with a progress file that has gaps."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from rabc.comparison.arms import Arm
+from rabc.comparison.run import check_comparison
 from rabc.config import cli
+from rabc.config.settings import DemonstrationsConfig, WeightsConfig
 from rabc.pipeline import main_job
+from rabc.system.errors import InputError
 from rabc.weighting.task_figures import task_figures
 from tests.support.recordings import EPISODE_LENGTHS
 
@@ -61,3 +66,31 @@ def test_wordings_of_one_task_have_one_row() -> None:
     texts = ["Pick.", "Pick.", "pick ", "pick "]
     (row,) = task_figures(one, episodes, np.zeros(4, np.int64), texts, one > 0, 2.0)
     assert (row.instruction, row.episodes, row.frames, row.seconds) == ("Pick.", 2, 4, 1.0)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_threshold_out_of_reach_is_refused_before_anything_is_scored(
+    dry_run: bool, recorded_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chunk of 4 is a quarter of an episode and more, and not 0.6; of one episode alone as well."""
+    monkeypatch.chdir(tmp_path)
+    arguments = [
+        "--dataset.path", str(recorded_dataset), "--demonstrations.simulate", "false",
+        "--weights.scheme", "mask", "--weights.min_delta", "0.6", "--device", "cpu",
+        "--policy.chunk_size", "4", "--policy.n_action_steps", "4", "--rollouts.episodes", "0",
+    ]  # fmt: skip
+    for chosen in ([], ["--dataset.episodes", "1"]):
+        config = cli.parse([*arguments, *chosen], "test").config
+        with pytest.raises(InputError, match=r"^weights\.min_delta 0\.6: a demonstration of \d+ frames"):
+            main_job.run(config, dry_run)
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_an_arm_whose_threshold_is_out_of_reach_is_refused_before_anything_is_scored(
+    simulated: Path, demonstrations: DemonstrationsConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = cli.parse(["--config", "so101_pick.yaml", "--dataset.path", str(simulated)], "test").config
+    arms = [Arm("sharp", "", WeightsConfig(scheme="mask", min_delta=0.99))]
+    with pytest.raises(InputError, match=r"^arm sharp: weights\.min_delta 0\.99: "):
+        check_comparison(replace(config, demonstrations=demonstrations), arms)
