@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from jinja2 import TemplateError
 from numpy.typing import NDArray
 
 from rabc.system.errors import InputError
@@ -119,13 +120,19 @@ def token_ids(processor: Any, text: str) -> list[int]:
 
 def _chat(processor: Any, text: str, add_generation_prompt: bool) -> str:
     content = [{"type": "video", "video": ""}, {"type": "text", "text": text}]
-    return str(
-        processor.apply_chat_template(
-            [{"role": "user", "content": content}],
-            tokenize=False,
-            add_generation_prompt=add_generation_prompt,
+    try:
+        return str(
+            processor.apply_chat_template(
+                [{"role": "user", "content": content}],
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+            )
         )
-    )
+    # A template is a program of the model's folder, in a sandbox: what it must not reach is an error, too.
+    except (TemplateError, TypeError, ValueError) as error:
+        raise InputError(
+            f"scorer: its chat template cannot be rendered ({error}); copy the folder from its authors"
+        ) from error
 
 
 def resize_frames(processor: Any, frames: torch.Tensor, count: int | None = None) -> torch.Tensor:

@@ -23,6 +23,7 @@ from rabc.scoring.prompt import (
     check_instruction,
     encode,
     full_text,
+    question_text,
     resize_frames,
 )
 from rabc.scoring.schedule import SCHEDULE, prefix_ends, sample_frame_indices
@@ -72,6 +73,7 @@ class TOPReward:
             raise InputError(f"scorer.fps {fps}: must be positive; give frames per second")
         loaded = load(model, revision, device, dtype)
         answer_ids(loaded.processor, prompt)
+        question_text(loaded.processor, "x", prompt)  # a template that fails does so before any video is read
         rate = fps or getattr(loaded.processor.video_processor, "fps", None) or PAPER_FPS
         return cls(
             loaded.model, loaded.processor, loaded.name, loaded.revision, float(rate), prompt,
