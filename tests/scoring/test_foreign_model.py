@@ -51,9 +51,10 @@ def pickled(folder: Path, canary: Path) -> None:
 
 
 def template(text: str) -> Plant:
-    return lambda folder, canary: (
-        (folder / "chat_template.jinja").write_text(text.replace("CANARY", str(canary))) and None
-    )
+    def plant(folder: Path, canary: Path) -> None:
+        (folder / "chat_template.jinja").write_text(text.replace("CANARY", str(canary)))
+
+    return plant
 
 
 REFUSED: dict[str, Plant] = {
