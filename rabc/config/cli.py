@@ -28,6 +28,7 @@ from rabc.config.arguments import (
 from rabc.config.checks import validate
 from rabc.config.places import settled
 from rabc.config.settings import Config
+from rabc.config.simulated import with_defaults_of_dataset
 from rabc.system.errors import InputError, RabcError, Stopped
 from rabc.system.hub import local_path
 
@@ -82,6 +83,8 @@ def parse(
     if reader.extra.pop("print_config", False):
         sys.stdout.write(yaml_file.dump(config, shown))
         raise SystemExit(0)
+    for note in reader.notes if "rollouts" in shown else ():
+        print(note, file=sys.stderr)
     return Command(config, {item.name: reader.extra.get(item.name, item.default) for item in extra})
 
 
@@ -97,6 +100,7 @@ class _Reader:
         self.values: dict[str, Any] = {}
         self.extra: dict[str, Any] = {}
         self.problems: list[str] = []
+        self.notes: list[str] = []
 
     def read_yaml(self, names: list[str | None]) -> None:
         """Reads the one `--config`, when there is one. A file that cannot be read ends the pass."""
@@ -220,6 +224,7 @@ class _Reader:
                 }
             )
         config, misplaced = settled(Config(**top))
+        config, self.notes = with_defaults_of_dataset(config, self.values.keys())
         suspect = "|".join(re.escape(key) for key in sorted(self._suspect))
         about_suspect = re.compile(rf"(?<![\w.])({suspect})(?![\w.])" if suspect else r"(?!)")
         found = [*misplaced, *validate(config)]

@@ -52,7 +52,8 @@ class DemonstrationsConfig:
     """Simulated demonstrations, recorded when `dataset.path` is a folder that is not there."""
 
     simulate: bool = True
-    """Record the dataset in simulation when it is missing; false: a missing dataset is an error."""
+    """Record the dataset in simulation when it is missing; false, and by default where `dataset.path` names
+    one that was not recorded so: a missing dataset is an error."""
     task: Literal["pick", "place"] = "pick"
     """What is shown, and what rollouts play. pick: lift a cube; place: carry it onto a disc and let go."""
     episodes: int = 100
@@ -202,7 +203,7 @@ class RolloutsConfig:
     """Evaluation of the trained policy in simulation."""
 
     episodes: int = 40
-    """Rollouts; 0: none (a real robot's dataset has no simulator)."""
+    """Rollouts; 0, and by default for a dataset that this simulator did not record: none."""
     first_seed: int = 0
     """Offset of the first start state within the seeds set aside for rollouts."""
     max_ticks: int = 100

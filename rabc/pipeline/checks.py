@@ -8,10 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rabc.config.settings import Config, WeightsConfig
+from rabc.config.simulated import is_simulated
 from rabc.pipeline.state import paths
 from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
-from rabc.system.hub import is_hub_id
+from rabc.system.hub import is_hub_id, looks_like_hub_id
 
 
 def check_beforehand(config: Config) -> None:
@@ -23,7 +24,7 @@ def check_beforehand(config: Config) -> None:
     from rabc.scoring.loading import check_model
     from rabc.sim import seeds
     from rabc.sim.environment import CAMERAS, check_rendering
-    from rabc.sim.recorder import check_recorded_with
+    from rabc.sim.recorder import check_recorded_with, check_records_into
 
     where = paths(config)
     for folder in (where.outputs, where.policy.parent):
@@ -35,6 +36,12 @@ def check_beforehand(config: Config) -> None:
                 f"dataset.path {path}: no such folder; give the folder of a LeRobotDataset v3 or a hub id, "
                 "or set demonstrations.simulate true to record it in simulation"
             )
+        if not simulate and looks_like_hub_id(path) and is_simulated(path):
+            raise InputError(
+                f"dataset.path {path}: this folder was recorded in simulation and is not the hub dataset of "
+                f"that name; move it away to have that, or give ./{path} to use the folder"
+            )
+        check_playable(config, path)
     if simulate and (len(config.dataset.paths) > 1 or config.dataset.rename_map):
         raise InputError(
             f"demonstrations.simulate true: records one dataset, under its own names, and dataset.path is "
@@ -42,6 +49,7 @@ def check_beforehand(config: Config) -> None:
         )
     to_record = simulate and not root.exists()
     if to_record:
+        check_records_into(str(root))
         check_writable(root.parent)
     elif simulate:
         check_recorded_with(config.demonstrations, root)
@@ -63,6 +71,25 @@ def check_beforehand(config: Config) -> None:
         seeds.seed_range(
             seeds.DEMONSTRATIONS, config.demonstrations.first_seed, config.demonstrations.episodes
         )
+
+
+def check_playable(config: Config, path: str) -> None:
+    """Raise InputError where rollouts are asked for and dataset `path` shows another scene than they play.
+
+    Cameras of the same names are no sign: a policy of a real table lifts nothing in the simulator, and that
+    would be told as its success rate.
+    """
+    if config.demonstrations.simulate or is_simulated(path):
+        return
+    for key, count in (
+        ("rollouts.episodes", config.rollouts.episodes),
+        ("trainer.rollout_every", config.trainer.rollout_every),
+    ):
+        if count:
+            raise InputError(
+                f"{key} {count}: rollouts are played in the simulator, which did not record dataset {path}; "
+                f"set {key} 0"
+            )
 
 
 def check_foreign(settings: WeightsConfig) -> None:

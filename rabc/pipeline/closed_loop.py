@@ -21,6 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from rabc.config.settings import Config
+from rabc.config.simulated import GROUND_TRUTH, RECORDING
 from rabc.pipeline import main_job, state
 from rabc.robot.follower import ENVIRONMENTS
 from rabc.robot.outcomes import read_outcomes
@@ -86,6 +87,7 @@ def close_loop(config: Config, episodes: int) -> dict[str, Any]:
         print(f"recorded: {succeeded} of {len(outcomes)} succeed ({recorded})")
         if not joined.exists():
             join(Path(first["demonstrations"]["root"]), recorded / "dataset", joined)
+        mark_simulated(joined)
     second_config = replace(
         config,
         run=f"{config.run}-round2",
@@ -184,6 +186,13 @@ def join(demonstrations: Path, recorded: Path, root: Path) -> None:
         for item in (partial / "joined").iterdir():
             item.rename(partial / item.name)
         (partial / "joined").rmdir()
+
+
+def mark_simulated(root: Path) -> None:
+    """Note in a joined dataset that both of its parts were recorded in the simulator, so rollouts fit it."""
+    path = root / GROUND_TRUTH / RECORDING
+    if not path.exists():
+        write_json(path, {"fingerprint": "joined"})
 
 
 def _watch(process: "subprocess.Popen[bytes]", outcomes: Path, episodes: int) -> None:

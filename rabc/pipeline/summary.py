@@ -107,7 +107,7 @@ def print_summary(summary: dict[str, Any]) -> None:
             ],
         ]
     else:
-        rows.append(["rollouts", "none asked for"])
+        rows.append(["rollouts", "none"])
     rows.append(["policy", training["policy_folder"]])
     rows.append(
         [

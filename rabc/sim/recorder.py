@@ -19,6 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from rabc.config.settings import DemonstrationsConfig
+from rabc.config.simulated import GROUND_TRUTH, RECORDING
 from rabc.sim import seeds
 from rabc.sim.demonstrate import demonstrate
 from rabc.sim.demonstrator import KINDS, Kind
@@ -26,12 +27,12 @@ from rabc.sim.environment import CAMERAS, FPS, JOINTS, Simulator
 from rabc.sim.scene import Scene, Task
 from rabc.sim.workers import in_processes
 from rabc.system.errors import InputError
+from rabc.system.hub import is_hub_id
 from rabc.system.lock import alone
 from rabc.system.quiet import no_library_bars, quiet_libraries
 
 EPISODES_PER_SHARD = 10
 ROBOT_TYPE = "so101_follower"
-GROUND_TRUTH = "ground_truth"
 # Nearly lossless: a rollout shows the policy raw renderings, so the recording must look the same.
 VIDEO_CODEC, VIDEO_QUALITY = "h264", 12
 
@@ -81,8 +82,9 @@ def plan(config: DemonstrationsConfig) -> list[PlannedEpisode]:
 def record(config: DemonstrationsConfig, root: Path) -> None:
     """Record the planned episodes into `root`, going on where an earlier recording was stopped.
 
-    Raises InputError where `root` exists already or cannot be written.
+    Raises InputError where `root` exists already, cannot be written or is the name of a hub dataset.
     """
+    check_records_into(str(root))
     if root.exists():
         raise InputError(f"dataset folder {root} exists already; remove it or choose another dataset.path")
     quiet_libraries()
@@ -154,11 +156,20 @@ def settings_key(config: DemonstrationsConfig) -> str:
 
 def recorded_with(root: Path) -> str | None:
     """The key of the settings that recorded `root`; None for a dataset from elsewhere."""
-    path = root / GROUND_TRUTH / "recording.json"
+    path = root / GROUND_TRUTH / RECORDING
     try:
         return json.loads(path.read_text())["fingerprint"] if path.exists() else None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"file {path}: cannot be read; remove {root} to record it anew") from error
+
+
+def check_records_into(path: str) -> None:
+    """Raise InputError where `path` names a dataset of the hub, which a recording would be taken for."""
+    if is_hub_id(path):
+        raise InputError(
+            f"dataset.path {path}: is the id of a hub dataset, and demonstrations.simulate true records one; "
+            f"set demonstrations.simulate false to have it from the hub, or record into ./{path}"
+        )
 
 
 def check_recorded_with(config: DemonstrationsConfig, root: Path) -> None:
@@ -269,7 +280,7 @@ def _join(shards: list[_Shard], root: Path, config: DemonstrationsConfig) -> Non
         )
     _write_truth(root, [truth for shard in shards for truth in read_ground_truth(shard.folder)])
     recording = {"fingerprint": settings_key(config), "demonstrations": asdict(config)}
-    (root / GROUND_TRUTH / "recording.json").write_text(json.dumps(recording, indent=2) + "\n")
+    (root / GROUND_TRUTH / RECORDING).write_text(json.dumps(recording, indent=2) + "\n")
 
 
 def _write_truth(root: Path, truths: list[EpisodeTruth]) -> None:

@@ -22,6 +22,7 @@ _KINDS: dict[str, Kind | None] = {"datasets": "dataset", "models": "model", "spa
 _PAGES = ("tree", "blob", "resolve", "raw", "commit", "commits")
 _IN_DATASET = ("meta", "data", "videos", "images", "README.md", "viewer", "discussions")
 _IN_MODEL = ("config.json", "model.safetensors")
+_HERE = "data"
 _LONGEST = 255
 """Bytes of one name in a path: no file system here takes more."""
 
@@ -36,12 +37,20 @@ class Place:
     """Branch, tag or commit that the text names; None: it names none, or the main branch."""
 
 
+def looks_like_hub_id(name: str) -> bool:
+    """Whether `name` is written as a hub repository, `owner/name`, whatever lies here.
+
+    `data/` is the folder that this program keeps datasets in, there or not; `./owner/name` is always a path.
+    """
+    return _ID.fullmatch(name) is not None and name.partition("/")[0] != _HERE
+
+
 def is_hub_id(name: str) -> bool:
     """Whether `name` can only be a hub repository, `owner/name`, and not a folder.
 
     Asking an unreachable hub takes a minute of retries, so what looks like a path is not asked for.
     """
-    return _ID.fullmatch(name) is not None and not Path(name.partition("/")[0]).is_dir()
+    return looks_like_hub_id(name) and not Path(name.partition("/")[0]).is_dir()
 
 
 def place(label: str, text: str, kind: Kind) -> Place:

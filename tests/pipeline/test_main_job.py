@@ -33,6 +33,7 @@ SMALL = {
     "device": "cpu",
     "dataset": {"path": "data/small"},
     "demonstrations": {
+        "simulate": True,
         "episodes": 5,
         "processes": 1,
         "clean": 0.4,

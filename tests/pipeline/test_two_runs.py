@@ -90,6 +90,7 @@ def test_a_comparison_is_refused_while_one_of_its_runs_is_trained(busy: Any) -> 
 def test_a_loop_is_refused_while_its_first_round_is_trained(busy: Any, tmp_path: Path) -> None:
     holder = busy("two")
     words = ["--run", "two", "--dataset.path", str(tmp_path / "none"), "--device", "cpu", "--episodes", "2"]
+    words += ["--demonstrations.simulate", "true"]
     done = forked.run("closed_loop", *words, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert f"error: run two: process {holder.pid} on " in done.stderr
