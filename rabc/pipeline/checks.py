@@ -10,6 +10,7 @@ from pathlib import Path
 from rabc.config.settings import Config, WeightsConfig
 from rabc.config.simulated import is_simulated
 from rabc.pipeline.state import paths
+from rabc.policies.start import start_content
 from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
 from rabc.system.hub import is_hub_id, looks_like_hub_id
@@ -29,6 +30,7 @@ def check_beforehand(config: Config) -> None:
     where = paths(config)
     for folder in (where.outputs, where.policy.parent):
         check_writable(folder)
+    check_start(config)
     root, simulate = Path(config.dataset.paths[0]), config.demonstrations.simulate
     for path in config.dataset.paths:
         if not Path(path).exists() and not simulate and not is_hub_id(path):
@@ -70,6 +72,19 @@ def check_beforehand(config: Config) -> None:
     if simulate:
         seeds.seed_range(
             seeds.DEMONSTRATIONS, config.demonstrations.first_seed, config.demonstrations.episodes
+        )
+
+
+def check_start(config: Config) -> None:
+    """Raise InputError where the policy that training starts from is the one that it writes.
+
+    Each start would find it changed, by the one before.
+    """
+    start = config.policy.pretrained_path
+    if start is not None and Path(start).resolve() == paths(config).policy.resolve():
+        raise InputError(
+            f"policy.pretrained_path {start}: is where run {config.run} leaves its own policy; give "
+            "another --run"
         )
 
 
@@ -131,6 +146,7 @@ def check_once(config: Config, root: Path, keep: bool) -> None:
     content = fingerprint(root)
     info = (root / "meta" / "info.json").read_text()
     facts = [_CHECKED, version("rabc"), version("lerobot"), asdict(config), str(root), content, info]
+    facts.append(start_content(config.policy.pretrained_path))
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     kept = paths(config).outputs / "checked.json"
     if cost is not None and cost.to_decode:

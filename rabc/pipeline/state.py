@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from rabc.config.settings import Config
+from rabc.policies.start import start_content
 from rabc.system.errors import InputError
 from rabc.system.hashing import file_hash, folder_hash
 from rabc.system.shipped import here_or_shipped
@@ -101,6 +102,10 @@ def inputs(config: Config, stage: str, results: Mapping[str, Result]) -> Inputs:
         if name == "weights" and stage not in _JUDGED:
             del facts["weights.accept_poor_scorer"]
         if name == "training":
+            if (
+                config.policy.pretrained_path is not None
+            ):  # else none of the earlier runs' folders would be found
+                facts["policy.pretrained_content"] = start_content(config.policy.pretrained_path)
             facts["trainer.precision"] = device.resolve_precision(config.trainer.precision, resolved)
             facts["dataset.eval_split"] = config.dataset.eval_split
             facts["dataset.image_transforms"] = config.dataset.image_transforms

@@ -21,6 +21,7 @@ from rabc.datasets.metadata import recompute_statistics
 from rabc.datasets.resize import with_resize
 from rabc.policies.batch_norm import frozen_state
 from rabc.policies.settings import policy_settings
+from rabc.policies.start import cached_commit
 from rabc.policies.still import measurable, with_rare_moves
 from rabc.system.errors import InputError
 
@@ -78,7 +79,12 @@ def build_policy(config: PolicyConfig, meta: LeRobotDatasetMetadata, device: str
             policy = kind(cast(Any, settings)).to(device)
         else:
             # Strict: LeRobot's default trains on with random weights where the folder has none.
-            policy = kind.from_pretrained(config.pretrained_path, config=settings, strict=True)
+            policy = kind.from_pretrained(
+                config.pretrained_path,
+                config=settings,
+                strict=True,
+                revision=cached_commit(config.pretrained_path),  # that of the settings, which was just read
+            )
         preprocessor, postprocessor = make_pre_post_processors(settings, dataset_stats=cast(Any, statistics))
         preprocessor = _with_statistics(
             preprocessor, {key: measurable(values) for key, values in statistics.items()}

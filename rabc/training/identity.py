@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rabc.config.settings import Config
 from rabc.config.training_settings import TrainerConfig
+from rabc.policies.start import start_content
 from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
 
@@ -46,7 +47,9 @@ def identity(
     """
     from rabc.system.device import resolve_precision
 
+    start = start_content(config.policy.pretrained_path)
     return {
+        **({} if start is None else {"pretrained_content": start}),
         "seed": config.seed,
         "policy": dataclasses.asdict(config.policy),
         "trainer": {
