@@ -15,6 +15,7 @@ from typing import Any
 
 from rabc.config.dataset_checks import data_problems
 from rabc.config.names import folder_name_problem
+from rabc.config.norm_checks import norm_problems
 from rabc.config.settings import Config
 from rabc.config.trainer_checks import trainer_problems
 from rabc.config.training_settings import PolicyConfig
@@ -214,6 +215,7 @@ def _shares(config: Config) -> Iterator[str]:
 def _policy(config: Config) -> Iterator[str]:
     policy = config.policy
     yield from _foreign_settings(policy)
+    yield from norm_problems(config)
     if policy.n_action_steps > policy.chunk:
         yield (
             f"policy.n_action_steps {policy.n_action_steps}: more than {policy.chunk_key} "
@@ -233,11 +235,6 @@ def _policy(config: Config) -> Iterator[str]:
         yield (
             f"policy.pretrained_backbone_weights {pretrained!r}: not weights of policy.vision_backbone "
             f"{backbone!r}; give some of its own, or null"
-        )
-    if pretrained and policy.type == "act" and policy.batch_norm == "live":
-        yield (
-            "policy.batch_norm 'live': retrains the statistics that policy.pretrained_backbone_weights "
-            f"{pretrained!r} come with; give frozen, or the weights as null"
         )
     own = {item.name for item in fields(PolicyConfig)}
     for name, value in policy.extra.items():

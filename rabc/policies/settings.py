@@ -172,13 +172,22 @@ def _checked_extra(config: PolicyConfig, extra: dict[str, Any]) -> dict[str, Any
 
 
 def _check_equal_sizes(config: PolicyConfig, cameras: dict[str, PolicyFeature]) -> None:
-    """Diffusion stacks its cameras."""
+    """Diffusion stacks its cameras, and live batch normalisation sees all of them in one pass.
+
+    One after the other, each would be normalised by itself in training and by the average of all afterwards.
+    """
     sizes = {key: feature.shape[1:] for key, feature in cameras.items()}
+    named = ", ".join(f"{key} {height}x{width}" for key, (height, width) in sizes.items())
     if config.type == "diffusion" and len(set(sizes.values())) > 1:
-        named = ", ".join(f"{key} {height}x{width}" for key, (height, width) in sizes.items())
         raise InputError(
             f"camera sizes {named}: differ, and Diffusion needs equal ones; set policy.resize_shape, "
             "e.g. [96, 96]"
+        )
+    if config.type == "act" and config.batch_norm == "live" and len(set(sizes.values())) > 1:
+        raise InputError(
+            f"camera sizes {named}: differ, and policy.batch_norm 'live' would normalise each camera "
+            "otherwise in training than on the robot; set policy.resize_shape, e.g. [96, 96], or "
+            "policy.batch_norm frozen"
         )
 
 

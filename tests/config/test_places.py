@@ -124,16 +124,20 @@ def test_models(home: Path) -> None:
     training = home.parent / "last"
     (training / "pretrained_model").mkdir(parents=True)
     (training / "pretrained_model/config.json").touch()
+    frozen = ("--policy.batch_norm", "frozen")
     for text in ("~/last", "last/pretrained_model", "$DATA/last/pretrained_model/config.json"):
         for key in ("scorer.model", "policy.pretrained_path"):
             section, _, name = key.partition(".")
-            found = getattr(getattr(parsed(f"--{key}", text), section), name)
+            found = getattr(getattr(parsed(f"--{key}", text, *frozen), section), name)
             assert Path(found).resolve() == training / "pretrained_model"
     scorer = parsed("--scorer.model", "https://huggingface.co/Qwen/Qwen3-VL-2B-Instruct/tree/abc").scorer
     assert (scorer.model, scorer.revision) == ("Qwen/Qwen3-VL-2B-Instruct", "abc")
-    assert parsed("--policy.pretrained_path", "hf://lerobot/act").policy.pretrained_path == "lerobot/act"
+    assert (
+        parsed("--policy.pretrained_path", "hf://lerobot/act", *frozen).policy.pretrained_path
+        == "lerobot/act"
+    )
     assert "`hf download lerobot/act --revision abc" in refusal(
-        "--policy.pretrained_path", "hf://lerobot/act@abc"
+        "--policy.pretrained_path", "hf://lerobot/act@abc", *frozen
     )
     assert "is no address of a model" in refusal("--scorer.model", "hf://datasets/you/pick")
 
