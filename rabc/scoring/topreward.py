@@ -28,7 +28,12 @@ from rabc.scoring.prompt import (
 )
 from rabc.scoring.schedule import SCHEDULE, prefix_ends, sample_frame_indices
 from rabc.system.errors import InputError
+from rabc.system.memory import memory_told
 
+LESS_MEMORY = (
+    "give fewer frames (scorer.fps) or scorer.num_prefixes, scorer.dtype bfloat16, a smaller scorer.model, "
+    "or a GPU with more"
+)
 PAPER_FPS = 2.0
 """Frames per second that TOPReward samples; for models whose own files name no rate."""
 
@@ -71,7 +76,8 @@ class TOPReward:
         """
         if fps is not None and fps <= 0:
             raise InputError(f"scorer.fps {fps}: must be positive; give frames per second")
-        loaded = load(model, revision, device, dtype)
+        with memory_told(f"scorer.model {model}", LESS_MEMORY):
+            loaded = load(model, revision, device, dtype)
         answer_ids(loaded.processor, prompt)
         question_text(loaded.processor, "x", prompt)  # a template that fails does so before any video is read
         rate = fps or getattr(loaded.processor.video_processor, "fps", None) or PAPER_FPS
@@ -126,16 +132,17 @@ class TOPReward:
 
         Prefix ends are uniform from first frame to last, snapped to the sampled frames and deduplicated, so
         that K may be below `num_prefixes`; 0 takes every sampled frame. Raises InputError for frames of
-        another shape, an empty instruction, or one that does not fit the model's context.
+        another shape, an empty instruction, one that does not fit the model's context, memory that runs out.
         """
         if num_prefixes < 0:
             raise InputError(f"num_prefixes {num_prefixes}: must be 1 or more, or 0 for every sampled frame")
-        batch = [self._questions(clip, num_prefixes) for clip in clips]
-        if self.path == "two forwards":
-            answered = qwen3_vl.answer(self.model, self.processor, batch, self.prompt)
-            log_probs = [found[0] for found in answered.log_probs]
-        else:
-            log_probs = [self._one_by_one(questions) for questions in batch]
+        with memory_told(f"scoring with {self.name}", LESS_MEMORY):
+            batch = [self._questions(clip, num_prefixes) for clip in clips]
+            if self.path == "two forwards":
+                answered = qwen3_vl.answer(self.model, self.processor, batch, self.prompt)
+                log_probs = [found[0] for found in answered.log_probs]
+            else:
+                log_probs = [self._one_by_one(questions) for questions in batch]
         return [
             PrefixScores((q.frame_indices[q.ends - 1] + 1).astype(np.int64), *_columns(found))
             for q, found in zip(batch, log_probs, strict=True)

@@ -9,7 +9,7 @@ import torch
 from einops import rearrange
 from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from rabc.datasets.decoding import Frames
 from rabc.datasets.tables import FrameTable
@@ -136,7 +136,7 @@ class _TrainingBatches(Dataset[Batch]):
             self._augmentation.apply(batch, step, position)
         batch.update(step=step, position=position, step_samples=len(samples))
         batch["step_valid_ticks"] = self.dataset.valid_ticks(samples)
-        return batch
+        return _handed_over(batch)
 
 
 class _ValidationBatches(Dataset[Batch]):
@@ -156,7 +156,20 @@ class _ValidationBatches(Dataset[Batch]):
         batch = self.dataset.batch(self._index[position : position + self._batch_size])
         batch.update(step=index, position=position, step_samples=len(self._index))
         batch["step_valid_ticks"] = self._valid_ticks
-        return batch
+        return _handed_over(batch)
+
+
+def _handed_over(batch: Batch) -> Batch:
+    """The batch as a loading process leaves it to the training: its tensors lie in /dev/shm.
+
+    Torch would move them there in a thread whose errors nobody hears: where there is no room, the training
+    would wait for ever.
+    """
+    if get_worker_info() is not None:
+        for value in batch.values():
+            if isinstance(value, torch.Tensor):
+                value.share_memory_()
+    return batch
 
 
 class _From(Sampler[int]):

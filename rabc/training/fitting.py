@@ -31,6 +31,7 @@ from rabc.training.curves import told_in_one_line
 from rabc.training.data import ChunkDataModule
 from rabc.training.ema import Averaging
 from rabc.training.interrupts import Interrupts
+from rabc.training.last_words import LastWords, in_its_own_words
 from rabc.training.module import WeightedPolicy
 from rabc.training.monitor import Clock, Monitor
 from rabc.training.threads import Threads, chosen_here
@@ -83,6 +84,7 @@ def fit(
         *_evaluations(config, meta, data, weights, clock),
         interrupts,
         TrainingBar(clock, monitor),
+        *([LastWords(settings)] if global_rank(settings.devices, settings.num_nodes) else []),
         # Last, so that they hold the state of all others after the step.
         Checkpoints(checkpoints, settings.checkpoint_every, settings.keep_checkpoints, monitor),
     ]
@@ -97,7 +99,7 @@ def fit(
                 raise KeyboardInterrupt from ended
             raise
         except InputError as error:
-            raise InputError(_in_its_own_words(error)) from error
+            raise InputError(in_its_own_words(error)) from error
         except RuntimeError as error:
             raise _explained(error, settings) from error
         step = trainer.global_step
@@ -174,12 +176,6 @@ def _trainer(
             f"trainer.devices {settings.devices}, trainer.num_nodes {settings.num_nodes}: {reason}; give the "
             "devices of each machine"
         ) from error
-
-
-def _in_its_own_words(error: InputError) -> str:
-    """The message of an error; of one in a loading process, torch makes that process's whole traceback."""
-    kind = type(error)
-    return str(error).rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")[2].rstrip()
 
 
 def _explained(error: RuntimeError, settings: TrainerConfig) -> Exception:

@@ -18,6 +18,7 @@ from rabc.policies.settings import policy_settings
 from rabc.system.device import resolve_device
 from rabc.system.errors import CheckFailed, InputError
 from rabc.system.lock import alone
+from rabc.system.memory import memory_told
 from rabc.system.processes import (
     check_started,
     end_with_parent,
@@ -28,6 +29,7 @@ from rabc.system.processes import (
 from rabc.training.checkpoints import checkpoint_step, last_good_checkpoint
 from rabc.training.fitting import fit, training_ended
 from rabc.training.identity import claim, identity
+from rabc.training.last_words import less_memory
 from rabc.training.module import WeightedPolicy
 from rabc.training.notes import training_notes
 from rabc.training.optimizers import state_rates
@@ -76,8 +78,8 @@ def train(
         moments: name -> picture (H, W, 3) for TensorBoard, of the moments that count most and least.
 
     Raises:
-        InputError: unusable dataset or weights, a loss that is not finite, or the folder belongs to a
-            different training.
+        InputError: unusable dataset or weights, a loss that is not finite, memory that runs out, or the
+            folder belongs to a different training.
         Stopped: Ctrl-C or SIGTERM; the folder can be continued.
     """
     settings = config.trainer
@@ -91,12 +93,13 @@ def train(
     split = split_frames(config, meta, policy)
     frames = _weighted(split, weights)
     if rank > 0:
-        return _continued(config, meta, frames, folder, moments or {}, device, rank)
+        with memory_told("training", *less_memory(settings)):
+            return _continued(config, meta, frames, folder, moments or {}, device, rank)
     episodes = None if len(split.selected) == meta.total_episodes else list(split.selected)
     claim(folder, identity(config, fingerprint(meta.root), episodes, frames.weights, device))
     for note in training_notes(config, meta, policy, split, len(frames.drawable)):
         print(note)
-    with alone(folder / ".lock", f"training {folder}"):
+    with alone(folder / ".lock", f"training {folder}"), memory_told("training", *less_memory(settings)):
         return _continued(config, meta, frames, folder, moments or {}, device, rank)
 
 

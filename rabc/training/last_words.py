@@ -1,0 +1,54 @@
+"""What an error that ends a training means to the user, and how one of several processes still says it."""
+
+import os
+import sys
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from rabc.config.training_settings import TrainerConfig
+from rabc.system.errors import InputError
+from rabc.system.memory import memory_error
+
+
+class LastWords(Callback):
+    """In every process but the first: says at once what ends it, and ends.
+
+    Its error would reach the command's end only after Lightning has closed its connection: by then the first
+    process has ended for that, and this one with it, without a word.
+    """
+
+    def __init__(self, settings: TrainerConfig) -> None:
+        self._settings = settings
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Prints an error a user can act on, and exits with its code; other errors go their way."""
+        told = None
+        if isinstance(exception, InputError):
+            told = InputError(in_its_own_words(exception))
+        elif isinstance(exception, Exception):
+            told = memory_error(exception, "training", *less_memory(self._settings))
+        if told is not None:
+            print(f"\nerror: {told}", file=sys.stderr, flush=True)  # the first one's bar stands there
+            os._exit(told.exit_code)
+
+
+def in_its_own_words(error: InputError) -> str:
+    """The message of an error; of one in a loading process, torch makes that process's whole traceback."""
+    kind = type(error)
+    return str(error).rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")[2].rstrip()
+
+
+def less_memory(settings: TrainerConfig) -> tuple[str, str]:
+    """What to give where memory runs out, and where that of the loading processes does."""
+    batch, parts = settings.batch_size, settings.accumulate_grad_batches
+    smaller = (
+        f"give a smaller trainer.batch_size, for the same samples a step --trainer.batch_size {batch // 2} "
+        f"--trainer.accumulate_grad_batches {2 * parts}; or "
+        if batch > 1
+        else "give "
+    )
+    return (
+        f"{smaller}trainer.precision bf16-mixed, a smaller policy.resize_shape, or fewer processes beside it",
+        f"give trainer.workers 0, or a smaller trainer.batch_size than {batch}, or more of it (docker run "
+        "--shm-size 8g)",
+    )
