@@ -23,6 +23,8 @@ _PAGES = ("tree", "blob", "resolve", "raw", "commit", "commits")
 _IN_DATASET = ("meta", "data", "videos", "images", "README.md", "viewer", "discussions")
 _IN_MODEL = ("config.json", "model.safetensors")
 _HERE = "data"
+_OF_A_CHECKOUT = (".git", "pyproject.toml", "setup.py", "__init__.py")
+"""What a folder of source code has at its top."""
 _LONGEST = 255
 """Bytes of one name in a path: no file system here takes more."""
 
@@ -48,9 +50,12 @@ def looks_like_hub_id(name: str) -> bool:
 def is_hub_id(name: str) -> bool:
     """Whether `name` can only be a hub repository, `owner/name`, and not a folder.
 
-    Asking an unreachable hub takes a minute of retries, so what looks like a path is not asked for.
+    Asking an unreachable hub takes a minute of retries, so what looks like a path is not asked for: one whose
+    first folder is here. A clone of LeRobot beside one's work is none that datasets or policies lie in.
     """
-    return looks_like_hub_id(name) and not Path(name.partition("/")[0]).is_dir()
+    owner = Path(name.partition("/")[0])
+    ours = owner.is_dir() and not any((owner / file).exists() for file in _OF_A_CHECKOUT)
+    return looks_like_hub_id(name) and not ours and not Path(name).exists()
 
 
 def place(label: str, text: str, kind: Kind) -> Place:
