@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 _WIDTH = 90
 # What is asked for whole chunks of actions; others fill their queues in ways of their own.
 _KINDS = ("act", "diffusion", "smolvla", "pi0", "pi05")
-_NO_DATASET = "give --dataset.path, the dataset it was trained on"
 
 
 def check_folder(
@@ -32,7 +31,8 @@ def check_folder(
 
     Args:
         folder: a LeRobot policy folder, whoever made it.
-        dataset: folder or hub id of the dataset it was trained on; None: the one it names, if that is here.
+        dataset: folder or hub id of the dataset it was trained on; None: the one it names, if that is
+            here and what the policy was made with.
         robot: `--robot.*` arguments as `lerobot-rollout` takes them; none: no robot to compare with.
         rename_map: as for `lerobot-rollout`: the robot's name of an input -> the policy's.
         fps: control rate, Hz; None: the dataset's.
@@ -53,7 +53,7 @@ def check_folder(
     if any(finding.status == "FAIL" for finding in foreign):
         return foreign
     files = read_folder(path)
-    meta = find_dataset(files, dataset)
+    meta, lacking = find_dataset(files, dataset)
     built = _robot(robot)
     found = files.findings
     found[:0] = foreign
@@ -63,6 +63,8 @@ def check_folder(
     found += configuration_findings(files)
     found += statistics_findings(files)
     found += _against_dataset(files, meta, rename_map or {}, built)
+    if meta is None:
+        found.append(skipped("dataset", lacking))
     found += _against_robot(files, meta, rename_map or {}, built)
     loads, loaded = load_findings(files, device)
     found += loads
@@ -105,11 +107,8 @@ def _against_dataset(
     degrees = None if robot is None else robot.degrees
     if meta is None:
         if robot is not None:
-            return [
-                *unit_findings(files, robot.joints, degrees, "the robot"),
-                skipped("dataset", _NO_DATASET),
-            ]
-        return [*unit_findings(files, list(SO101), None, "an SO-101"), skipped("dataset", _NO_DATASET)]
+            return list(unit_findings(files, robot.joints, degrees, "the robot"))
+        return list(unit_findings(files, list(SO101), None, "an SO-101"))
     cameras = {key: recorded_shape(meta, key) for key in colour_cameras(meta)}
     vectors = (STATE, ACTION)
     names = {key: joint_names(meta.features[key].get("names")) for key in vectors if key in meta.features}

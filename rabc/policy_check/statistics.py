@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rabc.policies.build import NEEDED_STATISTICS
-from rabc.policies.still import measurable
+from rabc.policies.still import measurable, with_rare_moves
 from rabc.policy_check.files import PolicyFiles, Step
 from rabc.policy_check.findings import Finding, all_or, skipped
 from rabc.policy_check.joints import (
@@ -92,6 +92,37 @@ def dataset_findings(
         return
     words = "the same" if not close else "nearly the same: the policy was trained on other episodes"
     yield from all_or(_OF_DATASET, problems, words)
+
+
+def other_statistics(files: PolicyFiles, stats: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """What says that a dataset is not the one whose statistics the policy has; nothing where all are its own.
+
+    Stricter than `dataset_findings`: recordings of the same motion on the same arm are much alike.
+
+    Args:
+        files: of the policy.
+        stats: of the dataset, feature -> statistic -> value.
+    """
+    compared = False
+    for name, step, key in _vectors(files):
+        raw, mine = stats.get(key, {}), _flat(step, key)
+        # As the dataset has them, or as an export of ours normalises by them (`rabc.policies.still`).
+        made = [raw, with_rare_moves(raw)]
+        made += [measurable(one) for one in made] if name == _NORMALIZER else []
+        common = [statistic for statistic in mine if statistic in raw]
+        compared |= bool(common)
+        if not any(all(_equal(mine[one], values[one]) for one in common) for values in made):
+            yield f"other statistics of {key} than in {name}"
+    if not compared:
+        yield "the policy has no statistics of state or action that could tell"
+
+
+def _equal(mine: Vector, theirs: Any) -> bool:
+    """Whether two statistics are the same but for the rounding of float32."""
+    flat = np.ravel(theirs).astype(float)
+    return mine.size == flat.size and np.allclose(
+        mine, flat, rtol=1e-4, atol=1e-5 * np.abs(flat).max(initial=0)
+    )
 
 
 def unit_findings(

@@ -71,12 +71,12 @@ def test_a_good_folder_passes(
     assert failures(findings) == {}
     assert [finding for finding in findings if finding.status == "not checked"] == []
     assert {finding.check for finding in findings} == {
-        "files", "dataset", "weights", "configuration", "statistics", "cameras of the dataset",
+        "foreign code", "files", "dataset", "weights", "configuration", "statistics", "cameras of the dataset",
         "joints of the dataset", "units", "statistics of the dataset", "cameras of the robot",
         "joints of the robot", "LeRobot", "action range", "largest step", "action order", "control rate",
     }  # fmt: skip
     report("folder", findings)
-    assert "16 checks passed" in capsys.readouterr().out
+    assert "17 checks passed" in capsys.readouterr().out
 
 
 def change_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -282,6 +282,14 @@ def test_without_dataset_and_robot_it_says_what_it_did_not_check(
     assert {f.check for f in findings if f.status == "not checked"} == {"dataset", "robot", "control rate"}
     radians(folder)
     assert set(failures(check_folder(str(folder)))) == {"units"}
+
+
+def test_a_folder_of_lerobot_train_names_its_dataset(
+    folders: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = {one.check: one for one in check_folder(str(folders(GOOD[2])))}
+    assert (found["dataset"].status, found["statistics of the dataset"].status) == ("pass", "pass")
 
 
 @pytest.mark.parametrize(
