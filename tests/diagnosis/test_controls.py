@@ -65,6 +65,19 @@ def test_figures_of_good_scores() -> None:
     assert judge(found).grade == "use"
 
 
+def test_failures_change_no_figure_of_what_should_rise() -> None:
+    """Nor does a label: an episode without one is taken for a good one."""
+    without, failed = diagnose(labelled(10, 0)), diagnose(labelled(10, 6))
+    unlabelled = diagnose([replace(item, success=None) for item in labelled(10, 0)])
+    for name in (
+        "real_rise", "static_rise", "static_share", "remaining_rise", "wrong_instruction_gap", "gap_share"
+    ):  # fmt: skip
+        figures = [getattr(found, name) for found in (without, failed, unlabelled)]
+        assert figures[0] == figures[1] == figures[2], name
+        assert figures[0].count == 10
+    assert failed.final_score.count == failed.voc.count == 16  # these are of all
+
+
 def test_figures_that_are_not_defined_are_nan() -> None:
     found = diagnose([replace(episode(0), controls={})])
     assert np.isnan([found.static_share.value, found.success_auc.value, found.final_spread]).all()

@@ -193,6 +193,15 @@ def test_dataset_progress_lets_a_failure_end_low() -> None:
     assert progress.episode_progress(failure, EPSILON)[-1] == pytest.approx(1.0, abs=1e-3)
 
 
+def test_the_dataset_scale_begins_where_episodes_begin_and_not_where_they_dip() -> None:
+    """A scorer that doubts in the middle must not lift the beginning off 0."""
+    dip = np.array([-3.0, -9.0, -1.0])
+    assert progress.dataset_bounds([dip] * 3) == (-3.0, -1.0)
+    assert np.allclose(progress.dataset_progress([dip] * 3, 0.0), [0.0, 0.0, 1.0])
+    spread = [np.array([first, -20.0, last]) for first, last in zip(range(-120, -19), range(-101, 0), strict=True)]
+    assert progress.dataset_bounds(spread) == pytest.approx((-115.0, -6.0))
+
+
 @given(st.lists(short_or_long, min_size=1, max_size=6))
 def test_dataset_progress_has_one_scale(episodes: list[NDArray[np.float64]]) -> None:
     made = progress.dataset_progress(episodes, EPSILON)
