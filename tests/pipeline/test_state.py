@@ -102,3 +102,47 @@ def test_other_episodes_are_scored_and_trained_without_being_another_dataset() -
         assert stale(config, replace(config, dataset=chosen)) == list(STAGES[1:])
     renamed = replace(config.dataset, rename_map={"actions": "action"})
     assert stale(config, replace(config, dataset=renamed)) == list(STAGES)
+
+
+@pytest.mark.parametrize(
+    ("section", "changes", "first"),
+    [
+        ("dataset", {"eval_split": 0.3}, "training"),
+        ("dataset", {"image_transforms": {"enable": True}}, "training"),
+        ("trainer", {"precision": "64-true"}, "training"),
+        ("policy", {"chunk_size": 7}, "weights"),
+    ],
+)
+def test_what_a_stage_reads_of_another_section_makes_it_stale(
+    section: str, changes: dict[str, Any], first: str
+) -> None:
+    config = Config()
+    changed = replace(config, **{section: replace(getattr(config, section), **changes)})
+    assert stale(config, changed) == list(STAGES[STAGES.index(first) :])
+
+
+@pytest.mark.parametrize("scheme", ["none", "awr"])
+def test_the_weights_depend_on_the_chunk_that_the_policy_has(scheme: Any) -> None:
+    """Of Diffusion it is the horizon without the observations before the first action."""
+    config = Config()
+    weights = replace(config.weights, scheme=scheme)
+    policy = replace(config.policy, type="diffusion", n_obs_steps=2, horizon=16)
+    config = replace(config, weights=weights, policy=policy)
+    for changes, first in (({"horizon": 24}, "weights"), ({"horizon": 17, "n_obs_steps": 3}, "training")):
+        changed = replace(config, policy=replace(policy, **changes))
+        assert stale(config, changed) == list(STAGES[STAGES.index(first) :])
+
+
+def test_what_auto_stands_for_on_this_machine_counts_and_not_the_word(monkeypatch: Any) -> None:
+    """A run that goes on elsewhere, where `auto` is another precision, is another training."""
+    config = Config()
+    for precision in ("32-true", "bf16-mixed"):
+        monkeypatch.setattr("rabc.system.device.resolve_precision", lambda *_, found=precision: found)
+        assert inputs(config, "training", RESULTS)["trainer.precision"] == precision
+
+
+def test_the_rollouts_of_a_recorded_dataset_depend_on_the_task() -> None:
+    """It says what is played there, even where nothing is simulated to learn from."""
+    config = replace(Config(), demonstrations=replace(Config().demonstrations, simulate=False))
+    placing = replace(config, demonstrations=replace(config.demonstrations, task="place"))
+    assert stale(config, placing) == ["rollouts"]

@@ -68,6 +68,21 @@ def test_a_failed_stage_is_not_done_but_its_time_counts(tmp_path: Path, calls: l
     assert run(stages, calls, tmp_path / "product", size=1).seconds == 45.0
 
 
+def test_the_time_of_another_configurations_session_does_not_count(
+    tmp_path: Path, calls: list[str], monkeypatch: Any
+):
+    stages = Stages(tmp_path / "stages")
+    times = iter([0.0, 40.0, 100.0, 105.0])
+    monkeypatch.setattr("rabc.system.stages.time.monotonic", lambda: next(times))
+
+    def interrupted() -> dict[str, Any]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stages.run("demo", {"size": 1}, interrupted, lost)
+    assert run(stages, calls, tmp_path / "product", size=2).seconds == 5.0
+
+
 def test_an_unreadable_stage_file_is_named(tmp_path: Path, calls: list[str]):
     stages = Stages(tmp_path / "stages")
     run(stages, calls, tmp_path / "product", size=1)
