@@ -106,3 +106,21 @@ def test_an_instruction_beyond_its_context_is_refused(llava: Path) -> None:
     scorer = TOPReward.from_pretrained(str(llava))
     with pytest.raises(InputError, match="of the scorer's 2000; shorten it"):
         scorer.score(frames(3), "Pick up the cube. " * 2000, 10.0, 1)
+
+
+def test_an_instruction_that_just_fits_its_context_is_answered(
+    llava: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = TOPReward.from_pretrained(str(llava))
+    video = frames(3)
+    text = f"<|im_start|>user <|video_pad|>\n{STATEMENT}{TASK}{QUESTION} True"
+    given = scorer.processor(
+        text=[text], videos=[torch.from_numpy(video[:1])], return_tensors="pt", do_sample_frames=False
+    )
+    needed = given["input_ids"].shape[1]
+    limits: Any = scorer.model.config.get_text_config()
+    monkeypatch.setattr(limits, "max_position_embeddings", needed)
+    scorer.score(video[:1], TASK, 10.0, 1)
+    monkeypatch.setattr(limits, "max_position_embeddings", needed - 1)
+    with pytest.raises(InputError, match=f"takes {needed} positions of the scorer's {needed - 1}; shorten"):
+        scorer.score(video[:1], TASK, 10.0, 1)

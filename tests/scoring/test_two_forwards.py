@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rabc.scoring.base import Clip
 from rabc.scoring.layout import Questions
-from rabc.scoring.prompt import Prompt
+from rabc.scoring.prompt import Prompt, encode, question_text
 from rabc.scoring.qwen3_vl import answer
 from rabc.scoring.small import architecture
 from rabc.scoring.small.train import save_scorer
@@ -166,6 +166,28 @@ def test_a_question_beyond_the_context_is_refused(scorer: TOPReward) -> None:
     clip = Clip(frames(2, 64, 64, 4), 2, 10.0, "Pick up the cube. " * limit)
     with pytest.raises(InputError, match=f"of the scorer's {limit}; shorten it"):
         scorer.score_clips([clip], 1)
+
+
+@pytest.mark.parametrize("count", [4, 5])  # an odd prefix brings tokens of its own
+def test_a_question_that_just_fits_the_context_is_answered(
+    scorer: TOPReward, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """The limit is the model's own count: the position of the question's last token, and one more."""
+    clip = Clip(frames(count, 64, 64, 4), count, 10.0, TASKS[0])
+    (expected,) = scorer.score_clips([clip], 0)
+    text = question_text(scorer.processor, TASKS[0])
+    given: Any = encode(scorer.processor, text, scorer.resize(clip.frames, count), np.arange(count), 10.0)
+    positions, _ = scorer.model.model.get_rope_index(
+        given["input_ids"], given["mm_token_type_ids"], video_grid_thw=given["video_grid_thw"]
+    )
+    needed = int(positions.max()) + 1
+    limits: Any = scorer.model.config.text_config
+    monkeypatch.setattr(limits, "max_position_embeddings", needed)
+    (found,) = scorer.score_clips([clip], 0)
+    assert np.array_equal(found.log_prob_true, expected.log_prob_true)
+    monkeypatch.setattr(limits, "max_position_embeddings", needed - 1)
+    with pytest.raises(InputError, match=f"takes {needed} positions of the scorer's {needed - 1}; shorten"):
+        scorer.score_clips([clip], 0)
 
 
 def test_the_mixture_of_experts(scorer: TOPReward) -> None:
