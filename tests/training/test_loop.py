@@ -126,6 +126,9 @@ def test_two_processes_are_one_with_the_doubled_batch(
         expected, found = scalars(tmp_path / "one", name), scalars(tmp_path / "two", name)
         assert list(expected) == list(found) == list(range(steps))
         np.testing.assert_allclose(list(found.values()), list(expected.values()), atol=1e-5, err_msg=name)
+    # DDP averages gradients; Adam steps alike with all of them halved, so that only their size tells.
+    expected, found = (scalars(tmp_path / folder, "gradient_norm") for folder in ("one", "two"))
+    np.testing.assert_allclose(list(found.values()), list(expected.values()), rtol=0.02)
     assert len(set(scalars(tmp_path / "one", "loss").values())) == steps
     assert sorted(path.name for path in (tmp_path / "two/checkpoints").iterdir()) == [
         "step=10.ckpt",
