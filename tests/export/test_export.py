@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lerobot.configs.train import TrainPipelineConfig
 from safetensors.torch import load_file
 
 from rabc.config.settings import Config, DatasetConfig
 from rabc.datasets.metadata import load_meta
-from rabc.export.folder import export, lerobot_train_config
+from rabc.export.folder import export, lerobot_train_config, write_policy
 from rabc.export.proof import proof_frames
 from rabc.pipeline.export import export_checkpoint, known_results
 from rabc.policies.build import build_policy
@@ -111,6 +112,32 @@ def test_diffusion_with_given_noise_and_a_resize(recorded_dataset: Path, tmp_pat
     assert proof.actions == 4 * 4 * 6
     assert proof.largest_difference <= 1e-6
     assert (tmp_path / "policy" / "README.md").read_text() == "a card"
+
+
+@pytest.mark.parametrize("backbone", [None, "ResNet18_Weights.IMAGENET1K_V1"])
+def test_the_training_is_told_in_lerobots_words(
+    backbone: str | None, recorded_dataset: Path, tmp_path: Path
+) -> None:
+    """Of ImageNet's statistics are the pictures of a backbone that was trained on ImageNet, and no others."""
+    meta, config = load_meta(recorded_dataset), tiny()
+    trainer = dataclasses.replace(
+        config.trainer, batch_size=3, max_steps=17, log_every=5, checkpoint_every=7, lr=3e-4,
+        weight_decay=0.02, gradient_clip_norm=2.5, warmup_steps=6,
+    )  # fmt: skip
+    parts = build_policy(config.policy, meta)
+    config = dataclasses.replace(
+        config, trainer=trainer, run="told", seed=11, dataset=DatasetConfig(str(recorded_dataset), "v3.0"),
+        policy=dataclasses.replace(config.policy, pretrained_backbone_weights=backbone),
+    )  # fmt: skip
+    folder = write_policy(parts, tmp_path / "policy", lerobot_train_config(config, meta, parts.policy))
+    told: Any = TrainPipelineConfig.from_pretrained(folder)
+    assert told.dataset.use_imagenet_stats == (backbone is not None)
+    assert (told.dataset.repo_id, told.dataset.revision) == (meta.repo_id, "v3.0")
+    assert (told.batch_size, told.steps, told.log_freq, told.save_freq) == (3, 17, 5, 7)
+    assert (told.job_name, told.seed, told.use_policy_training_preset) == ("told", 11, False)
+    optimizer, schedule = told.optimizer, told.scheduler
+    assert (optimizer.lr, optimizer.weight_decay, optimizer.grad_clip_norm) == (3e-4, 0.02, 2.5)
+    assert schedule.num_warmup_steps == 6
 
 
 @pytest.mark.parametrize("damage", ["another function", "another weight"])
