@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from rabc.config.settings import Config
-from rabc.datasets.cache import budget, cached_bytes
+from rabc.datasets.cache import budget, cache_cost, cached_bytes
 from rabc.datasets.fingerprint import read_json
 from rabc.datasets.source import find_dataset
 from rabc.pipeline.rates import CLIP, ROLLOUT_TICK, STEP, TICK, Rates, Sizes, rates
+from rabc.pipeline.room import check_room, parameters, training_bytes
 from rabc.system.errors import InputError
 from rabc.system.terminal import duration, table
 from rabc.system.threads import usable_cores
@@ -23,7 +24,6 @@ FRAMES_PER_EPISODE = {"pick": 65, "place": 95}  # simulated
 RECORDED_TICKS = 3.5  # simulated ticks that a recorded one takes, with the encoding of its pictures
 START_S = 12.0  # of the processes that record, that prove an export, that play
 BYTES_PER_VIDEO_FRAME = 1_200  # simulated, one camera
-CHECKPOINT_BYTES = 150e6
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,24 @@ def measured(config: Config, stages: Sequence[str]) -> Rates:
         idle.add("rollouts")
     sizes = None if dataset is None else dataset.sizes
     return rates(config, sizes, [stage for stage in stages if stage not in idle])
+
+
+def check_fits(config: Config, unfinished: Sequence[str]) -> None:
+    """Raise InputError where what the stages `unfinished` write is more than a disk has room for."""
+    dataset = _dataset(config) if "training" in unfinished else None
+    if dataset is None:
+        return
+    numbers = parameters(config, dataset.sizes.root)
+    to_decode = min(dataset.uncached_bytes, budget(config.dataset)) if config.dataset.cache else 0.0
+    if dataset.sizes.root is not None:  # of the selected episodes alone
+        cost = cache_cost(config, dataset.sizes.root)
+        to_decode = 0.0 if cost is None else float(cost.to_decode)
+    check_room(
+        config,
+        to_decode=to_decode,
+        training=None if numbers is None else training_bytes(config, numbers),
+        recorded=0.0 if dataset.exists else 2.0 * dataset.frames * BYTES_PER_VIDEO_FRAME,
+    )
 
 
 def training_s(config: Config, known: Rates) -> float | None:
@@ -145,14 +163,13 @@ def _cost(
         at_once = _at_once(config.demonstrations.processes)
         recorded_s = None if tick is None else START_S + dataset.frames * tick * RECORDED_TICKS / at_once
         recorded = (recorded_s, 2.0 * dataset.frames * BYTES_PER_VIDEO_FRAME)
-    costs: dict[str, tuple[float | None, float]] = {
+    numbers = parameters(config, dataset.sizes.root) if stage == "training" else None
+    left = None if numbers is None else to_decode + training_bytes(config, numbers)
+    costs: dict[str, tuple[float | None, float | None]] = {
         "demonstrations": recorded,
         "scores": (0.0 if not clips else None if clip is None else clips * clip, lines * 60.0),
         "weights": (1.0, dataset.frames * 30.0),
-        "training": (
-            training_s(config, known),
-            to_decode + (config.trainer.keep_checkpoints + 1) * CHECKPOINT_BYTES,
-        ),
+        "training": (training_s(config, known), left),
     }
     return costs[stage]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rabc.config.settings import Config
 from rabc.pipeline.checks import check_beforehand, check_once
-from rabc.pipeline.costs import cost_table
+from rabc.pipeline.costs import check_fits, cost_table
 from rabc.pipeline.state import STAGES, Paths, inputs, lost, paths, stage_state
 from rabc.system import stages
 from rabc.system.atomic import write_json
@@ -39,6 +39,8 @@ def run(config: Config, dry_run: bool = False, last: str = STAGES[-1]) -> dict[s
     if all(Path(path).exists() for path in config.dataset.paths):
         # What was sound for another chunk, camera or policy need not be for this one.
         check_once(config, find_dataset(config), keep=not dry_run)
+    if last == STAGES[-1]:
+        check_fits(config, [name for name, state, _ in stage_rows(config) if state != "done"])
     if dry_run:
         print(describe(config))
         return {}

@@ -75,7 +75,7 @@ def training_step(config: Config, meta: LeRobotDatasetMetadata | None, device: s
         torch.set_num_threads(config.trainer.threads)
     # Other initial weights cost the same and would be a download.
     policy = replace(config.policy, pretrained_backbone_weights=None)
-    with _metadata(config, meta) as known:
+    with metadata_of(config, meta) as known:
         torch.manual_seed(config.seed)
         module = training_module(replace(config, policy=policy), known, np.ones(_FRAMES, np.float32), device)
     trained = _Training(config, module, device)
@@ -201,7 +201,7 @@ def rollout_tick(config: Config, meta: LeRobotDatasetMetadata | None) -> float:
 
     settings, most = config.demonstrations, torch.get_num_threads()
     policy = replace(config.policy, pretrained_backbone_weights=None)
-    with _metadata(config, meta) as known:
+    with metadata_of(config, meta) as known:
         module = training_module(replace(config, policy=policy), known, np.ones(1, np.float32), "cpu")
     parts = module.stock_parts()
     playing = chunk_policy(parts.policy, parts.preprocessor, parts.postprocessor)
@@ -221,7 +221,7 @@ def rollout_tick(config: Config, meta: LeRobotDatasetMetadata | None) -> float:
 
 
 @contextlib.contextmanager
-def _metadata(config: Config, meta: LeRobotDatasetMetadata | None) -> Any:
+def metadata_of(config: Config, meta: LeRobotDatasetMetadata | None) -> Any:
     """The metadata that is there, or that of demonstrations to be recorded."""
     if meta is not None:
         yield meta
