@@ -71,9 +71,10 @@ def test_a_good_folder_passes(
     assert failures(findings) == {}
     assert [finding for finding in findings if finding.status == "not checked"] == []
     assert {finding.check for finding in findings} == {
-        "foreign code", "files", "dataset", "weights", "configuration", "statistics", "cameras of the dataset",
-        "joints of the dataset", "units", "statistics of the dataset", "cameras of the robot",
-        "joints of the robot", "LeRobot", "action range", "largest step", "action order", "control rate",
+        "foreign code", "files", "dataset", "weights", "configuration", "statistics",
+        "cameras of the dataset", "joints of the dataset", "units", "statistics of the dataset",
+        "cameras of the robot", "joints of the robot", "LeRobot", "action range", "largest step",
+        "action order", "control rate",
     }  # fmt: skip
     report("folder", findings)
     assert "17 checks passed" in capsys.readouterr().out
