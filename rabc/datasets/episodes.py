@@ -65,7 +65,12 @@ def read_episodes(meta: LeRobotDatasetMetadata) -> Episodes:
             raise InputError(
                 f"dataset {meta.root}: meta/episodes has no {name} for {values.null_count} episodes; {AGAIN}"
             )
-        return np.asarray(values.to_numpy(), kind)
+        try:
+            return np.asarray(values.to_numpy(), kind)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"dataset {meta.root}: {name} of meta/episodes holds no numbers ({error}); {AGAIN}"
+            ) from error
 
     _check_numbers(meta, column("episode_index", np.int64))
     chunks, files = column("data/chunk_index", np.int64), column("data/file_index", np.int64)

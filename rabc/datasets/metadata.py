@@ -1,7 +1,6 @@
 """The metadata of a local LeRobotDataset v3, as this program understands it."""
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,9 +16,9 @@ from rabc.system.errors import InputError
 CONVERT = "python -m lerobot.scripts.convert_dataset_v21_to_v30"
 """LeRobot's converter; it pushes to the hub unless told not to."""
 AGAIN = "download or record the dataset again"
-_PLACED = ("video_key", "chunk_index", "file_index")
-"""What the templates of a dataset's paths may ask for."""
-_WIDTH = re.compile(r"(0?[0-9]?d)?")
+_NUMBER = re.compile(r"0?[0-9]?d")
+_WIDTHS = {"video_key": re.compile(""), "chunk_index": _NUMBER, "file_index": _NUMBER}
+"""What the templates of a dataset's paths may ask for, and in which form: text would be a path of its own."""
 
 
 def load_meta(root: Path, repo_id: str | None = None) -> LeRobotDatasetMetadata:
@@ -121,7 +120,7 @@ def _foreign(facts: Mapping[str, Any]) -> Iterator[str]:
     more than a number. And features and rates of another form, over which LeRobot stumbles.
     """
     fps = facts["fps"]
-    if not (_is_number(fps) and 0 < fps < 1e6):
+    if not (isinstance(fps, int | float) and 0 < fps < 1e6):
         yield f"fps {fps!r:.40} is no rate in Hz"
     for key, feature in facts["features"].items():
         if not _is_inside(key):
@@ -139,14 +138,12 @@ def _foreign(facts: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} {template!r:.80} is no template of paths"
             continue
         asked = [(field, form) for _, field, form, _ in Formatter().parse(template) if field is not None]
-        if any(field not in _PLACED or not _WIDTH.fullmatch(form or "") for field, form in asked):
-            yield f"{name} {template!r:.80} asks for more than {', '.join(_PLACED)}"
+        if not all(_WIDTHS[field].fullmatch(form or "") for field, form in asked if field in _WIDTHS) or any(
+            field not in _WIDTHS for field, _ in asked
+        ):
+            yield f"{name} {template!r:.80} asks for more than {', '.join(_WIDTHS)} as numbers"
         elif not _is_inside(template.format(video_key="camera", chunk_index=0, file_index=0)):
             yield f"{name} {template!r:.80} leads out of the dataset"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_inside(path: str) -> bool:

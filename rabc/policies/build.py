@@ -13,6 +13,7 @@ from lerobot.policies.pretrained import PreTrainedPolicy
 from lerobot.processor import NormalizerProcessorStep, PolicyAction, PolicyProcessorPipeline
 from lerobot.utils.constants import IMAGENET_STATS
 from lerobot.utils.feature_utils import dataset_to_policy_features
+from safetensors import SafetensorError
 from torch import nn
 
 from rabc.config.training_settings import PolicyConfig
@@ -89,7 +90,11 @@ def build_policy(config: PolicyConfig, meta: LeRobotDatasetMetadata, device: str
         preprocessor = _with_statistics(
             preprocessor, {key: measurable(values) for key, values in statistics.items()}
         )
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
+    # What LeRobot stumbles over in settings that do not fit together, its own or those of a folder.
+    except (
+        OSError, ValueError, RuntimeError, ImportError, TypeError, KeyError, AttributeError, AssertionError,
+        ArithmeticError, SafetensorError,
+    ) as error:  # fmt: skip
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"policy {config.pretrained_path or config.type}: LeRobot cannot build it ({reason}); check "

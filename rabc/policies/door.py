@@ -36,6 +36,10 @@ MODELS = frozenset({"HuggingFaceTB/SmolVLM2-500M-Video-Instruct", "google/palige
 """What LeRobot's own configurations of `TYPES` name; of neither is any code run."""
 MOST_BYTES = 16 * 2**20
 """Of a JSON file; LeRobot's have some kilobytes."""
+_MOST, _MOST_LAYERS = 2**24, 1000
+"""Of the numbers of a configuration; a policy of 10^9 layers is built until the memory is full."""
+_VOCABULARIES = ("tokenizer.json", "vocab.json", "added_tokens.json", "model.safetensors.index.json")
+"""Large, some of them lists, and read as tables alone."""
 _MODEL_KEYS = ("vlm_model_name", "tokenizer_name")
 _FEATURES = ("STATE", "VISUAL", "ENV", "ACTION", "REWARD", "LANGUAGE")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.safetensors")
@@ -55,6 +59,9 @@ def foreign_parts(folder: Path) -> Iterator[str]:
     What is missing is not looked for here.
     """
     yield from (f"{path.name}: {problem}" for path, problem in _links(folder))
+    for name in (CONFIG, TRAIN_CONFIG, PREPROCESSOR, POSTPROCESSOR, WEIGHTS):
+        if (folder / name).is_dir():
+            yield f"{name}: is a folder; copy the file there"
     for name, look in (
         (CONFIG, _in_config),
         (TRAIN_CONFIG, _in_record),
@@ -86,7 +93,7 @@ def read_json(path: Path) -> Json:
     if size > MOST_BYTES:
         raise ValueError(f"has {size} bytes, more than {MOST_BYTES}")
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes().decode("utf-8"))  # as LeRobot reads it, and nothing else
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     if not isinstance(content, dict):
@@ -99,6 +106,9 @@ def _links(folder: Path) -> Iterator[tuple[Path, str]]:
     home = folder.resolve()
     blobs = home.parent.parent / "blobs" if home.parent.name == "snapshots" else home
     for path in sorted(folder.iterdir()):
+        if not (path.is_file() or path.is_dir()):
+            yield path, "is no file that can be read (a pipe, a device, a link to nothing); remove it"
+            continue
         target = path.resolve()
         if path.is_symlink() and not (target.is_relative_to(home) or target.is_relative_to(blobs)):
             yield path, f"is a link out of the folder, to {target}; put the file itself there"
@@ -114,13 +124,28 @@ def _in_config(content: Json) -> Iterator[str]:
     for name in ("input_features", "output_features"):
         yield from _in_features(name, content.get(name))
     yield from _in_models(content)
+    for key, value in content.items():
+        most = _MOST_LAYERS if "layers" in key else _MOST
+        if isinstance(value, int) and abs(value) > most:
+            yield f"{key[:60]} has {len(str(value))} digits and may have no more than {most}; export it again"
     if content.get("use_peft"):
         yield "use_peft: adapters are not loaded; merge them into the policy"
 
 
 def _in_record(content: Json) -> Iterator[str]:
-    """Only ever read as JSON."""
-    yield from ()
+    """It is never built; `check-policy` compares with it, and opens the dataset it names if that is here."""
+    for name in ("policy", "dataset"):
+        part = content.get(name)
+        if part is not None and not isinstance(part, dict):
+            yield f"{name} {part!r:.60} is no object; copy the file again"
+            continue
+        settings = cast(Json, part or {})
+        for key in ("input_features", "output_features"):
+            yield from _in_features(f"{name}.{key}", settings.get(key))
+        for key in ("root", "repo_id"):
+            value = settings.get(key)
+            if value is not None and not (isinstance(value, str) and len(value) < 1000):
+                yield f"{name}.{key} {value!r:.60} is no path; copy the file again"
 
 
 def _in_processor(content: Json) -> Iterator[str]:
@@ -141,7 +166,7 @@ def _in_step(step: Json) -> Iterator[str]:
         key = "registry_name" if "registry_name" in step else "class"
         yield f"{key} {step.get(key)!r:.80} is no step of LeRobot known to start nothing; remove it"
     file = step.get("state_file")
-    if file is not None and not (isinstance(file, str) and _NAME.fullmatch(file)):
+    if "state_file" in step and not (isinstance(file, str) and _NAME.fullmatch(file)):
         yield f"state_file {file!r:.80} is no .safetensors file of the folder; export the policy again"
     config = step.get("config")
     if config is not None and not isinstance(config, dict):
@@ -177,19 +202,35 @@ def _in_models(settings: Mapping[str, Any]) -> Iterator[str]:
     """Other models that are loaded by name: LeRobot's own, or a folder here without code."""
     for key in _MODEL_KEYS:
         name = settings.get(key)
-        if name is None or name in MODELS:
+        if name is None or (isinstance(name, str) and name in MODELS):
             continue
-        if not (isinstance(name, str) and Path(name).is_dir()):
+        if not (isinstance(name, str) and _is_folder(name)):
             yield f"{key} {name!r:.80} is none of LeRobot's own models; download it and give its folder"
-        elif coded := [path.name for path in sorted(Path(name).glob("*.json")) if _names_code(path)]:
-            yield f"{key} {name}: its {coded[0]} names code of its own (auto_map); remove that"
+        elif coded := [path.name for path in sorted(Path(name).rglob("*.json")) if _names_code(path)]:
+            yield f"{key} {name}: its {coded[0]} names code (auto_map), or cannot be read; remove that"
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):  # too long for a path
+        return False
 
 
 def _names_code(path: Path) -> bool:
-    try:
-        return "auto_map" in read_json(path)
-    except ValueError:  # a vocabulary may be a list, and large
+    """Whether a model's JSON file names modules anywhere in it; also where nobody can say."""
+    if path.name in _VOCABULARIES:
         return False
+    try:
+        return _holds("auto_map", read_json(path))
+    except (OSError, ValueError, RecursionError):
+        return True
+
+
+def _holds(key: str, content: Any) -> bool:
+    if isinstance(content, dict):
+        return key in content or any(_holds(key, value) for value in cast(Json, content).values())
+    return isinstance(content, list) and any(_holds(key, value) for value in cast(list[Any], content))
 
 
 def _is_counts(value: Any) -> bool:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import draccus
 from lerobot.configs import FeatureType, NormalizationMode, PolicyFeature, PreTrainedConfig
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.policies.factory import make_policy_config
@@ -118,7 +119,10 @@ def _pretrained_settings(config: PolicyConfig, given: dict[str, Any]) -> PreTrai
         settings = PreTrainedConfig.from_pretrained(path)
         if settings.type == config.type:
             settings = dataclasses.replace(settings, **_tuples(config.type, given))
-    except (OSError, TypeError, ValueError, NotImplementedError) as error:
+    except (
+        OSError, TypeError, ValueError, KeyError, AttributeError, ArithmeticError, NotImplementedError,
+        draccus.ParsingError, SystemExit,
+    ) as error:  # fmt: skip
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"policy.pretrained_path {path}: cannot be read ({reason}); give a LeRobot policy folder or "

@@ -47,8 +47,8 @@ def load_findings(files: PolicyFiles, device: str) -> tuple[list[Finding], Loade
         with contextlib.redirect_stdout(words), contextlib.redirect_stderr(words):
             loaded = lerobot_only.load(files.folder, device)
     except (
-        OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError,
-        SafetensorError, draccus.ParsingError, SystemExit,
+        OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError, AssertionError,
+        ArithmeticError, SafetensorError, draccus.ParsingError, SystemExit,
     ) as error:  # fmt: skip
         reason = _last_line(str(error)) or type(error).__name__
         return [failed("LeRobot", f"cannot load the folder: {reason}; export the policy again")], None

@@ -119,13 +119,14 @@ def check(config: "RobotClientConfig") -> None:
             "`ssh -L 8080:127.0.0.1:8080 <machine>`"
         )
     folder = Path(config.pretrained_name_or_path)
+    if folder.is_dir():
+        admit(folder)
     try:
         policy_type = json.loads((folder / "config.json").read_text())["type"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"pretrained_name_or_path {folder}: is no policy folder; give one that holds config.json"
         ) from error
-    admit(folder)
     if policy_type != POLICY_TYPE:
         raise InputError(
             f"pretrained_name_or_path {folder}: LeRobot's policy server cannot run {policy_type}, which "

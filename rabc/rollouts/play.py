@@ -130,10 +130,19 @@ def load_policy(policy_folder: Path) -> ChunkPolicy:
     """
     from rabc.export import lerobot_only
     from rabc.policies.door import admit
+    from rabc.system.errors import InputError
 
     admit(policy_folder)
-    with contextlib.redirect_stdout(io.StringIO()):  # LeRobot prints that it loads weights
-        return chunk_policy(*lerobot_only.load(policy_folder))
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # LeRobot prints that it loads weights
+            return chunk_policy(*lerobot_only.load(policy_folder))
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever LeRobot stumbles over in a folder that is all data
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"policy {policy_folder}: LeRobot cannot load it ({reason}); `rabc check-policy {policy_folder}`"
+        ) from error
 
 
 def chunk_policy(policy: Any, preprocess: Any, postprocess: Any) -> ChunkPolicy:

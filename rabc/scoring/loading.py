@@ -64,12 +64,13 @@ def special_words(name: str) -> list[str]:
     try:
         added = json.loads(path.read_text())["added_tokens"] if path.is_file() else []
         return sorted(str(token["content"]) for token in added if token["special"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []  # loading it will say what is wrong
 
 
 def _from_pretrained(name: str, revision: str | None, dtype: str) -> tuple[Any, Any]:
     import torch
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as KNOWN
@@ -90,7 +91,10 @@ def _from_pretrained(name: str, revision: str | None, dtype: str) -> tuple[Any, 
             name, dtype=getattr(torch, dtype), use_safetensors=True, output_loading_info=True, **safe
         )
     # What transformers raises for unreadable, incomplete or foreign files and for an unreachable hub.
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (
+        OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError,
+        StrictDataclassError,
+    ) as error:  # fmt: skip
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"scorer {name}: cannot be loaded ({reason}); check the folder or the hub id"

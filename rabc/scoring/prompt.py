@@ -129,7 +129,9 @@ def _chat(processor: Any, text: str, add_generation_prompt: bool) -> str:
             )
         )
     # A template is a program of the model's folder, in a sandbox: what it must not reach is an error, too.
-    except (TemplateError, TypeError, ValueError) as error:
+    except (
+        TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError,
+    ) as error:  # fmt: skip
         raise InputError(
             f"scorer: its chat template cannot be rendered ({error}); copy the folder from its authors"
         ) from error

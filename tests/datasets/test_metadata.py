@@ -33,14 +33,16 @@ OUTSIDE: dict[str, tuple[Change, str]] = {
     "a camera above, as Windows writes it": (camera("..\\..\\x"), "is a path out of the dataset"),
     "a camera at home": (camera("~/x"), "is a path out of the dataset"),
     "a camera that writes to the terminal": (camera("\x1b[2Jx"), "is a path out of the dataset"),
-    "tables elsewhere": (template("data_path", "/etc/{file_index}"), "leads out of the dataset"),
-    "tables above": (template("data_path", "data/../../{chunk_index}"), "leads out of the dataset"),
+    "tables elsewhere": (template("data_path", "/etc/{file_index:03d}"), "leads out of the dataset"),
+    "tables above": (template("data_path", "data/../../{chunk_index:03d}"), "leads out of the dataset"),
     "a template that asks for more": (
         template("video_path", "{video_key.__class__.__init__}/{chunk_index}"), "asks for more than"
     ),
     "a template wide as memory": (
         template("video_path", "{video_key}/{chunk_index:09999999999d}"), "asks for more than"
     ),
+    "a template of text": (template("data_path", "data/{chunk_index}"), "as numbers"),
+    "a rate beyond all": (lambda info: info.update(fps=10**400), "is no rate in Hz"),
     "a template that is none": (lambda info: info.update(data_path=["data"]), "is no template of paths"),
     "a template without end": (template("video_path", "{video_key"), "cannot be read"),
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -88,7 +89,7 @@ def linked_processor(folder: Path, canary: Path) -> None:
     (folder / PREPROCESSOR).symlink_to(elsewhere)
 
 
-def state_elsewhere(name: str) -> Plant:
+def state_elsewhere(name: str | None) -> Plant:
     def plant(folder: Path, canary: Path) -> None:
         def point(content: dict[str, Any]) -> None:
             next(one for one in content["steps"] if "state_file" in one)["state_file"] = name
@@ -100,6 +101,33 @@ def state_elsewhere(name: str) -> Plant:
 
 def config(**values: Any) -> Plant:
     return lambda folder, canary: changed(folder / CONFIG, lambda content: content.update(values))
+
+
+def hidden_code(folder: Path, canary: Path) -> None:
+    """A file too large to be looked at, and one whose code is named further inside."""
+    model_with_code("tokenizer_name", PREPROCESSOR)(folder, canary)
+    model = folder / "model"
+    (model / "config.json").write_text("{}")
+    (model / "processor_config.json").write_text('{"image_processor": {"auto_map": {"a": "evil.Evil"}}}')
+    code = json.dumps({"auto_map": {"AutoTokenizer": ["evil.Evil", None]}, "x": " " * 17 * 2**20})
+    (model / "tokenizer_config.json").write_text(code)
+
+
+def pipe(name: str) -> Plant:
+    def plant(folder: Path, canary: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return plant
+
+
+def loop(folder: Path, canary: Path) -> None:
+    (folder / "loop").symlink_to("loop")
+
+
+def other_letters(folder: Path, canary: Path) -> None:
+    """LeRobot would not read what is read here."""
+    (folder / CONFIG).write_bytes((folder / CONFIG).read_text().encode("utf-16"))
 
 
 def large(folder: Path, canary: Path) -> None:
@@ -142,6 +170,20 @@ PLANTS: dict[str, tuple[Plant, str]] = {
     "a state above": (state_elsewhere("../x.safetensors"), "state_file '../x.safetensors'"),
     "a pickle as state": (state_elsewhere("state.pkl"), "state_file 'state.pkl'"),
     "a flat picture": (config(input_features={"x": {"type": "VISUAL", "shape": [3]}}), "three sides"),
+    "a tokenizer with hidden code": (hidden_code, "or cannot be read"),
+    "a name that is a list": (config(vlm_model_name=[]), "vlm_model_name []"),
+    "a name without end": (config(vlm_model_name="a" * 5000), "vlm_model_name 'aaa"),
+    "a pipe": (pipe(CONFIG), "is no file that can be read"),
+    "a pipe as processor": (pipe(PREPROCESSOR), "is no file that can be read"),
+    "a link to itself": (loop, "is no file that can be read"),
+    "other letters": (other_letters, "cannot be read"),
+    "layers without end": (config(n_encoder_layers=10**9), "may have no more than 1000"),
+    "a chunk without end": (config(chunk_size=10**30), "may have no more than"),
+    "a state that is none": (state_elsewhere(None), "state_file None"),
+    "a record of another form": (
+        lambda folder, canary: changed(folder / "train_config.json", lambda c: c.update(policy=[1])),
+        "policy [1] is no object",
+    ),
     "a file too large": (large, "more than"),
     "nesting without end": (deep, "nested too deeply"),
 }  # fmt: skip
