@@ -56,8 +56,8 @@ def plot_progress(demonstrations: Sequence[Demonstration], path: Path, pictures:
     for row, shown in enumerate(demonstrations):
         _strip(figure.add_subplot(grid[2 * row]), shown, pictures)
         _curve(figure.add_subplot(grid[2 * row + 1]), shown, limits)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with whole_file(path) as partial:
+        figure.savefig(partial, format=path.suffix[1:] or "png")
 
 
 def _strip(axes: Any, shown: Demonstration, pictures: int) -> None:
