@@ -198,7 +198,7 @@ def test_the_dataset_scale_begins_where_episodes_begin_and_not_where_they_dip() 
     dip = np.array([-3.0, -9.0, -1.0])
     assert progress.dataset_bounds([dip] * 3) == (-3.0, -1.0)
     assert np.allclose(progress.dataset_progress([dip] * 3, 0.0), [0.0, 0.0, 1.0])
-    spread = [np.array([first, -20.0, last]) for first, last in zip(range(-120, -19), range(-101, 0), strict=True)]
+    spread = [np.array([first - 120.0, -200.0, first - 101.0]) for first in range(101)]
     assert progress.dataset_bounds(spread) == pytest.approx((-115.0, -6.0))
 
 
