@@ -8,7 +8,7 @@ which notes are added to it, such as success labels (`annotations`), is no part 
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,9 +43,9 @@ def fingerprint(root: Path) -> str:
     if not (root / "meta" / "info.json").is_file():
         raise InputError(f"dataset {root}: has no meta/info.json; give the folder of a LeRobotDataset v3")
     try:
-        meta = _stamps([*root.glob("meta/*.json"), *root.glob("meta/**/*.parquet")])
-        tables = _stamps(root.glob("data/**/*.parquet"))
-        videos = _stamps(root.glob("videos/**/*.mp4"))
+        meta = _stamps([*root.glob("meta/*.json"), *_below(root / "meta", ".parquet")])
+        tables = _stamps(_below(root / "data", ".parquet"))
+        videos = _stamps(_below(root / "videos", ".mp4"))
         return _fingerprint(root.absolute(), meta, tables, videos)
     except OSError as error:
         raise InputError(f"dataset {root}: {error}; check the files' permissions") from error
@@ -138,7 +138,9 @@ def derived_folder(dataset_root: Path) -> Path:
     root = dataset_root.resolve()
     beside = root / ".rabc"
     shared = root.is_relative_to(Path(HF_LEROBOT_HOME).resolve())
-    if not shared and os.access(beside if beside.exists() else root, os.W_OK):
+    # A link that came with the dataset would have files written, and removed, in another folder.
+    linked = any(path.is_symlink() for path in (beside, *beside.glob("*")))
+    if not shared and not linked and os.access(beside if beside.exists() else root, os.W_OK):
         return beside
     # Names that are not equal by chance: datasets of the same name lie in many folders.
     name = f"{root.name}-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
@@ -148,6 +150,24 @@ def derived_folder(dataset_root: Path) -> Path:
 def user_cache() -> Path:
     """This program's folder in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rabc"
+
+
+def _below(folder: Path, suffix: str) -> Iterator[Path]:
+    """Files of that kind in the folder and in those below it, also where they are links to folders elsewhere.
+
+    LeRobot reads through such links, and `**` of a glob does not. A link to a folder that it lies in leads to
+    what is found anyway.
+    """
+    inside = {folder: {folder.resolve()}}  # folder -> it and all above it, as they are without links
+    for place, folders, files in folder.walk(follow_symlinks=True):
+        above = inside.pop(place)
+        for name in [*folders]:
+            target = (place / name).resolve()
+            if target in above:
+                folders.remove(name)
+            else:
+                inside[place / name] = above | {target}
+        yield from (place / name for name in files if name.endswith(suffix))
 
 
 def _stamps(paths: Iterable[Path]) -> tuple[Stamp, ...]:
