@@ -80,3 +80,17 @@ def test_whatever_the_metadata_hold_there_is_an_answer(
     except InputError as error:
         said.append(str(error))
     assert not any("\n" in line for line in said)
+
+
+@pytest.mark.parametrize("name", [".rabc", ".rabc/preflight"])
+def test_a_link_of_the_dataset_leads_no_file_elsewhere(
+    name: str, dataset_copy: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root, elsewhere = dataset_copy(), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).symlink_to(elsewhere)
+    preflight(load_meta(root), progress=False)
+    assert not list(elsewhere.iterdir())
+    assert list((tmp_path / "cache" / "rabc").iterdir())
