@@ -23,7 +23,7 @@ _PAGES = ("tree", "blob", "resolve", "raw", "commit", "commits")
 _IN_DATASET = ("meta", "data", "videos", "images", "README.md", "viewer", "discussions")
 _IN_MODEL = ("config.json", "model.safetensors")
 _HERE = "data"
-_OF_A_CHECKOUT = (".git", "pyproject.toml", "setup.py", "__init__.py")
+_OF_A_CHECKOUT = (".git", "pyproject.toml", "setup.py")
 """What a folder of source code has at its top."""
 _LONGEST = 255
 """Bytes of one name in a path: no file system here takes more."""
