@@ -138,9 +138,7 @@ def _foreign(facts: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} {template!r:.80} is no template of paths"
             continue
         asked = [(field, form) for _, field, form, _ in Formatter().parse(template) if field is not None]
-        if not all(_WIDTHS[field].fullmatch(form or "") for field, form in asked if field in _WIDTHS) or any(
-            field not in _WIDTHS for field, _ in asked
-        ):
+        if any(field not in _WIDTHS or not _WIDTHS[field].fullmatch(form or "") for field, form in asked):
             yield f"{name} {template!r:.80} asks for more than {', '.join(_WIDTHS)} as numbers"
         elif not _is_inside(template.format(video_key="camera", chunk_index=0, file_index=0)):
             yield f"{name} {template!r:.80} leads out of the dataset"

@@ -1,6 +1,7 @@
 """Room on the disk: what a training leaves there, from its number of parameters, and whether it fits."""
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -103,10 +104,6 @@ def _numbers(file: Path) -> int:
     try:
         with file.open("rb") as opened:
             header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-        return sum(_product(one["shape"]) for name, one in header.items() if name != "__metadata__")
+        return sum(math.prod(one["shape"]) for name, one in header.items() if name != "__metadata__")
     except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError):
         return 0
-
-
-def _product(shape: list[int]) -> int:
-    return shape[0] * _product(shape[1:]) if shape else 1

@@ -102,9 +102,8 @@ def inputs(config: Config, stage: str, results: Mapping[str, Result]) -> Inputs:
         if name == "weights" and stage not in _JUDGED:
             del facts["weights.accept_poor_scorer"]
         if name == "training":
-            if (
-                config.policy.pretrained_path is not None
-            ):  # else none of the earlier runs' folders would be found
+            # Only there: earlier trainings from scratch keep their keys.
+            if config.policy.pretrained_path is not None:
                 facts["policy.pretrained_content"] = start_content(config.policy.pretrained_path)
             facts["trainer.precision"] = device.resolve_precision(config.trainer.precision, resolved)
             facts["dataset.eval_split"] = config.dataset.eval_split

@@ -3,7 +3,7 @@
 LeRobot builds a processor from a JSON file that may name any class of any installed module, and calls it with
 arguments from the same file before it looks at what it has built: `subprocess.Popen` is such a class. Some of
 its policies and steps run code that they download. So a folder is let in only where every part of it is known
-here to be data. Nothing of a folder is imported, built or resolved to find that out.
+here to be data. Nothing of a folder is imported or built to find that out.
 """
 
 import json

@@ -47,10 +47,8 @@ def check_thresholds(
         )
         # No threshold of this kind is so exact that the last digits of its own gain matter.
         most = gained / faster
-        if (
-            settings.scheme == "mask"
-            and least_delta(settings, episode_index[of], chunk, faster) > gained * 1.01
-        ):
+        least = least_delta(settings, episode_index[of], chunk, faster) if settings.scheme == "mask" else 0.0
+        if least > gained * 1.01:
             raise InputError(
                 f"weights.min_delta {settings.min_delta}: {even}, so that perfect ones would be left out; "
                 f"give null, which is half of that, or at most {_rounded_down(most)}"
@@ -80,9 +78,8 @@ def check_left(
     Returns sentences. Raises InputError where the effective sample size is less than `LEAST_SHARE` of the
     frames, naming the key that decides and its value.
     """
-    by_share = (
-        settings.scheme == "filter" and settings.drop_below is None
-    )  # left out as many as were asked for
+    # Of `drop_share` as many are left out as were asked for.
+    by_share = settings.scheme == "filter" and settings.drop_below is None
     if settings.scheme in ("none", "static") or by_share or not len(weights):
         return []
     relative = weights / weights.max() if weights.max() > 0 else weights

@@ -54,7 +54,8 @@ def test_a_lost_product_makes_it_stale(tmp_path: Path, calls: list[str]):
     assert "is gone" in stages.state("demo", {"size": 1}, lost).reason
 
 
-def test_a_failed_stage_is_not_done_but_its_time_counts(tmp_path: Path, calls: list[str], monkeypatch: Any):
+def stopped_after_40_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stages:
+    """Stages of which `demo` was interrupted; it will take 5 s when it is run again."""
     stages = Stages(tmp_path / "stages")
     times = iter([0.0, 40.0, 100.0, 105.0])
     monkeypatch.setattr("rabc.system.stages.time.monotonic", lambda: next(times))
@@ -64,6 +65,11 @@ def test_a_failed_stage_is_not_done_but_its_time_counts(tmp_path: Path, calls: l
 
     with pytest.raises(KeyboardInterrupt):
         stages.run("demo", {"size": 1}, interrupted, lost)
+    return stages
+
+
+def test_a_failed_stage_is_not_done_but_its_time_counts(tmp_path: Path, calls: list[str], monkeypatch: Any):
+    stages = stopped_after_40_s(tmp_path, monkeypatch)
     assert stages.state("demo", {"size": 1}, lost).status == "to do"
     assert run(stages, calls, tmp_path / "product", size=1).seconds == 45.0
 
@@ -71,15 +77,7 @@ def test_a_failed_stage_is_not_done_but_its_time_counts(tmp_path: Path, calls: l
 def test_the_time_of_another_configurations_session_does_not_count(
     tmp_path: Path, calls: list[str], monkeypatch: Any
 ):
-    stages = Stages(tmp_path / "stages")
-    times = iter([0.0, 40.0, 100.0, 105.0])
-    monkeypatch.setattr("rabc.system.stages.time.monotonic", lambda: next(times))
-
-    def interrupted() -> dict[str, Any]:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        stages.run("demo", {"size": 1}, interrupted, lost)
+    stages = stopped_after_40_s(tmp_path, monkeypatch)
     assert run(stages, calls, tmp_path / "product", size=2).seconds == 5.0
 
 
