@@ -2,6 +2,7 @@
 
 import types
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 import pytest
@@ -139,6 +140,38 @@ def test_what_auto_stands_for_on_this_machine_counts_and_not_the_word(monkeypatc
     for precision in ("32-true", "bf16-mixed"):
         monkeypatch.setattr("rabc.system.device.resolve_precision", lambda *_, found=precision: found)
         assert inputs(config, "training", RESULTS)["trainer.precision"] == precision
+
+
+def test_a_scorer_counts_by_its_content_and_by_what_it_computes_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another model copied into the same folder, and another machine, give other scores."""
+    folder = tmp_path / "scorer"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    config = replace(Config(), scorer=replace(Config().scorer, model=str(folder)))
+
+    def found() -> dict[str, str]:
+        return {stage: key(inputs(config, stage, RESULTS)) for stage in STAGES}
+
+    before = found()
+    (folder / "config.json").write_text('{"other": 1}')
+    after = found()
+    assert [stage for stage in STAGES if before[stage] != after[stage]] == list(STAGES[1:])
+    for dtype in ("float32", "bfloat16"):
+        monkeypatch.setattr("rabc.system.device.resolve_dtype", lambda *_, one=dtype: one)
+        assert inputs(config, "scores", RESULTS)["scorer.dtype"] == dtype
+
+
+@pytest.mark.parametrize("name", ["progress_file", "weights_file"])
+def test_progress_and_weights_from_elsewhere_count_by_their_content(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "foreign.parquet"
+    file.write_bytes(b"one")
+    config = replace(Config(), weights=replace(Config().weights, **{name: str(file)}))
+    before = {stage: inputs(config, stage, RESULTS) for stage in STAGES}
+    file.write_bytes(b"another")
+    changed = [stage for stage in STAGES if inputs(config, stage, RESULTS) != before[stage]]
+    assert changed == list(STAGES[2:])
 
 
 def test_the_rollouts_of_a_recorded_dataset_depend_on_the_task() -> None:

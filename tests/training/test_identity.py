@@ -11,7 +11,7 @@ from rabc.config.settings import Config
 from rabc.system.errors import InputError
 from rabc.training.identity import claim, identity
 
-WEIGHTS = np.array([0.5, 1.5, 1.0])
+WEIGHTS = np.array([0.1, 1.6, 1.3])  # none of them is the same in float32
 KNOWN: dict[str, Any] = {"dataset": "d", "episodes": None, "weights": WEIGHTS, "device": "cpu"}
 
 
@@ -56,6 +56,20 @@ def test_what_the_weights_depend_on_makes_another_training(name: str, tmp_path: 
 def test_what_changes_no_weight_goes_on_with_the_training(config: Config, tmp_path: Path) -> None:
     claim(tmp_path, identity(**{"config": Config(), **KNOWN}))
     claim(tmp_path, identity(**{"config": config, **KNOWN, "weights": WEIGHTS.astype(np.float32)}))
+
+
+@pytest.mark.parametrize(("capable", "named"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_auto_is_the_precision_that_the_machine_has(
+    capable: bool, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same word on another machine may be another training."""
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: capable)
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX512")
+    claim(tmp_path, identity(Config(), **KNOWN))
+    claim(tmp_path, identity(changed("trainer", precision=named), **KNOWN))
+    (other,) = {"bf16-mixed", "32-true"} - {named}
+    with pytest.raises(InputError, match=r"holds a training with other trainer\.precision"):
+        claim(tmp_path, identity(changed("trainer", precision=other), **KNOWN))
 
 
 def test_validation_counts_where_it_ends_the_training(tmp_path: Path) -> None:
