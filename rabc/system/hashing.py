@@ -10,6 +10,7 @@ from typing import NamedTuple, cast
 
 from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
+from rabc.system.lock import in_turn
 
 
 class Stamp(NamedTuple):
@@ -92,8 +93,10 @@ def kept[Fact](
         found[file] = find(file)
         fresh[name] = [*as_it_was, found[file]]
     if fresh:
-        with contextlib.suppress(InputError):
-            write_json(store, _remembered(store) | fresh)
+        with contextlib.suppress(InputError, OSError):
+            store.parent.mkdir(parents=True, exist_ok=True)
+            with in_turn(store.parent):  # between reading and writing, what others found would be lost
+                write_json(store, _remembered(store) | fresh)
     return found
 
 
