@@ -22,8 +22,8 @@ from typing import Any
 from rabc.system.errors import InputError
 from rabc.system.lock import in_turn
 
-_PARTIAL = re.compile(r"\.partial\.(?:([0-9a-f]{6})-(\d+)-(\d+)\.)?(.+)", re.DOTALL)
-"""Hidden name: machine, process, thread and place; earlier releases wrote the place alone."""
+_PARTIAL = re.compile(r"\.partial\.(?:([0-9a-f]{6})-(\d+)-(\d+)(?:-(\d+))?\.)?(.+)", re.DOTALL)
+"""Hidden name: machine, process, thread, the process's beginning, and place; earlier releases wrote less."""
 _FOREIGN_PATIENCE = 24 * 3600.0  # s; nobody here can see whether a process of another machine lives
 _TAIL_BYTES = 180  # of the place's name; names have at most 255 bytes, and its ending says the format
 
@@ -91,7 +91,7 @@ def remove_left(folder: Path, place: Path | None = None) -> None:
     tail = None if place is None else _tail(place.name)
     for entry in os.scandir(folder) if folder.is_dir() else ():
         parts = _PARTIAL.fullmatch(entry.name)
-        if parts and tail in (None, parts[4]) and not _lives(Path(entry.path), *parts.groups()[:3]):
+        if parts and tail in (None, parts[5]) and not _lives(Path(entry.path), *parts.groups()[:4]):
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
             else:
@@ -99,7 +99,7 @@ def remove_left(folder: Path, place: Path | None = None) -> None:
 
 
 def _partial(place: Path) -> Path:
-    writer = f"{_machine()}-{os.getpid()}-{threading.get_native_id()}"
+    writer = f"{_machine()}-{os.getpid()}-{threading.get_native_id()}-{_beginning('self')}"
     return place.with_name(f".partial.{writer}.{_tail(place.name)}")
 
 
@@ -110,10 +110,29 @@ def _tail(name: str) -> str:
 
 
 def _machine() -> str:
-    return hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:6]
+    """Where process numbers mean the same as here: containers may share a name and not their processes."""
+    where = [os.uname().nodename]
+    with contextlib.suppress(OSError):  # Linux alone
+        where.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        where.append(os.readlink("/proc/self/ns/pid"))
+    return hashlib.sha256("\n".join(where).encode()).hexdigest()[:6]
 
 
-def _lives(path: Path, machine: str | None, process: str | None, thread: str | None) -> bool:
+def _beginning(process: str) -> str:
+    """When a process began, in clock ticks since the machine did: its number is given to others after it.
+
+    0: not known here.
+    """
+    try:
+        after_name = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2]
+        return after_name.split()[19]
+    except (OSError, IndexError):
+        return "0"
+
+
+def _lives(
+    path: Path, machine: str | None, process: str | None, thread: str | None, beginning: str | None
+) -> bool:
     """Whether somebody may still write the partial `path`; of another machine's only its age can tell."""
     if machine is None or process is None:
         return False
@@ -122,7 +141,11 @@ def _lives(path: Path, machine: str | None, process: str | None, thread: str | N
             return time.time() - path.stat().st_mtime < _FOREIGN_PATIENCE
         except FileNotFoundError:
             return False
-    if int(process) == os.getpid():  # a container numbers its processes anew
+    mine = int(process) == os.getpid()
+    now = _beginning("self" if mine else process)
+    if beginning not in (None, now) and "0" not in (beginning, now):
+        return False
+    if mine:
         others = {one.native_id for one in threading.enumerate()} - {threading.get_native_id()}
         return str(thread) in map(str, others)
     try:

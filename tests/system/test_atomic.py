@@ -104,6 +104,59 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_n
     remove_left(tmp_path / "not there yet")
 
 
+def test_another_process_that_was_given_the_number_of_the_writer_is_not_taken_for_it(tmp_path: Path) -> None:
+    begun, never = FORKED.Event(), FORKED.Event()
+    other = FORKED.Process(target=slow_file, args=(tmp_path / "made", begun, never))
+    other.start()
+    assert begun.wait(30)
+    try:
+        (living,) = tmp_path.iterdir()
+        head, _, tail = living.name.rpartition(".")
+        writer, _, beginning = head.rpartition("-")
+        assert writer.split("-")[1] == str(other.pid)
+        earlier = living.with_name(f"{writer}-{int(beginning) - 1}.{tail}")
+        earlier.touch()
+        remove_left(tmp_path)
+        assert list(tmp_path.iterdir()) == [living]
+    finally:
+        other.kill()
+        other.join(30)
+
+
+def cleaned_in_a_container(folder: Path) -> None:
+    """Ends with 0 when a process with numbers of its own, as in a container of the same name, has cleaned."""
+    try:
+        os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWPID)
+    except OSError:
+        os._exit(99)
+    child = os.fork()
+    if child == 0:
+        assert os.getpid() == 1
+        remove_left(folder)
+        os._exit(0)
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+
+@pytest.mark.skipif(not hasattr(os, "unshare"), reason="needs Linux")
+def test_a_container_of_the_same_name_leaves_what_is_written_outside_of_it(tmp_path: Path) -> None:
+    begun, never = FORKED.Event(), FORKED.Event()
+    other = FORKED.Process(target=slow_file, args=(tmp_path / "made", begun, never))
+    other.start()
+    assert begun.wait(30)
+    try:
+        before = os.listdir(tmp_path)
+        container = FORKED.Process(target=cleaned_in_a_container, args=(tmp_path,))
+        container.start()
+        container.join(30)
+        if container.exitcode == 99:
+            pytest.skip("needs the right to make namespaces")
+        assert container.exitcode == 0
+        assert os.listdir(tmp_path) == before
+    finally:
+        other.kill()
+        other.join(30)
+
+
 def test_another_machines_partial_is_left_for_a_day(tmp_path: Path) -> None:
     left = tmp_path / ".partial.000000-1-1.figures.json"
     left.touch()
