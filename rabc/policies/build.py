@@ -25,6 +25,7 @@ from rabc.policies.settings import policy_settings
 from rabc.policies.start import cached_commit
 from rabc.policies.still import measurable, with_rare_moves
 from rabc.system.errors import InputError
+from rabc.system.memory import memory_error
 
 NEEDED_STATISTICS = {
     NormalizationMode.MEAN_STD: ("mean", "std"),
@@ -70,7 +71,7 @@ def build_policy(config: PolicyConfig, meta: LeRobotDatasetMetadata, device: str
 
     Raises:
         InputError: a camera or a statistic that the policy needs is missing, LeRobot rejects a setting, or
-            the pretrained policy cannot be loaded.
+            the pretrained policy cannot be loaded, or memory runs out.
     """
     settings = policy_settings(config, meta, device)
     statistics = normalisation_statistics(settings, meta)
@@ -93,14 +94,25 @@ def build_policy(config: PolicyConfig, meta: LeRobotDatasetMetadata, device: str
     # What LeRobot stumbles over in settings that do not fit together, its own or those of a folder.
     except (
         OSError, ValueError, RuntimeError, ImportError, TypeError, KeyError, AttributeError, AssertionError,
-        ArithmeticError, SafetensorError,
+        ArithmeticError, MemoryError, SafetensorError,
     ) as error:  # fmt: skip
+        told = memory_error(error, f"policy {config.pretrained_path or config.type}", _smaller(config))
+        if told is not None:
+            raise told from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"policy {config.pretrained_path or config.type}: LeRobot cannot build it ({reason}); check "
             "the policy section"
         ) from error
     return PolicyParts(policy, preprocessor, postprocessor, _resize_shape(config, settings, meta))
+
+
+def _smaller(config: PolicyConfig) -> str:
+    """What to give where a policy takes more memory than there is."""
+    keys = {"act": "policy.dim_model and policy.dim_feedforward", "diffusion": "policy.down_dims"}
+    named = None if config.pretrained_path else keys.get(config.type)  # a pretrained one has its size
+    size = f"give smaller {named}" if named else "choose a smaller policy"
+    return f"{size}, or end other processes that hold memory"
 
 
 def stock_policy(trained: PreTrainedPolicy) -> PreTrainedPolicy:

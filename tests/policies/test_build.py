@@ -16,6 +16,7 @@ from rabc.datasets.metadata import load_meta
 from rabc.export.folder import lerobot_train_config, write_policy
 from rabc.policies.build import PolicyParts, build_policy, image_encoders, stock_policy
 from rabc.system.errors import InputError
+from tests.support.training_runs import POLICIES
 
 Copy = Callable[[], Path]
 DIFFUSION = PolicyConfig(
@@ -118,6 +119,23 @@ def test_a_pretrained_policy_without_some_of_its_weights_is_refused(
     save_file(weights, folder / "model.safetensors")
     with pytest.raises(InputError, match="LeRobot cannot build it"):
         build_policy(PolicyConfig(pretrained_path=str(folder), chunk_size=5, n_action_steps=3), meta)
+
+
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        (dataclasses.replace(ACT, dim_feedforward=2**50), "policy.dim_model and policy.dim_feedforward"),
+        (dataclasses.replace(POLICIES["diffusion"], down_dims=[2**45, 2**46]), "policy.down_dims"),
+    ],
+    ids=["act", "diffusion"],
+)
+def test_a_policy_larger_than_the_memory(settings: PolicyConfig, remedy: str, recorded_dataset: Path) -> None:
+    """It is no setting that LeRobot rejects."""
+    with pytest.raises(InputError) as told:
+        build_policy(settings, load_meta(recorded_dataset))
+    assert str(told.value).startswith(f"policy {settings.type}: memory ran out (")
+    assert str(told.value).endswith(f"; give smaller {remedy}, or end other processes that hold memory")
+    assert "\n" not in str(told.value)
 
 
 def test_no_folder_of_a_pretrained_policy(recorded_dataset: Path, tmp_path: Path) -> None:

@@ -14,7 +14,12 @@ from rabc.scoring.topreward import TOPReward
 from rabc.sim import seeds
 from rabc.sim.scene import COLORS, Task
 from rabc.sim.scorer_data import SimulatedEpisode, scorer_episodes
+from rabc.system.memory import memory_told
 from rabc.system.terminal import duration
+
+LESS_MEMORY = (
+    "give fewer --episodes and --test_episodes, whose frames are all held in memory, or end other processes"
+)
 
 
 def make_scorer(
@@ -30,9 +35,23 @@ def make_scorer(
     """Train on `episodes` simulated episodes, write the model to `folder` and report on held-out ones.
 
     data: where simulated episodes and the training's checkpoint of each task are kept. Raises InputError,
-    before anything is done, if `folder` holds anything but a scorer.
+    before anything is done, if `folder` holds anything but a scorer; and when memory runs out.
     """
     check_target(folder)
+    with memory_told("training a scorer", LESS_MEMORY):
+        return _made(folder, data, episodes, test_episodes, curriculum, seed, threads, task)
+
+
+def _made(
+    folder: Path,
+    data: Path,
+    episodes: int,
+    test_episodes: int,
+    curriculum: Curriculum,
+    seed: int,
+    threads: int,
+    task: Task,
+) -> ScorerReport:
     if threads:
         torch.set_num_threads(threads)
     training = scorer_episodes(data / "train", seeds.SCORER_TRAINING, episodes, processes=2, task=task)

@@ -102,6 +102,25 @@ def test_pixels_tell_which_cubes_the_simulator_shows() -> None:
             assert {c for c, n in zip(COLORS, counts.sum(0).tolist(), strict=True) if n >= 3} == set(present)
 
 
+@pytest.mark.parametrize("step", ["scorer_episodes", "train"])
+def test_memory_that_runs_out_is_a_line_with_the_options(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the episodes, which are held in memory, and of the training's own."""
+
+    def too_much(*_: Any, **__: Any) -> Any:
+        return np.empty(2**60, np.uint8) if step == "scorer_episodes" else torch.empty(2**60)
+
+    monkeypatch.setattr(f"rabc.scoring.small.making.{step}", too_much)
+    if step == "train":
+        monkeypatch.setattr("rabc.scoring.small.making.scorer_episodes", lambda *_, **__: [])
+    with pytest.raises(InputError) as told:
+        make_scorer(tmp_path / "scorer", tmp_path / "data", 1, 1, Curriculum(1, 1, 1), 0, 0)
+    assert str(told.value).startswith("training a scorer: memory ran out (")
+    assert "; give fewer --episodes and --test_episodes" in str(told.value)
+    assert "\n" not in str(told.value)
+
+
 def test_seeing_costs_nothing_where_tokens_are_the_right_words() -> None:
     processor, model = build()
     alignment = ColorAlignment(processor, ["red", "blue"])
