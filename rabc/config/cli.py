@@ -7,7 +7,6 @@ Nothing here imports torch: `--help` and configuration errors answer at once.
 """
 
 import argparse
-import errno
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -29,6 +28,7 @@ from rabc.config.checks import validate
 from rabc.config.places import settled
 from rabc.config.settings import Config
 from rabc.config.simulated import with_defaults_of_dataset
+from rabc.system.disk import disk_error
 from rabc.system.errors import InputError, RabcError, Stopped
 from rabc.system.hub import local_path
 
@@ -259,8 +259,8 @@ def run(main: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None
     """Runs a command's `main` on `argv` (None: the command line's) and exits.
 
     An error a user can cause is `error: <message>` on stderr and its exit code; any other keeps its
-    traceback. A name too long for the file system is the user's wherever it is met. Ctrl-C exits with 130,
-    as a shell expects.
+    traceback. A name too long, a full or broken disk and a share that is gone are the user's wherever they
+    are met. Ctrl-C exits with 130, as a shell expects.
     """
     try:
         main(sys.argv[1:] if argv is None else argv)
@@ -271,12 +271,11 @@ def run(main: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
+        told = disk_error(error)
+        if told is None:
             raise
-        print(
-            f"error: path {error.filename}: too long for the file system; give a shorter one", file=sys.stderr
-        )
-        sys.exit(InputError.exit_code)
+        print(f"error: {told}", file=sys.stderr)
+        sys.exit(told.exit_code)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)

@@ -1,12 +1,31 @@
-"""TensorBoard's curves on a full disk: one line instead of the traceback of the thread that writes them."""
+"""TensorBoard's curves: in order whatever the clock says; one line where their thread leaves a traceback."""
 
 import threading
+import time
 import traceback
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rabc.system.errors import InputError
+
+_EVENTS = "events.out.tfevents."
+
+
+def put_before_now(folder: Path) -> None:
+    """Renames the event files of earlier sessions that claim to be of now or later.
+
+    TensorBoard reads the files of a folder in the order of their names, which begin with the second they were
+    made in. Where the clock was set back it would read this session first, and forget it at the start of the
+    one before. Raises OSError.
+
+    folder: of the curves; need not be there.
+    """
+    now = int(time.time())
+    for path in sorted(folder.glob(f"{_EVENTS}*")):
+        rest = path.name.removeprefix(_EVENTS)
+        if rest.partition(".")[0] >= f"{now:010d}":
+            path.rename(path.with_name(f"{_EVENTS}{now - 1:010d}.{rest}"))
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from rabc.system.errors import CheckFailed, InputError, Stopped
 from rabc.system.processes import PATIENCE, global_rank
 from rabc.training.callbacks import TrainingBar, WeightPictures
 from rabc.training.checkpoints import Checkpoints, checkpoint_step, what_is_left
-from rabc.training.curves import told_in_one_line
+from rabc.training.curves import put_before_now, told_in_one_line
 from rabc.training.data import ChunkDataModule
 from rabc.training.ema import Averaging
 from rabc.training.interrupts import Interrupts
@@ -89,6 +89,8 @@ def fit(
         Checkpoints(checkpoints, settings.checkpoint_every, settings.keep_checkpoints, monitor),
     ]
     with _lightnings_ways(settings), interrupts, told_in_one_line(folder / TENSORBOARD, left):
+        if not global_rank(settings.devices, settings.num_nodes):
+            put_before_now(folder / TENSORBOARD)
         trainer = _trainer(config, folder, checkpoint, device, clock, callbacks)
         try:
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)

@@ -1,0 +1,27 @@
+"""What an error of a disk or a network share means to the user, wherever it is met."""
+
+import errno
+import os
+
+from rabc.system.errors import InputError
+
+_AGAIN = "then run the same command again"
+_REMEDIES = {
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.ENOSPC: f"make room, {_AGAIN}",
+    errno.EDQUOT: f"make room in your quota, {_AGAIN}",
+    errno.EFBIG: f"allow larger files (ulimit -f), {_AGAIN}",
+    errno.EROFS: f"make it writable or work in another folder, {_AGAIN}",
+    errno.EIO: f"see whether the disk or the network share is well, {_AGAIN}",
+    errno.ESTALE: f"mount the network share anew, {_AGAIN}",
+    errno.ENOTCONN: f"mount the network share anew, {_AGAIN}",
+}
+
+
+def disk_error(error: OSError) -> InputError | None:
+    """The line for an error that no place knew better; None for one that says nothing of a disk."""
+    remedy = _REMEDIES.get(error.errno or 0)
+    if remedy is None or (error.errno == errno.ENOTCONN and error.filename is None):  # of a connection
+        return None
+    name = "disk" if error.filename is None else f"path {os.fsdecode(error.filename)}"
+    return InputError(f"{name}: {error.strerror}; {remedy}")

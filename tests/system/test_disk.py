@@ -1,0 +1,59 @@
+"""What no place of the program knew better: a full or broken disk, a share that is gone."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from rabc.config import cli
+
+
+def ended(error: OSError, capsys: pytest.CaptureFixture[str]) -> str:
+    """The line that a command leaves in which `error` was raised."""
+
+    def main(_: object) -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as left:
+        cli.run(main, [])
+    assert left.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("number", "line"),
+    [
+        (errno.ENOSPC, "No space left on device; make room, then run the same command again"),
+        (errno.EROFS, "Read-only file system; make it writable or work in another folder, then run the same"),
+        (errno.EIO, "Input/output error; see whether the disk or the network share is well, then run"),
+        (errno.ESTALE, "Stale file handle; mount the network share anew, then run the same command again"),
+        (errno.ENAMETOOLONG, "File name too long; give a shorter name"),
+    ],
+)
+def test_it_is_one_line_with_the_path_and_a_remedy(
+    number: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = ended(OSError(number, os.strerror(number), "outputs/run/file"), capsys)
+    assert said.startswith(f"error: path outputs/run/file: {line}")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
+def test_a_write_names_no_path_and_is_told_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(OSError, match="No space") as full:
+        Path("/dev/full").write_text("x")
+    assert ended(full.value, capsys).startswith("error: disk: No space left on device; make room")
+
+
+def test_what_says_nothing_of_a_disk_keeps_its_traceback() -> None:
+    def missing(_: object) -> None:
+        Path("no/such/file").read_text()
+
+    def disconnected(_: object) -> None:
+        raise OSError(errno.ENOTCONN, "not connected")
+
+    with pytest.raises(FileNotFoundError):
+        cli.run(missing, [])
+    with pytest.raises(OSError, match="not connected"):
+        cli.run(disconnected, [])
