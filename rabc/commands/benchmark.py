@@ -44,6 +44,7 @@ POLICY = cli.Argument(
     str,
     "checkpoints/so101_pick/pretrained_model",
     "Policy folder, trained for the pick task on the simulator's cameras.",
+    is_path=True,
 )
 PAGE = cli.Argument(
     "page",

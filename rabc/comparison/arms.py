@@ -13,6 +13,7 @@ from rabc.config.checks import validate
 from rabc.config.names import folder_name_problem
 from rabc.config.settings import Config, WeightsConfig
 from rabc.system.errors import InputError
+from rabc.system.hub import local_path
 
 BASELINE = "plain"
 """The arm that every other is compared with."""
@@ -26,6 +27,7 @@ SUCCESS_ONLY = "success-only"
 """The rival that needs no weights: failed episodes left out."""
 CONTROLS = (BASELINE, ORACLE, SHUFFLED, SUCCESS_ONLY)
 """Arms that are there to compare with."""
+_FILES = ("progress_file", "weights_file")
 _TIED = (BASELINE, WEIGHTED, SHUFFLED, ORACLE)
 
 
@@ -147,6 +149,8 @@ def _own_arm(name: str, changes: Any, config: Config) -> Arm:
             values[key] = parser.parse_object({"weights": {key: value}})[f"weights.{key}"]  # pyright: ignore[reportArgumentType]
         except argparse.ArgumentError as error:
             raise InputError(f"{label}.{key} {value!r}: wrong type; give {expected(types[key])}") from error
+        if key in _FILES and values[key]:
+            values[key] = local_path(f"{label}.{key}", values[key])
     weights = WeightsConfig(**values)
     problems = validate(replace(config, weights=weights))
     if problems:

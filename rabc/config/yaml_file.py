@@ -10,6 +10,7 @@ import yaml
 
 from rabc.config.settings import Config
 from rabc.system.errors import InputError
+from rabc.system.hub import local_path
 from rabc.system.shipped import CONFIGS
 
 
@@ -50,6 +51,7 @@ _Loader.add_implicit_resolver(
 
 def find(name: str) -> Path:
     """The file that `--config NAME` means: a path, a file in `./configs`, a shipped one; else InputError."""
+    name = local_path("--config", name)
     for path in (Path(name), Path("configs") / name, CONFIGS / name):
         if path.is_file():
             return path

@@ -1,9 +1,15 @@
 """Paths and hub ids as people write them: every command gets the plain ones, or says what it wants."""
 
+import importlib
+import pkgutil
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rabc import commands
+from rabc.comparison.arms import arms_of
 from rabc.config import cli
 from rabc.config.settings import Config
 from rabc.system.errors import InputError
@@ -100,6 +106,37 @@ def test_an_address_and_a_key_name_one_revision(home: Path) -> None:
     assert refusal("--dataset.path", address, "--dataset.revision", "main").endswith(
         "names another revision than dataset.revision main; give one of them"
     )
+
+
+def test_arms_of_a_comparison_find_their_files_as_the_weights_do(home: Path) -> None:
+    (home.parent / "arms.yaml").write_text(
+        "comparison: {arms: {own: {scheme: static, weights_file: ~/file.parquet}, "
+        "far: {progress_file: hf://datasets/you/pick/file.parquet}}}"
+    )
+    config = parsed("--config", "arms.yaml")
+    with pytest.raises(InputError, match=r"comparison\.arms\.far\.progress_file hf.* not read from the hub"):
+        arms_of(config, "own")
+    own = {name: arm for name, arm in config.comparison.arms.items() if name == "own"}
+    found = arms_of(replace(config, comparison=replace(config.comparison, arms=own)), "own")
+    assert found[-1].weights.foreign_file == f"{home.parent}/file.parquet"
+
+
+@pytest.mark.parametrize("name", ["~/own.yaml", "$DATA/own.yaml", "file://{home}/own.yaml"])
+def test_a_configuration_is_found_as_other_files_are(home: Path, name: str) -> None:
+    """`--config=~/own.yaml` is one word, in which no shell replaces anything."""
+    (home.parent / "own.yaml").write_text("run: mine")
+    assert parsed(f"--config={name.format(home=home.parent)}").run == "mine"
+    assert "hf://you/pick/own.yaml: is not read from the hub" in refusal("--config", "hf://you/pick/own.yaml")
+
+
+@pytest.mark.parametrize("command", sorted(one.name for one in pkgutil.iter_modules(commands.__path__)))
+def test_every_option_for_a_file_or_folder_takes_what_the_others_take(command: str) -> None:
+    module = importlib.import_module(f"rabc.commands.{command}")
+    for item in vars(module).values():
+        if isinstance(item, cli.Argument) and item.type in (str, str | None):
+            about = re.search(r"\b(file|folder|page|PNG|checkpoint)\b", item.help, re.IGNORECASE)
+            named = item.name == "push"  # a folder is uploaded to what it names
+            assert item.is_path == (about is not None and not named), f"{command} --{item.name}"
 
 
 def test_a_folder_of_several_datasets_names_them(home: Path) -> None:
