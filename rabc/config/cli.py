@@ -45,6 +45,8 @@ DRY_RUN = Argument(
     "dry_run", bool, False, "Say what is done, what is left to do and what that costs; do nothing."
 )
 
+_LONGEST = 400
+"""Characters of a value in a message; a name that the file system takes has fewer."""
 _CONFIG = Argument("config", str, None, "YAML file: a path, or a name in ./configs or of one that ships.")
 _PRINT = Argument("print_config", bool, False, "Print the resulting configuration as YAML and exit.")
 
@@ -79,13 +81,17 @@ def parse(
             reader.read_option(name, text)
     config = reader.config()
     if reader.problems:
-        raise InputError(_message(reader.problems))
+        raise _Problems(_message(reader.problems))
     if reader.extra.pop("print_config", False):
         sys.stdout.write(yaml_file.dump(config, shown))
         raise SystemExit(0)
     for note in reader.notes if "rollouts" in shown else ():
         print(note, file=sys.stderr)
     return Command(config, {item.name: reader.extra.get(item.name, item.default) for item in extra})
+
+
+class _Problems(InputError):
+    """Several problems of a configuration, a line each; every other error is one line."""
 
 
 class _Reader:
@@ -116,7 +122,7 @@ class _Reader:
     def _read_setting(self, label: str, key: str, value: Any) -> None:
         if key in SECTIONS:
             if value not in (None, {}):
-                self.problems.append(f"{label} {value!r}: a section, not a value; give keys beneath it")
+                self.problems.append(f"{label} {_shown(value)}: a section, not a value; give keys beneath it")
         elif key not in self._keys:
             self._unknown(label, key, value, self._keys)
         elif key in self._whole:
@@ -170,6 +176,8 @@ class _Reader:
 
     def _store(self, label: str, item: Argument, value: Any, source: list[str] | dict[str, Any]) -> None:
         """Stores `value` as jsonargparse types it, from a word of the command line or from a mapping."""
+        if isinstance(value, str) and ":" in value and _is_number(item.type):
+            return self._wrong_type(label, item, value)  # ninety to jsonargparse's YAML, where it is 1:30
         try:
             parser = build_parser("", {"": [item]})  # of all keys it would take thirty times as long
             parse_one = parser.parse_args if isinstance(source, list) else parser.parse_object
@@ -190,11 +198,10 @@ class _Reader:
         is_choice = get_origin(item.type) is Literal
         example = "" if item.default is None or is_choice else f", e.g. {item.default}"
         wrong = "not a choice" if is_choice else "wrong type"
-        shown = "null" if value is None else repr(value)
-        self.problems.append(f"{label} {shown}: {wrong}; give {expected(item.type)}{example}")
+        self.problems.append(f"{label} {_shown(value)}: {wrong}; give {expected(item.type)}{example}")
 
     def _unknown(self, label: str, key: str, value: Any, known: Iterable[str]) -> None:
-        shown = "" if value is None else f" {value}"
+        shown = "" if value is None else f" {value if isinstance(value, str) else _shown(value)}"
         theirs = lerobot_keys.here(key)
         if theirs is not None:
             self.problems.append(f"{label}{shown}: is lerobot-train's; {theirs}")
@@ -248,11 +255,26 @@ def _split(argv: Sequence[str], flags: set[str]) -> tuple[list[tuple[str, str | 
 
 
 def _message(problems: list[str]) -> str:
-    if len(problems) == 1:
-        return problems[0]
-    return "\n".join(
-        [f"{len(problems)} problems in the configuration", *(f"  - {text}" for text in problems)]
-    )
+    texts = [_one_line(text) for text in problems]
+    if len(texts) == 1:
+        return texts[0]
+    return "\n".join([f"{len(texts)} problems in the configuration", *(f"  - {text}" for text in texts)])
+
+
+def _one_line(text: str) -> str:
+    """`text` without what would end its line or steer the terminal: names and values come from others."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def _is_number(kind: Any) -> bool:
+    kinds = {kind, *get_args(kind)}
+    return bool(kinds & {int, float}) and str not in kinds
+
+
+def _shown(value: Any) -> str:
+    """A value as messages show it: not more of it than one can read."""
+    text = "null" if value is None else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def run(main: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None) -> NoReturn:
@@ -268,7 +290,8 @@ def run(main: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None
         print(f"stopped: {stopped}", file=sys.stderr)
         sys.exit(stopped.exit_code)
     except RabcError as error:
-        print(f"error: {error}", file=sys.stderr)
+        one_line = isinstance(error, InputError) and not isinstance(error, _Problems)
+        print(f"error: {_one_line(str(error)) if one_line else error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
         told = disk_error(error)

@@ -1,10 +1,11 @@
 """Finds and reads the YAML of a configuration, and writes one back."""
 
+import os
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -12,6 +13,12 @@ from rabc.config.settings import Config
 from rabc.system.errors import InputError
 from rabc.system.hub import local_path
 from rabc.system.shipped import CONFIGS
+
+_KINDS = {"int": "whole number", "float": "number", "timestamp": "date", "binary": "base64 text"}
+_SHOWN = 40
+"""Characters of a value that a message shows."""
+_MOST = 10_000
+"""Values of a configuration, each as often as an alias repeats it; the shipped ones have some hundred."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -38,6 +45,16 @@ class _Loader(yaml.SafeLoader):
             seen.add(key)
         return super().construct_mapping(node, deep)
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """As PyYAML's, which stumbles over a month 13 and over numbers without digits, or with too many."""
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError) as error:
+            kind, shown = node.tag.rpartition(":")[2], str(node.value)[:_SHOWN]
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{shown} is no {_KINDS.get(kind, kind)}", node.start_mark
+            ) from error
+
 
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:int",
@@ -55,6 +72,11 @@ def find(name: str) -> Path:
     for path in (Path(name), Path("configs") / name, CONFIGS / name):
         if path.is_file():
             return path
+        if os.path.lexists(path):
+            raise InputError(
+                f"--config {path}: is no file that can be read (a folder, a pipe, a link to nothing); give a "
+                "YAML file"
+            )
     shipped = ", ".join(sorted(path.name for path in CONFIGS.glob("*.yaml"))) or "none"
     raise InputError(f"--config {name}: no such file here or in configs/; shipped ones: {shipped}")
 
@@ -63,11 +85,15 @@ def read(path: Path) -> dict[str, Any]:
     """The mapping in the YAML at `path`; empty for an empty file. InputError if it is not one."""
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        if _size(content) > _MOST:
+            raise InputError(f"{path}: holds more than {_MOST} values, aliases counted; write fewer")
     except yaml.MarkedYAMLError as error:
         line = "" if error.problem_mark is None else f" line {error.problem_mark.line + 1}"
         raise InputError(f"{path}{line}: not valid YAML ({error.problem}); mend that line") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML text; give a file like those in configs/") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: is nested too deeply; give a file like those in configs/") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     if content is None:
@@ -75,6 +101,25 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a mapping of keys to values; give `key: value` lines")
     return content  # pyright: ignore[reportUnknownVariableType]  (YAML has no types)
+
+
+def _size(content: Any) -> int:
+    """How many values there are, each as often as an alias repeats it.
+
+    Of a few lines aliases can make more than a machine holds. Raises RecursionError for a value that holds
+    itself.
+    """
+    known: dict[int, int] = {}
+
+    def size(value: Any) -> int:
+        if not isinstance(value, dict | list):
+            return 1
+        parts = cast("Collection[Any]", value.values() if isinstance(value, dict) else value)
+        if id(value) not in known:
+            known[id(value)] = 1 + sum(size(part) for part in parts)
+        return known[id(value)]
+
+    return size(content)
 
 
 def flatten(mapping: dict[str, Any], whole: frozenset[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
