@@ -41,27 +41,29 @@ def area(
         count = len(kinds[0]) * len(kinds[1])
         above += roc_auc(scores[np.concatenate(kinds)], success[np.concatenate(kinds)]) * count
         pairs += count
-        wins = (np.sign(scores[kinds[0]][:, None] - scores[kinds[1]]) + 1) / 2
-        for mine, won in zip(kinds, (wins.sum(axis=1), -wins.sum(axis=0)), strict=True):
+        # Won less lost, half of it: up to what is the same of all pairs, which its mean takes away.
+        wins = np.sign(scores[kinds[0]][:, None] - scores[kinds[1]]) / 2
+        # A high success and a low failure raise the area; a start state that lifts both does not.
+        for mine, won in zip(kinds, (wins.sum(axis=1), wins.sum(axis=0)), strict=True):
             # Divided by what a variance of few values falls short by.
             influence[mine] = (won - won.mean()) * math.sqrt(len(mine) / max(len(mine) - 1, 1))
             parts.append(mine)
-    nan, compared = float("nan"), sum(map(len, parts))
+    compared = sum(map(len, parts))
     if not pairs:
-        return Estimate(nan, nan, nan, nan, 0)
+        return Estimate(math.nan, math.nan, math.nan, math.nan, 0)
     value = above / pairs
     influence /= pairs
     variances = np.array([float((influence[part] ** 2).sum()) for part in parts])
     freedoms = np.array([len(part) - 1 for part in parts])
     if freedoms.min() == 0 or not 0 < value < 1 or not variances.sum() > 0:
-        return Estimate(value, nan, nan, nan, compared)
+        return Estimate(value, math.nan, math.nan, math.nan, compared)
     freedom = float(variances.sum() ** 2 / (variances**2 / freedoms).sum())
     variance = float(variances.sum())
     if clusters is not None:
         sums = np.bincount(np.unique(clusters, return_inverse=True)[1], influence)
         variance, freedom = float((sums**2).sum()), min(freedom, float(np.count_nonzero(sums) - 1))
     if not variance > 0 or freedom < 1:
-        return Estimate(value, nan, nan, nan, compared)
+        return Estimate(value, math.nan, math.nan, math.nan, compared)
     error = math.sqrt(variance)
     reach = float(student.isf((1 - CONFIDENCE) / 2, freedom)) * error / (value * (1 - value))
     low, high = (float(expit(logit(value) + side * reach)) for side in (-1, 1))

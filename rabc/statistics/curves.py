@@ -1,5 +1,6 @@
 """How good a curve of scores or progress is: order, rise, smoothness, success, stages. Pure functions."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -39,7 +40,7 @@ def von_neumann_ratio(curve: NDArray[np.float64]) -> float:
     variance = float(checked.var())
     # Rounding alone gives a constant curve a variance of this order.
     if len(checked) < 2 or variance <= 1e-24 * float((checked**2).max()):
-        return float("inf")
+        return math.inf
     return float((np.diff(checked) ** 2).mean() / variance)
 
 
@@ -59,9 +60,7 @@ def stage_progress(
     if np.any(shares < 0) or not np.isclose(shares.sum(), 1.0):
         raise ValueError(f"proportions {shares}: must not be negative and add up to 1")
     # The last frame is the end of the last stage.
-    return np.interp(
-        np.arange(edges[-1]), np.r_[edges[:-1], max(edges[-1] - 1, edges[-2])], np.r_[0.0, np.cumsum(shares)]
-    )
+    return np.interp(np.arange(edges[-1]), np.r_[edges[:-1], edges[-1] - 1], np.r_[0.0, np.cumsum(shares)])
 
 
 def stage_error(
@@ -91,7 +90,7 @@ def roc_auc(scores: NDArray[np.float64], success: NDArray[np.bool_]) -> float:
     labels = np.asarray(success, dtype=bool)
     positive, negative = int(labels.sum()), int((~labels).sum())
     if positive == 0 or negative == 0:
-        return float("nan")
+        return math.nan
     ranks = rankdata(checked_curve(scores))
     return float((ranks[labels].sum() - positive * (positive + 1) / 2) / (positive * negative))
 

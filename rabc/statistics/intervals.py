@@ -85,9 +85,9 @@ def mean(values: NDArray[np.float64], within: tuple[float, float] = (-math.inf, 
     within: what a mean can be; the interval ends there.
     """
     count = len(values)
-    value = float(values.mean()) if count else float("nan")
+    value = float(values.mean()) if count else math.nan
     if count < 2:
-        return Estimate(value, float("nan"), float("nan"), float("nan"), count)
+        return Estimate(value, math.nan, math.nan, math.nan, count)
     found = _student(value, float(values.std(ddof=1)) / math.sqrt(count), count - 1, count)
     return _within(found, *within)
 
@@ -98,14 +98,14 @@ def ratio_of_means(part: NDArray[np.float64], whole: NDArray[np.float64]) -> Est
     A mean of ratios would follow the smallest wholes. All is NaN where the mean whole is not above 0. There
     is no interval where it is not shown to differ from 0, since the ratio may be anything then.
     """
-    count, nan = len(part), float("nan")
-    below = float(whole.mean()) if count else nan
+    count = len(part)
+    below = float(whole.mean()) if count else math.nan
     if not below > 0:
-        return Estimate(nan, nan, nan, nan, count)
+        return Estimate(math.nan, math.nan, math.nan, math.nan, count)
     above = float(part.mean())
     value = above / below
     if count < 2:
-        return Estimate(value, nan, nan, nan, count)
+        return Estimate(value, math.nan, math.nan, math.nan, count)
     (part_variance, both), (_, whole_variance) = (np.cov(part, whole) / count).tolist()
     reach = float(student.isf((1 - CONFIDENCE) / 2, count - 1)) ** 2
     error = math.sqrt(max(0.0, part_variance - 2 * value * both + value**2 * whole_variance)) / below
@@ -113,16 +113,16 @@ def ratio_of_means(part: NDArray[np.float64], whole: NDArray[np.float64]) -> Est
     square, middle = below**2 - reach * whole_variance, above * below - reach * both
     root = middle**2 - square * (above**2 - reach * part_variance)
     if square <= 0 or root <= _ALIKE * middle**2:
-        return Estimate(value, nan, nan, error, count)
+        return Estimate(value, math.nan, math.nan, error, count)
     low, high = ((middle + side * math.sqrt(root)) / square for side in (-1, 1))
     return Estimate(value, low, high, error, count)
 
 
 def share(marks: NDArray[np.bool_]) -> Estimate:
     """Share of true marks (N,) with its Wilson interval, as an `Estimate`; NaN of none."""
-    count, nan = len(marks), float("nan")
+    count = len(marks)
     if not count:
-        return Estimate(nan, nan, nan, nan, 0)
+        return Estimate(math.nan, math.nan, math.nan, math.nan, 0)
     found = proportion(int(marks.sum()), count)
     error = math.sqrt(found.value * (1 - found.value) / count)
     return Estimate(found.value, found.low, found.high, error, count)
@@ -138,7 +138,7 @@ def proportion_over_seeds(successes: Sequence[int], trials: Sequence[int]) -> Pr
     of that policy.
     """
     together = proportion(sum(successes), sum(trials))
-    over_seeds = mean(np.array(successes, np.float64) / np.array(trials, np.float64))
+    over_seeds = mean(np.array(successes) / np.array(trials))
     if math.isnan(over_seeds.low):
         return together
     return Proportion(
@@ -163,7 +163,7 @@ def paired_difference(first: Outcomes, second: Outcomes) -> Estimate:
     each = outcome_differences(first, second).mean(axis=0)
     value, states = float(each.mean()), len(each)
     if states < 2:
-        return Estimate(value, float("nan"), float("nan"), float("nan"), first.size)
+        return Estimate(value, math.nan, math.nan, math.nan, first.size)
     centre = float(each.sum()) / (states + 2)
     variance = float((each**2).sum() + 2) / (states + 2) - centre**2
     found = _student(centre, math.sqrt(variance / (states + 2)), states - 1, first.size)
@@ -183,7 +183,7 @@ def difference_over_seeds(first: Outcomes, second: Outcomes, comparisons: int = 
     each = outcome_differences(first, second).mean(axis=1)
     value, seeds = float(each.mean()), len(each)
     if seeds < 2:
-        return Estimate(value, float("nan"), float("nan"), float("nan"), seeds)
+        return Estimate(value, math.nan, math.nan, math.nan, seeds)
     found = _student(value, float(each.std(ddof=1)) / math.sqrt(seeds), seeds - 1, seeds, comparisons)
     return _within(found, -1.0, 1.0)
 
@@ -197,7 +197,7 @@ def gain_ratio(arm: Outcomes, plain: Outcomes, oracle: Outcomes) -> Estimate:
     """
     gain, whole = (outcome_differences(one, plain).mean(axis=0) for one in (arm, oracle))
     if whole.mean() < MIN_ORACLE_GAIN:
-        return Estimate(float("nan"), float("nan"), float("nan"), float("nan"), arm.size)
+        return Estimate(math.nan, math.nan, math.nan, math.nan, arm.size)
     return replace(ratio_of_means(gain, whole), count=arm.size)
 
 
@@ -211,7 +211,7 @@ def outcome_differences(first: Outcomes, second: Outcomes) -> NDArray[np.float64
 def _student(value: float, error: float, freedom: float, count: int, comparisons: int = 1) -> Estimate:
     """Student's interval of a value with this standard error; none where nothing varied."""
     if error < _ALIKE:
-        return Estimate(value, float("nan"), float("nan"), 0.0, count)
+        return Estimate(value, math.nan, math.nan, 0.0, count)
     reach = float(student.isf((1 - CONFIDENCE) / comparisons / 2, freedom)) * error
     return Estimate(value, value - reach, value + reach, error, count)
 

@@ -36,10 +36,9 @@ def prediction_powered_mean(labels: Values, predictions: Values, others: Values)
     """
     if labels.shape != predictions.shape:
         raise ValueError(f"labels {labels.shape}, predictions {predictions.shape}: one of each is needed")
-    nan = float("nan")
     count = len(labels) + len(others)
     if len(labels) < 2:
-        return Estimate(float(labels[0]) if len(labels) else nan, nan, nan, nan, count)
+        return Estimate(float(labels[0]) if len(labels) else math.nan, math.nan, math.nan, math.nan, count)
     weight = prediction_weight(labels, predictions, others)
     corrected = labels - weight * predictions
     value, variance = corrected.mean(), corrected.var(ddof=1) / len(labels)

@@ -38,9 +38,9 @@ def sign_flips(first: Outcomes, second: Outcomes) -> float:
     sizes, reach = np.abs(differences), int(np.abs(differences).sum())
     # chance[k]: of the sum k - (sum of the sizes so far), state after state.
     chance = np.ones(1)
-    for size in sizes[sizes > 0]:
+    for size in sizes:
         wider = np.zeros(len(chance) + 2 * size)
-        wider[: len(chance)] += chance / 2
+        wider[: len(chance)] = chance / 2
         wider[2 * size :] += chance / 2
         chance = wider
     sums = np.arange(-reach, reach + 1)
@@ -80,7 +80,7 @@ def paired_probability_better(first: Outcomes, second: Outcomes) -> float:
         return float(beta.sf(0.5, 1 + np.sum(differences > 0), 1 + np.sum(differences < 0)))
     found = difference_over_seeds(first, second)
     if math.isnan(found.low):
-        return float("nan")
+        return math.nan
     return float(student.cdf(found.value / found.standard_error, seeds - 1))
 
 

@@ -44,9 +44,8 @@ def difference_of_means(first: NDArray[np.float64], second: NDArray[np.float64])
     one value.
     """
     value, count = float(first.mean() - second.mean()), len(first) + len(second)
-    nan = float("nan")
     if min(len(first), len(second)) < 2 or (np.ptp(first) == 0 and np.ptp(second) == 0):
-        return Estimate(value, nan, nan, nan, count), nan
+        return Estimate(value, math.nan, math.nan, math.nan, count), math.nan
     variances = np.array([one.var(ddof=1) / len(one) for one in (first, second)])
     error = math.sqrt(variances.sum())
     freedom = variances.sum() ** 2 / (variances**2 / [len(first) - 1, len(second) - 1]).sum()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from rabc.statistics.curves import (
+    rise,
     roc_auc,
     stage_error,
     stage_progress,
@@ -38,6 +39,11 @@ def test_success_score_is_the_mean_of_the_last_three() -> None:
     assert success_score(np.array([-4.0])) == pytest.approx(-4.0)
 
 
+def test_rise_is_from_the_first_score_to_the_last_three() -> None:
+    assert rise(np.array([-9.0, -5.0, -3.0, -2.0, -1.0])) == pytest.approx(7.0)
+    assert rise(np.array([-4.0])) == 0
+
+
 @given(hnp.arrays(np.float64, 12, elements=st.integers(-3, 3).map(float)), hnp.arrays(np.bool_, 12))
 def test_roc_auc_counts_pairs(scores: NDArray[np.float64], success: NDArray[np.bool_]) -> None:
     good, bad = scores[success], scores[~success]
@@ -65,7 +71,8 @@ def test_neumann_ratio_ignores_scale_and_offset(curve: NDArray[np.float64]) -> N
 def test_neumann_ratio_tells_noise_from_a_ramp() -> None:
     assert von_neumann_ratio(np.random.default_rng(0).normal(size=5000)) == pytest.approx(2, abs=0.1)
     assert von_neumann_ratio(np.linspace(-4, 0, 15)) < 0.1
-    assert von_neumann_ratio(np.full(15, -0.1)) == np.inf
+    for constant in (np.full(15, -0.1), np.zeros(15), np.array([-3.0])):
+        assert von_neumann_ratio(constant) == np.inf
 
 
 def test_stage_progress_by_hand() -> None:
@@ -83,6 +90,17 @@ def test_impossible_boundaries(edges: list[int]) -> None:
         stage_progress(edges, np.array([0.5, 0.5]))
 
 
-def test_proportions_add_up() -> None:
+def test_a_stage_may_be_one_frame_and_be_worth_nothing() -> None:
+    assert stage_progress([0, 1, 2], np.array([0.25, 0.75])) == pytest.approx([0, 1])
+    assert stage_progress([0, 1, 3, 5], np.array([0.25, 0.75, 0])) == pytest.approx([0, 0.25, 0.625, 1, 1])
+
+
+@pytest.mark.parametrize("proportions", [[0.5, 0.6], [1.5, -0.5]])
+def test_proportions_add_up(proportions: list[float]) -> None:
     with pytest.raises(ValueError, match="proportions"):
-        stage_progress([0, 4, 6], np.array([0.5, 0.6]))
+        stage_progress([0, 4, 6], np.array(proportions))
+
+
+def test_progress_of_other_frames_than_the_stages_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"progress \(5,\): the boundaries say 6 frames"):
+        stage_error(np.zeros(5), [0, 4, 6], np.array([0.5, 0.5]))

@@ -42,6 +42,16 @@ def test_the_interval_of_a_mean_is_students() -> None:
     assert found.standard_error == pytest.approx(values.std(ddof=1) / 2)
 
 
+def test_the_interval_of_a_mean_ends_where_a_mean_can() -> None:
+    values = np.array([0.0, 1.0])
+    plain, cut = mean(values), mean(values, (-1, 3))
+    # 0.5 +- 12.7062 * 0.5.
+    assert (plain.low, plain.high) == pytest.approx((-5.8531, 6.8531))
+    assert (cut.low, cut.high) == (-1, 3)
+    assert (cut.value, cut.standard_error, cut.count) == (plain.value, plain.standard_error, 2)
+    assert (mean(values, (-9, 9)).low, mean(values, (-9, 9)).high) == (plain.low, plain.high)
+
+
 @pytest.mark.parametrize("count", [3, 8, 32])
 def test_it_holds_with_few_values_as_well(count: int) -> None:
     rng = np.random.default_rng(count)
@@ -50,10 +60,11 @@ def test_it_holds_with_few_values_as_well(count: int) -> None:
 
 
 def test_what_resampling_cannot_support_has_no_interval() -> None:
-    for found in (mean(np.ones(5)), mean(np.ones(1)), mean(np.ones(0))):
-        assert math.isnan(found.low)
-        assert math.isnan(found.high)
-    assert "not defined" in str(mean(np.ones(0)))
+    assert undefined(mean(np.full(1, 3.0)), 3.0, 1)
+    assert undefined(mean(np.ones(0)), math.nan, 0)
+    alike = mean(np.full(5, 0.1))
+    assert (alike.value, alike.standard_error, alike.count) == (pytest.approx(0.1), 0, 5)
+    assert np.isnan([alike.low, alike.high]).all()
     separated = np.arange(10, dtype=np.float64)
     for success in (separated > 4, separated < 5):
         found = area(separated, success)
@@ -73,10 +84,31 @@ def test_the_interval_of_a_ratio_of_means_is_fiellers() -> None:
     for end in (found.low, found.high):
         test: Any = ttest_1samp(part - end * whole, 0)
         assert test.pvalue == pytest.approx(0.05)
-    assert math.isnan(ratio_of_means(part, -whole).value)
-    uncertain = ratio_of_means(part, whole - whole.mean() + 0.1)
-    assert math.isfinite(uncertain.value)
-    assert math.isnan(uncertain.low)
+    # First order of the ratio in both means.
+    ratio = part.mean() / whole.mean()
+    error = (part - ratio * whole).std(ddof=1) / 3 / whole.mean()
+    assert (found.standard_error, found.count) == (pytest.approx(error), 9)
+
+
+def test_a_ratio_that_may_be_anything_has_no_interval() -> None:
+    part, whole = np.array([1.0, 2.0, 2.5, 0.5]), np.array([3.0, 1.0, 4.0, 2.0])
+    assert undefined(ratio_of_means(part, -whole), math.nan, 4)
+    assert undefined(ratio_of_means(part, whole - whole.mean()), math.nan, 4)
+    assert undefined(ratio_of_means(part[:0], whole[:0]), math.nan, 0)
+    assert undefined(ratio_of_means(part[:1], whole[:1]), 1 / 3, 1)
+    # Student's test of the whole against 0 says whether its mean might be 0: p is 0.0500 at the border.
+    spread = whole - whole.mean()
+    border = 3.182446 * spread.std(ddof=1) / 2
+    for centre, defined in ((1.0001 * border, True), (0.9999 * border, False)):
+        found = ratio_of_means(part, spread + centre)
+        error = (part - found.value * (spread + centre)).std(ddof=1) / 2 / centre
+        assert (found.value, found.standard_error) == pytest.approx((1.5 / centre, error))
+        assert [math.isfinite(end) for end in (found.low, found.high)] == [defined, defined]
+        assert found.count == 4
+    # Always the same share of the whole: nothing varied.
+    same = ratio_of_means(whole / 4, whole)
+    assert (same.value, same.standard_error) == (0.25, pytest.approx(0, abs=1e-9))
+    assert np.isnan([same.low, same.high]).all()
 
 
 def test_it_holds_where_a_ratio_of_few_episodes_is_uncertain() -> None:
@@ -88,10 +120,26 @@ def test_it_holds_where_a_ratio_of_few_episodes_is_uncertain() -> None:
     assert is_95_percent(found, kept, 0.0)
 
 
+def undefined(found: Estimate, value: float, count: int) -> bool:
+    """Whether it is `value` (NaN: not defined either) of `count`, with nothing to say of how sure that is."""
+    same = found.value == value or (math.isnan(found.value) and math.isnan(value))
+    return same and np.isnan([found.low, found.high, found.standard_error]).all() and found.count == count
+
+
 def test_a_share_of_episodes_is_wilsons() -> None:
     found, expected = share(np.ones(20, bool)), proportion(20, 20)
     assert (found.value, found.low, found.high) == (1, expected.low, expected.high)
-    assert math.isnan(share(np.ones(0, bool)).value)
+    assert undefined(share(np.ones(0, bool)), math.nan, 0)
+    found, expected = share(np.arange(20) < 4), proportion(4, 20)
+    assert (found.low, found.high, found.count) == (expected.low, expected.high, 20)
+    assert found.standard_error == pytest.approx(math.sqrt(0.2 * 0.8 / 20))
+
+
+def test_figures_read_as_sentences() -> None:
+    assert str(Proportion(9, 10, 0.6, 0.98)) == "9/10 = 90 % (95 % interval 60-98 %)"
+    assert str(Estimate(0.25, 0.125, 0.5, 0.1, 9)) == "0.250 (95 % interval 0.125 to 0.500)"
+    assert str(Estimate(0.25, math.nan, math.nan, math.nan, 1)) == "0.250"
+    assert str(Estimate(math.nan, math.nan, math.nan, math.nan, 0)) == "not defined"
 
 
 @pytest.mark.parametrize(("successes", "failures", "truth"), [(5, 5, 0.8), (8, 8, 0.9), (10, 30, 0.8)])

@@ -76,6 +76,11 @@ def test_one_of_two_is_better(successes: int, failures: int, other: int, others:
     assert probability_better(*first, *first) == pytest.approx(0.5)
 
 
+def test_the_better_of_two_is_never_more_than_certain():
+    """The terms of the sum are rounded, a thousand of them to a little more than 1 together."""
+    assert probability_better(1000, 1000, 0, 1000) == 1
+
+
 def test_holm_multiplies_by_how_many_are_left():
     # By hand: 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1, then the largest so far.
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
@@ -104,6 +109,9 @@ def test_rollouts_needed_equals_published_examples():
     assert paired_rollouts_needed(125, 250, 1000, power=0.9) == 248
     assert paired_rollouts_needed(7, 7, 30) is None
     assert paired_rollouts_needed(30, 0, 30) == 4
+    # What is not said is 80 % power at the 5 % level: power.prop.test gives 57.7, and the correction adds 8.
+    assert rollouts_needed(0.50, 0.75) == rollouts_needed(0.50, 0.75, 0.8, 0.05) == 66
+    assert paired_rollouts_needed(125, 250, 1000) == paired_rollouts_needed(125, 250, 1000, 0.8, 0.05)
 
 
 @pytest.mark.parametrize(("rate", "other"), [(0.5, 0.8), (0.6, 0.9), (0.2, 0.8), (0.4, 0.8), (0.25, 0.35)])
@@ -140,6 +148,8 @@ def test_the_paired_interval_is_bonett_and_prices_with_student_s_quantile() -> N
     # Seeds that agree on every start state are one.
     three = paired_difference(np.repeat(first, 3, axis=0), np.repeat(second, 3, axis=0))
     assert (three.low, three.high) == pytest.approx((found.low, found.high))
+    assert three.count == 150
+    assert found.standard_error == three.standard_error == pytest.approx(error)
 
 
 def test_the_gain_s_share_is_fiellers_over_start_states() -> None:
@@ -172,9 +182,14 @@ def test_no_share_of_a_gain_that_is_not_there():
     plain = np.zeros((1, 70), bool)
     oracle = plain.copy()
     oracle[0, :6] = True
-    assert math.isnan(gain_ratio(oracle, plain, oracle).value)
+    none = gain_ratio(oracle, plain, oracle)
+    assert np.isnan([none.value, none.low, none.high, none.standard_error]).all()
+    assert none.count == 70
     oracle[0, 6] = True
-    assert gain_ratio(oracle, plain, oracle).value == 1
+    found = gain_ratio(oracle, plain, oracle)
+    assert (found.value, found.count) == (1, 70)
+    # Rollouts, also where seeds share start states.
+    assert gain_ratio(*(np.repeat(one, 3, axis=0) for one in (oracle, plain, oracle))).count == 210
 
 
 def test_a_share_of_an_uncertain_gain_has_no_ends():
@@ -232,8 +247,16 @@ def test_the_interval_over_seeds_is_student_s() -> None:
     # Differences 0.3, 0.6, 0.3; Student's quantile with 2 degrees of freedom is 4.302653.
     assert (found.value, found.standard_error) == (pytest.approx(0.4), pytest.approx(0.1))
     assert (found.low, found.high) == (pytest.approx(0.4 - 0.4302653), pytest.approx(0.4 + 0.4302653))
-    assert math.isnan(difference_over_seeds(first[:1], second[:1]).low)
-    assert math.isnan(difference_over_seeds(np.ones((3, 4), bool), np.zeros((3, 4), bool)).low)
+    assert found.count == 3
+    # Three that shall hold together: Student's quantile of 1 - 0.05 / 6 is 7.648804.
+    together = difference_over_seeds(first, second, comparisons=3)
+    assert (together.low, together.high) == pytest.approx((0.4 - 0.7648804, 1.0))
+    single = difference_over_seeds(first[:1], second[:1])
+    assert (single.value, single.count) == (pytest.approx(0.3), 1)
+    assert np.isnan([single.low, single.high, single.standard_error]).all()
+    alike = difference_over_seeds(np.ones((3, 4), bool), np.zeros((3, 4), bool))
+    assert (alike.value, alike.standard_error, alike.count) == (1, 0, 3)
+    assert np.isnan([alike.low, alike.high]).all()
 
 
 @pytest.mark.parametrize("seeds", [2, 3])
@@ -314,6 +337,9 @@ def test_p_better_of_one_seed_is_the_posterior_of_pairs(only_first: int, only_se
 def test_outcomes_that_are_not_paired_are_refused():
     with pytest.raises(ValueError, match=r"\(3, 40\) and \(3, 41\)"):
         paired_difference(np.zeros((3, 40), bool), np.zeros((3, 41), bool))
+    for shape in ((40,), (3, 0), (2, 3, 4)):
+        with pytest.raises(ValueError, match=r"one shape \(S, N\) is needed"):
+            paired_difference(np.zeros(shape, bool), np.zeros(shape, bool))
 
 
 def test_sign_flips_are_counted() -> None:
@@ -326,6 +352,12 @@ def test_sign_flips_are_counted() -> None:
             sums = [int(np.dot(signs, differences)) for signs in itertools.product((-1, 1), repeat=8)]
             expected = np.mean([abs(one) >= abs(differences.sum()) for one in sums])
             assert sign_flips(first, second) == pytest.approx(expected)
+
+
+def test_no_p_value_of_sign_flips_is_above_one() -> None:
+    """The chances of 110 flips add up to a little more than 1."""
+    first = np.arange(110)[None] < 55
+    assert sign_flips(first, ~first) == 1
 
 
 def test_with_one_training_seed_sign_flips_are_mcnemar() -> None:
@@ -362,5 +394,5 @@ def test_where_all_start_states_end_alike_the_interval_says_how_few_they_are() -
         none = paired_difference(nothing, nothing)
         assert none.low == -none.high < 0
     single = paired_difference(np.ones((1, 1), bool), np.zeros((1, 1), bool))
-    assert single.value == 1
-    assert np.isnan([single.low, single.high]).all()
+    assert (single.value, single.count) == (1, 1)
+    assert np.isnan([single.low, single.high, single.standard_error]).all()

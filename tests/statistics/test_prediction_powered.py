@@ -111,10 +111,36 @@ def test_left_alone_the_labels_speak_for_themselves():
         assert (found.value, found.standard_error) == pytest.approx((labels.mean(), error))
 
 
+def test_two_labels_are_enough_for_a_weight_and_an_interval():
+    labels, predictions, others = np.array([0.0, 1.0]), np.array([0.2, 0.6]), np.array([0.1, 0.3, 0.9])
+    everything = np.array([0.2, 0.6, 0.1, 0.3, 0.9])
+    # Deviations of labels -0.5 and 0.5, of predictions -0.2 and 0.2: covariance 0.2 / 1.
+    weight = 0.2 / ((1 + 2 / 3) * everything.var(ddof=1))
+    assert prediction_weight(labels, predictions, others) == pytest.approx(weight)
+    found = prediction_powered_mean(labels, predictions, others)
+    assert found.value == pytest.approx(0.5 + weight * (others.mean() - predictions.mean()))
+    residuals = labels - weight * predictions
+    variance = residuals.var(ddof=1) / 2 + weight**2 * everything.var(ddof=1) / 3
+    assert found.standard_error == pytest.approx(np.sqrt(variance))
+
+
+def test_a_difference_is_of_two_independent_means():
+    drawn = [_drawn(np.random.default_rng(seed), 0.5, 30, 30 + 50 * (seed + 1), 2.0) for seed in (0, 1)]
+    first, second = (prediction_powered_mean(*one) for one in drawn)
+    found = prediction_powered_difference(*drawn)
+    error = np.sqrt(first.standard_error**2 + second.standard_error**2)
+    assert found.value == pytest.approx(first.value - second.value)
+    assert found.standard_error == pytest.approx(error)
+    assert (found.high - found.value, found.value - found.low) == pytest.approx((1.959964 * error,) * 2)
+    assert found.count == 80 + 130
+
+
 def test_too_few_labels_give_no_interval():
     found = prediction_powered_mean(np.ones(1), np.ones(1), np.zeros(5))
-    assert found.value == 1
-    assert np.isnan(found.low)
-    assert np.isnan(prediction_powered_mean(np.zeros(0), np.zeros(0), np.zeros(5)).value)
+    assert (found.value, found.count) == (1, 6)
+    assert np.isnan([found.low, found.high, found.standard_error]).all()
+    none = prediction_powered_mean(np.zeros(0), np.zeros(0), np.zeros(5))
+    assert np.isnan([none.value, none.low, none.high, none.standard_error]).all()
+    assert none.count == 5
     with pytest.raises(ValueError, match=r"labels \(2,\), predictions \(3,\)"):
         prediction_powered_mean(np.zeros(2), np.zeros(3), np.zeros(5))

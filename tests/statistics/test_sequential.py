@@ -1,5 +1,6 @@
 """The sequential test: its closed form, its false alarms under many looks, what it finds, its interval."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -161,6 +162,9 @@ def test_what_a_look_has_excluded_stays_excluded() -> None:
     low, high = running_interval(first, second, 0.05)
     assert (low, high) == (max(low for low, _ in ends), min(high for _, high in ends))
     assert low < 0.4 < high
+    assert running_interval(first, second) == (low, high)
+    with warnings.catch_warnings(action="error"):
+        assert running_interval(first[:, :1], second[:, :1]) == ends[0]
     # Where the arms changed places nothing is left of all looks; then the last one speaks.
     half = np.ones((1, 100), bool)
     turned = half.copy()

@@ -33,6 +33,11 @@ def test_interval_of_a_difference_is_newcombes(
     assert found.count == n + other_n
 
 
+def test_the_standard_error_of_a_difference_is_that_of_two_independent_rates() -> None:
+    found = difference_of_proportions(proportion(3, 15), proportion(27, 30))
+    assert found.standard_error == pytest.approx(np.sqrt(0.2 * 0.8 / 15 + 0.9 * 0.1 / 30))
+
+
 def test_interval_of_a_difference_holds_the_truth_often_enough() -> None:
     """By the exact distribution of 15 and 20 trials, not by simulation."""
     for p, q in ((0.5, 0.5), (0.9, 0.6), (0.2, 0.05)):
@@ -64,6 +69,7 @@ def test_difference_of_means_is_welchs() -> None:
         assert p == pytest.approx(test.pvalue)
         assert (found.low, found.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
         assert found.standard_error == pytest.approx(abs(found.value / test.statistic))
+        assert found.count == sum(sizes)
         assert (p < 0.05) == (found.low > 0 or found.high < 0)
 
 
@@ -71,4 +77,5 @@ def test_a_difference_of_means_that_nothing_is_known_about() -> None:
     for first, second in (([1.0], [2.0, 3.0]), ([1.0, 1.0], [2.0, 2.0])):
         found, p = difference_of_means(np.array(first), np.array(second))
         assert found.value == np.mean(first) - np.mean(second)
-        assert np.isnan([found.low, found.high, p]).all()
+        assert np.isnan([found.low, found.high, found.standard_error, p]).all()
+        assert found.count == len(first) + len(second)
