@@ -297,7 +297,7 @@ def run(main: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None
         told = disk_error(error)
         if told is None:
             raise
-        print(f"error: {told}", file=sys.stderr)
+        print(f"error: {_one_line(str(told))}", file=sys.stderr)
         sys.exit(told.exit_code)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

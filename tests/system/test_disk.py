@@ -34,8 +34,8 @@ def ended(error: OSError, capsys: pytest.CaptureFixture[str]) -> str:
 def test_it_is_one_line_with_the_path_and_a_remedy(
     number: int, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = ended(OSError(number, os.strerror(number), "outputs/run/file"), capsys)
-    assert said.startswith(f"error: path outputs/run/file: {line}")
+    said = ended(OSError(number, os.strerror(number), "outputs/a\nrun"), capsys)
+    assert said.startswith(rf"error: path outputs/a\nrun: {line}")
     assert said.count("\n") == 1
 
 
