@@ -43,6 +43,7 @@ def compare(config: Config, arms: Sequence[Arm], training_seeds: int, sequential
     check_comparison(config, arms)
     jobs = jobs_at_once(config)
     runs = planned(config, arms, training_seeds, jobs)
+    check_disk(config, runs, jobs)
     folder = comparison_folder(config)
     # Each of its trainings holds its own run; files of shuffled weights, logs and rollouts are nobody's.
     with held(folder / ".lock", f"comparison {config.run}", "wait for it, end it, or give another --run"):
@@ -93,6 +94,18 @@ def planned(config: Config, arms: Sequence[Arm], training_seeds: int, jobs: int)
     ]
 
 
+def check_disk(config: Config, runs: Sequence[PlannedRun], jobs: int) -> None:
+    """Raise InputError where all trainings together leave more than a disk has room for.
+
+    Each of them looks for itself when it begins, and the first ones find room for themselves.
+    """
+    from rabc.pipeline import state
+    from rabc.pipeline.costs import check_all_fit
+
+    left = [run.config for run in runs if "training" not in state.finished(run.config)]
+    check_all_fit(config, left, jobs)
+
+
 def describe(config: Config, arms: Sequence[Arm], training_seeds: int) -> str:
     """Table of the runs: what is trained and played, what is not and what that costs."""
     from rabc.comparison.rollouts import missing_rollouts
@@ -102,6 +115,7 @@ def describe(config: Config, arms: Sequence[Arm], training_seeds: int) -> str:
 
     jobs = jobs_at_once(config)
     runs = planned(config, arms, training_seeds, jobs)
+    check_disk(config, runs, jobs)
     # The file of shuffled weights is only as new as the weights that it was made from.
     weights = planned_run(config, standard_arms(config)[WEIGHTED], config.seed, 0).config
     before = state.STAGES[: state.STAGES.index("training")]

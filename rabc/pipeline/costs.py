@@ -15,7 +15,7 @@ from rabc.datasets.cache import budget, cache_cost, cached_bytes
 from rabc.datasets.fingerprint import read_json
 from rabc.datasets.source import find_dataset
 from rabc.pipeline.rates import CLIP, ROLLOUT_TICK, STEP, TICK, Rates, Sizes, rates
-from rabc.pipeline.room import check_room, parameters, training_bytes
+from rabc.pipeline.room import bytes_to_come, check_room, parameters, training_bytes
 from rabc.system.errors import InputError
 from rabc.system.terminal import duration, table
 from rabc.system.threads import usable_cores
@@ -75,7 +75,19 @@ def measured(config: Config, stages: Sequence[str]) -> Rates:
 
 def check_fits(config: Config, unfinished: Sequence[str]) -> None:
     """Raise InputError where what the stages `unfinished` write is more than a disk has room for."""
-    dataset = _dataset(config) if "training" in unfinished else None
+    if "training" in unfinished:
+        check_all_fit(config, [config], at_once=1)
+
+
+def check_all_fit(config: Config, runs: Sequence[Config], at_once: int) -> None:
+    """The same of trainings on one dataset, so many at a time.
+
+    Args:
+        config: of what they share: the dataset, the policy.
+        runs: still to be trained.
+        at_once: of them that train side by side.
+    """
+    dataset = _dataset(config) if runs else None
     if dataset is None:
         return
     numbers = parameters(config, dataset.sizes.root)
@@ -84,9 +96,10 @@ def check_fits(config: Config, unfinished: Sequence[str]) -> None:
         cost = cache_cost(config, dataset.sizes.root)
         to_decode = 0.0 if cost is None else float(cost.to_decode)
     check_room(
-        config,
+        runs[0] if len(runs) == 1 else config,
         to_decode=to_decode,
-        training=None if numbers is None else training_bytes(config, numbers),
+        training=0.0 if numbers is None else bytes_to_come(runs, numbers, at_once),
+        runs=len(runs),
         recorded=0.0 if dataset.exists else 2.0 * dataset.frames * BYTES_PER_VIDEO_FRAME,
     )
 

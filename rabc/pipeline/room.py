@@ -4,7 +4,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,25 +51,46 @@ def training_bytes(config: Config, numbers: int) -> float:
     A checkpoint has the parameters, both moments of AdamW and, where there is one, the average, in float32.
     numbers: parameters of the policy.
     """
+    return _bytes(config, numbers, checkpoints=config.trainer.keep_checkpoints + 1, folders=2)
+
+
+def bytes_to_come(runs: Sequence[Config], numbers: int, at_once: int) -> float:
+    """Bytes that the trainings of `runs` will leave beside what they have left already.
+
+    At the worst moment, at which `at_once` of them write; `numbers` as in `training_bytes`.
+    """
+    kept, more = 0.0, list[float]()
+    for config in runs:
+        where = paths(config)
+        there = sum(file.stat().st_size for file in _written(where.outputs, where.policy))
+        left = max(0.0, _bytes(config, numbers, config.trainer.keep_checkpoints, folders=1) - there)
+        kept += left
+        more.append(max(0.0, training_bytes(config, numbers) - there) - left)
+    return kept + sum(sorted(more, reverse=True)[:at_once])
+
+
+def _bytes(config: Config, numbers: int, checkpoints: int, folders: int) -> float:
     copies = 4 if config.trainer.ema_decay else 3
-    return _SPARE * 4 * numbers * (copies * (config.trainer.keep_checkpoints + 1) + 2)
+    return _SPARE * 4 * numbers * (copies * checkpoints + folders)
 
 
-def check_room(config: Config, to_decode: float, training: float | None, recorded: float) -> None:
-    """Raise InputError where a disk has less room than what a run will write there.
+def check_room(config: Config, to_decode: float, training: float, recorded: float, runs: int = 1) -> None:
+    """Raise InputError where a disk has less room than what a run, or a comparison, will write there.
 
     Args:
         config: of the run.
         to_decode: bytes of decoded frames to come.
-        training: bytes of checkpoints and policy folder; None: unknown.
+        training: bytes of checkpoints and policy folders to come, as far as they are known.
         recorded: bytes of demonstrations to come.
+        runs: of a comparison, that are still to be trained.
     """
     from rabc.datasets.cache import cache_folder
 
-    where, root = paths(config), Path(config.dataset.paths[0])
-    there = sum(file.stat().st_size for file in _written(where.outputs, where.policy))
+    root = Path(config.dataset.paths[0])
+    who = f"run {config.run}" if runs == 1 else f"comparison {config.run} with {runs} trainings to do"
+    fewer = "fewer trainer.keep_checkpoints" + ("" if runs == 1 else ", --seeds or --arms")
     wanted = [
-        (where.outputs, max(0.0, (training or 0.0) - there), "checkpoints", "fewer trainer.keep_checkpoints"),
+        (paths(config).outputs, training, "checkpoints", fewer),
         (
             cache_folder(root, config.dataset),
             to_decode,
@@ -88,7 +109,7 @@ def check_room(config: Config, to_decode: float, training: float | None, recorde
         if needed > free:
             named = ", ".join(f"{what} {size / 1e9:.2f} GB" for _, size, what, _ in parts)
             raise InputError(
-                f"disk of {parts[0][0]}: run {config.run} needs {needed / 1e9:.2f} GB ({named}), "
+                f"disk of {parts[0][0]}: {who} needs {needed / 1e9:.2f} GB ({named}), "
                 f"{free / 1e9:.2f} GB are free; make room, or give "
                 + ", or ".join(remedy for *_, remedy in parts)
             )
