@@ -38,7 +38,7 @@ def load_meta(root: Path, repo_id: str | None = None) -> LeRobotDatasetMetadata:
     root = Path(root)
     _check_files(root)
     try:
-        meta = LeRobotDatasetMetadata(repo_id or f"local/{root.name}", root=root)
+        meta = _LocalMetadata(repo_id or f"local/{root.name}", root=root)
     # What LeRobot's own reading stumbles over where the JSON is of another form.
     except (
         OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError,
@@ -54,6 +54,16 @@ def load_meta(root: Path, repo_id: str | None = None) -> LeRobotDatasetMetadata:
             feature["shape"] = picture_shape(key, feature, root)
             feature["names"] = ["height", "width", "channels"]
     return meta
+
+
+class _LocalMetadata(LeRobotDatasetMetadata):
+    """LeRobot asks the hub for what it does not find, as on a share that is gone; this one does not."""
+
+    def _load_metadata(self) -> None:
+        try:
+            super()._load_metadata()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise OSError(str(error)) from error
 
 
 def picture_shape(key: str, feature: Mapping[str, Any], root: Path) -> tuple[int, int, int]:
