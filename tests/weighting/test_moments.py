@@ -117,6 +117,61 @@ def test_arrays_of_other_lengths_are_refused() -> None:
         moments(np.ones(4), np.zeros(4, np.int64), 2, deltas=np.ones(3))
 
 
+def test_a_chunk_of_no_frames_has_no_moments() -> None:
+    with pytest.raises(ValueError, match=r"^chunk 0: must be at least 1$"):
+        moments(np.ones(2), np.zeros(2, np.int64), 0)
+    with pytest.raises(ValueError, match=r"^weights \(3,\), episode_index \(2,\): must be one \(N,\)$"):
+        moments(np.ones(3), np.zeros(2, np.int64), 1)
+    with pytest.raises(ValueError, match=r"^progress \(3,\), episode_index \(2,\): must be one \(N,\)$"):
+        moments(np.ones(2), np.zeros(2, np.int64), 1, progress=np.ones(3))
+    assert [m.ahead for m in moments(np.array([0.0, 1]), np.zeros(2, np.int64), 1).up] == [(1, 1, 1)]
+
+
+def test_a_moment_by_hand_in_the_middle_of_its_episode() -> None:
+    episode = np.repeat([6, 2], [3, 9])
+    weights, progress = np.ones(12), np.arange(12) / 16
+    weights[5], weights[9] = 1.5, 0.5
+    for chunk, ahead, after in ((5, (2, 4, 7), 10 / 16), (6, (2, 5, 8), 11 / 16), (99, (2, 8, 8), 11 / 16)):
+        (up,) = moments(weights, episode, chunk, progress, progress**2).up
+        assert up == Moment(2, 2, ahead, 1.5, (5 / 16) ** 2, 5 / 16, after)
+    (down,) = moments(weights, episode, 2, progress).down
+    assert down == Moment(2, 6, (6, 7, 8), 0.5, None, 9 / 16, 11 / 16)
+
+
+def test_frames_that_were_not_judged_are_neither_shown_nor_averaged() -> None:
+    episode, weights = np.repeat([0, 1, 2], 2), np.array([1.0, 3, 2, 2, 99, 0])
+    judged = episode < 2
+    found = moments(weights, episode, 1, judged=judged)
+    # The mean of the judged is 2: the second episode is at it.
+    assert [(m.episode_index, m.weight) for m in found.up] == [(0, 3)]
+    assert [(m.episode_index, m.weight) for m in found.down] == [(0, 1)]
+    assert moments(weights, episode, 1, judged=np.zeros(6, bool)) == Moments((), ())
+
+
+def test_what_differs_by_rounding_is_ranked_by_what_it_gains_and_then_by_its_number() -> None:
+    episode, weights = np.arange(6), np.array([2, 2 + 1e-12, 2 - 1e-12, 0, 1e-12, 0])
+    deltas = np.array([0.1, 0.1 + 1e-12, 0.5, 0.3, 0.3 - 1e-12, -1])
+    for known, up, down in ((None, [0, 1, 2], [3, 4, 5]), (deltas, [2, 0, 1], [5, 3, 4])):
+        found = moments(weights, episode, 1, deltas=known)
+        assert [m.episode_index for m in found.up] == up
+        assert [m.episode_index for m in found.down] == down
+    # A weight that is larger by more than rounding goes before.
+    weights[1] += 1e-8
+    assert [m.episode_index for m in moments(weights, episode, 1, deltas=deltas).up] == [1, 2, 0]
+
+
+def test_another_moment_of_an_episode_is_a_chunk_away_and_takes_its_place_by_rank() -> None:
+    episode = np.repeat([0, 1], [12, 3])
+    weights = np.zeros(15)
+    weights[[1, 3, 4, 7, 13]] = 9, 8, 7, 6, 5
+    found = moments(weights, episode, 3, count=3)
+    # 3 is too near to 1 and 4 is not, 7 would be one too many; the other episode has its place.
+    assert [(m.episode_index, m.frame_index) for m in found.up] == [(0, 1), (0, 4), (1, 1)]
+    assert [m.frame_index for m in moments(weights, episode, 3, count=9).up] == [1, 4, 7, 1]
+    assert [m.frame_index for m in moments(weights, episode, 4, count=9).up] == [1, 7, 1]
+    assert len(moments(np.r_[np.ones(20), np.zeros(20)], np.arange(40), 1).up) == 10
+
+
 @pytest.mark.parametrize("storage", ["recorded_dataset", "recorded_pictures"])
 def test_a_strip_shows_the_frames_of_its_chunk(storage: str, request: pytest.FixtureRequest) -> None:
     """The same pictures as LeRobotDataset gives, past the end of the first episode as well."""

@@ -1,0 +1,70 @@
+"""What is usual: where episodes lie, how long they are, how far a chunk of one gets."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rabc.weighting.deltas import chunk_deltas, episode_bounds, median_length, pace
+
+
+@pytest.mark.parametrize(
+    ("episode_index", "bounds"),
+    [
+        ([], np.empty((0, 2))),
+        ([0], [[0, 1]]),
+        ([3, 3, 1, 7, 7, 7], [[0, 2], [2, 3], [3, 6]]),
+        # One number below the first, or before it, is another episode all the same.
+        ([5, 4, 4, 5 + 1], [[0, 1], [1, 3], [3, 4]]),
+    ],
+)
+def test_episodes_lie_between_their_bounds(episode_index: list[int], bounds: list[list[int]]) -> None:
+    found = episode_bounds(np.array(episode_index, np.int64))
+    assert np.array_equal(found, bounds)
+    assert found.shape == (len(bounds), 2)
+
+
+def test_an_episode_in_two_parts_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^episode_index: the frames of an episode must be contiguous$"):
+        episode_bounds(np.array([2, 2, 0, 2]))
+
+
+def test_the_usual_length_is_the_median() -> None:
+    assert median_length(np.repeat([4, 1, 9], [3, 100, 7])) == 7
+    assert median_length(np.repeat([4, 1], [3, 8])) == 5.5
+
+
+def test_the_pace_is_at_most_all_of_the_task() -> None:
+    episodes = np.repeat([0, 1, 2], [10, 40, 50])
+    assert (pace(episodes, 10), pace(episodes, 40), pace(episodes, 41)) == (0.25, 1, 1)
+
+
+def by_hand(progress: NDArray[np.float64], chunk: int, horizon: str) -> list[float]:
+    """Of one episode, frame after frame, as the documentation of `chunk_deltas` has it."""
+    last = len(progress) - 1
+    found: list[float] = []
+    for t in range(last + 1):
+        end = min(t + chunk, last)
+        delta = float(progress[end] - progress[t])
+        if horizon == "per_step" and last > 0:
+            # Steps behind the end, of a chunk or of an episode twice as long.
+            steps = max(min(chunk, 2 * last) - (end - t), 0)
+            delta += steps * float(progress[-1] - progress[0]) / last
+        found.append(delta)
+    return found
+
+
+@pytest.mark.parametrize("horizon", ["per_step", "clamped"])
+@pytest.mark.parametrize("chunk", [1, 3, 8, 9, 50])
+def test_deltas_are_those_of_every_frame_by_itself(horizon: str, chunk: int) -> None:
+    lengths = [9, 1, 2, 4, 30]
+    progress = np.random.default_rng(chunk).normal(0, 1, sum(lengths))
+    episode = np.repeat([8, 2, 5, 0, 3], lengths)
+    parts = np.split(progress, np.cumsum(lengths)[:-1])
+    expected = [delta for part in parts for delta in by_hand(part, chunk, horizon)]
+    assert chunk_deltas(progress, episode, chunk, horizon) == pytest.approx(expected)  # pyright: ignore[reportArgumentType]
+    # Lists, and whole numbers, are taken as well.
+    whole = np.round(progress * 10).astype(np.int64)
+    expected = [
+        delta for part in np.split(whole, np.cumsum(lengths)[:-1]) for delta in by_hand(part, chunk, horizon)
+    ]
+    assert chunk_deltas(whole, episode.tolist(), chunk, horizon) == pytest.approx(expected)  # pyright: ignore[reportArgumentType]
