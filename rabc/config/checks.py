@@ -126,9 +126,16 @@ SHARES = tuple(f"demonstrations.{kind}" for kind in ("clean", "stall", "retry", 
 
 
 def validate(config: Config) -> list[str]:
-    """Every problem of `config`, one line each, section by section; empty when it is sound."""
-    sections = (_ranges, _names, _shares, weight_problems, _policy, data_problems, trainer_problems)
-    return [problem for section in sections for problem in section(config)]
+    """Every problem of `config`, one line each, section by section; empty when it is sound.
+
+    Of a value that is out of its range nothing else is said: how it goes with others follows from that.
+    """
+    alone = list(_ranges(config))
+    impossible = "|".join(re.escape(problem.split()[0]) for problem in alone)
+    about_impossible = re.compile(rf"(?<![\w.])({impossible})(?![\w.])" if alone else r"(?!)")
+    sections = (_names, _shares, weight_problems, _policy, data_problems, trainer_problems)
+    between = [problem for section in sections for problem in section(config)]
+    return [*alone, *(problem for problem in between if not about_impossible.search(problem))]
 
 
 def _get(config: Config, key: str) -> Any:

@@ -55,6 +55,25 @@ def test_shipped_yaml_parses_and_states_only_what_differs(path: Path) -> None:
     assert [key for key, value in stated if key not in free_to_state and value == defaults[key]] == []
 
 
+IMPOSSIBLE = {
+    **{key: least - 1 for key, least in AT_LEAST.items()},
+    **dict.fromkeys(POSITIVE, 0.0),
+    **{key: high + 1 for key, (_, high) in BETWEEN.items()},
+}
+DIFFUSION = {"policy.type": "diffusion", "policy.batch_norm": "frozen", "policy.resize_shape": [96, 96]}
+WITH_VALIDATION = {"dataset.eval_split": 0.1, "trainer.eval_steps": 5, "trainer.patience": 2}
+
+
+@pytest.mark.parametrize("others", [{}, DIFFUSION, WITH_VALIDATION], ids=["act", "diffusion", "validation"])
+@pytest.mark.parametrize("key", IMPOSSIBLE)
+def test_of_an_impossible_value_nothing_else_is_said(key: str, others: dict[str, Any]) -> None:
+    """How it goes with others follows from it: no steps are fewer than any warm-up takes."""
+    found = validate(changed({**others, key: IMPOSSIBLE[key]}))
+    about = [problem for problem in found if key in problem]
+    assert len(about) == 1, found
+    assert about[0].startswith(f"{key} {IMPOSSIBLE[key]}: ")
+
+
 @pytest.mark.parametrize("item", ARGUMENTS, ids=lambda item: item.name)
 def test_every_key_has_its_help(item: cli.Argument) -> None:
     assert item.help.strip()
