@@ -8,6 +8,7 @@ from typing import Any
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
 from rabc.datasets.cameras import colour_cameras, depth_cameras
+from rabc.system.terminal import shell_word
 
 STATE = "observation.state"
 ENVIRONMENT = "observation.environment_state"
@@ -97,4 +98,4 @@ def likely_names(meta: LeRobotDatasetMetadata) -> dict[str, str]:
 
 def renaming(meta: LeRobotDatasetMetadata) -> str:
     """The option that gives these columns our names, all at once: a second one would replace the first."""
-    return f"--dataset.rename_map '{json.dumps(likely_names(meta))}'"
+    return f"--dataset.rename_map {shell_word(json.dumps(likely_names(meta)))}"

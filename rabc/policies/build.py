@@ -3,6 +3,7 @@
 import dataclasses
 from copy import deepcopy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -21,11 +22,14 @@ from rabc.datasets.features import policy_features
 from rabc.datasets.metadata import recompute_statistics
 from rabc.datasets.resize import with_resize
 from rabc.policies.batch_norm import frozen_state
+from rabc.policies.door import WEIGHTS
 from rabc.policies.settings import policy_settings
+from rabc.policies.sizes import check_sizes
 from rabc.policies.start import cached_commit
 from rabc.policies.still import measurable, with_rare_moves
 from rabc.system.errors import InputError
 from rabc.system.memory import memory_error
+from rabc.system.quiet import never_asks
 
 NEEDED_STATISTICS = {
     NormalizationMode.MEAN_STD: ("mean", "std"),
@@ -76,16 +80,19 @@ def build_policy(config: PolicyConfig, meta: LeRobotDatasetMetadata, device: str
     settings = policy_settings(config, meta, device)
     statistics = normalisation_statistics(settings, meta)
     try:
+        never_asks()
         kind = get_policy_class(config.type)
         if config.pretrained_path is None:
             policy = kind(cast(Any, settings)).to(device)
         else:
+            commit = cached_commit(config.pretrained_path)  # that of the settings, which were just read
+            check_sizes(config.pretrained_path, settings, _weights(config.pretrained_path, commit))
             # Strict: LeRobot's default trains on with random weights where the folder has none.
             policy = kind.from_pretrained(
                 config.pretrained_path,
                 config=settings,
                 strict=True,
-                revision=cached_commit(config.pretrained_path),  # that of the settings, which was just read
+                revision=commit,
             )
         preprocessor, postprocessor = make_pre_post_processors(settings, dataset_stats=cast(Any, statistics))
         preprocessor = _with_statistics(
@@ -113,6 +120,15 @@ def _smaller(config: PolicyConfig) -> str:
     named = None if config.pretrained_path else keys.get(config.type)  # a pretrained one has its size
     size = f"give smaller {named}" if named else "choose a smaller policy"
     return f"{size}, or end other processes that hold memory"
+
+
+def _weights(name: str, commit: str | None) -> Path:
+    """Where the weights of a pretrained policy lie; those of one on the hub are loaded into the cache."""
+    if Path(name).is_dir():
+        return Path(name) / WEIGHTS
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(name, WEIGHTS, revision=commit))
 
 
 def stock_policy(trained: PreTrainedPolicy) -> PreTrainedPolicy:

@@ -7,8 +7,11 @@ here to be data. Nothing of a folder is imported or built to find that out.
 """
 
 import json
+import math
 import re
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +20,7 @@ from rabc.system.errors import InputError
 Json = dict[str, Any]
 CONFIG, TRAIN_CONFIG, WEIGHTS = "config.json", "train_config.json", "model.safetensors"
 PREPROCESSOR, POSTPROCESSOR = "policy_preprocessor.json", "policy_postprocessor.json"
+WEIGHTS_SUFFIX = ".safetensors"
 TYPES = ("act", "diffusion", "vqbet", "tdmpc", "smolvla", "pi0", "pi05")
 """Policies of LeRobot that run no code from elsewhere; others fetch tokenizers or models with their code."""
 STEPS = frozenset({
@@ -36,8 +40,13 @@ MODELS = frozenset({"HuggingFaceTB/SmolVLM2-500M-Video-Instruct", "google/palige
 """What LeRobot's own configurations of `TYPES` name; of neither is any code run."""
 MOST_BYTES = 16 * 2**20
 """Of a JSON file; LeRobot's have some kilobytes."""
-_MOST, _MOST_LAYERS = 2**24, 1000
-"""Of the numbers of a configuration; a policy of 10^9 layers is built until the memory is full."""
+_MOST, _MOST_OF, _MOST_ENTRIES = 2**24, {"layer": 1000, "ensemble": 1000}, 1000
+"""Of the numbers of a configuration, and of its lists: a module is made for each layer, however small it is.
+
+What the rest makes large is counted before it is built (see `rabc.policies.sizes`).
+"""
+_MOST_PIXELS = 2**25
+"""Of an input, such as a picture with its channels (4K: 25 million); some are made up to build with."""
 _VOCABULARIES = ("tokenizer.json", "vocab.json", "added_tokens.json", "model.safetensors.index.json")
 """Large, some of them lists, and read as tables alone."""
 _MODEL_KEYS = ("vlm_model_name", "tokenizer_name")
@@ -45,12 +54,41 @@ _FEATURES = ("STATE", "VISUAL", "ENV", "ACTION", "REWARD", "LANGUAGE")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.safetensors")
 
 
+@contextmanager
+def admitted(folder: Path, name: str | None = None) -> Generator[Path]:
+    """A folder that LeRobot may load in the place of a policy folder, until the context ends.
+
+    Its JSON files are those that were looked at, whatever happens to the folder meanwhile; tensors are links
+    to where they lie.
+
+    name: what messages call it, a hub id for one; None: the folder.
+
+    Raises InputError, naming the first thing, where something is not known to be data.
+    """
+    name = str(folder) if name is None else name
+    with tempfile.TemporaryDirectory(prefix="rabc-policy-") as place:
+        own = Path(place) / "policy"
+        own.mkdir()
+        problem = next(_links(folder), None)
+        if problem is None:
+            for path in sorted(folder.iterdir()):
+                if path.name in _LOOKS and path.is_file():
+                    with path.open("rb") as file:
+                        (own / path.name).write_bytes(file.read(MOST_BYTES + 1))
+                elif path.suffix == WEIGHTS_SUFFIX and path.is_file():
+                    (own / path.name).symlink_to(path.resolve())
+            problem = next(_contents(own), None)
+        if problem is not None:
+            raise InputError(
+                f"policy {name}: {problem}; it is not loaded. `rabc check-policy {folder}` lists everything"
+            )
+        yield own
+
+
 def admit(folder: Path) -> None:
-    """Raises InputError, naming the first thing, where a policy folder holds what is not known to be data."""
-    for problem in foreign_parts(folder):
-        raise InputError(
-            f"policy {folder}: {problem}; it is not loaded. `rabc check-policy {folder}` lists everything"
-        )
+    """Raises InputError as `admitted` does, for a folder that something else than this process loads."""
+    with admitted(folder):
+        pass
 
 
 def foreign_parts(folder: Path) -> Iterator[str]:
@@ -58,16 +96,12 @@ def foreign_parts(folder: Path) -> Iterator[str]:
 
     What is missing is not looked for here.
     """
-    yield from (f"{path.name}: {problem}" for path, problem in _links(folder))
-    for name in (CONFIG, TRAIN_CONFIG, PREPROCESSOR, POSTPROCESSOR, WEIGHTS):
-        if (folder / name).is_dir():
-            yield f"{name}: is a folder; copy the file there"
-    for name, look in (
-        (CONFIG, _in_config),
-        (TRAIN_CONFIG, _in_record),
-        (PREPROCESSOR, _in_processor),
-        (POSTPROCESSOR, _in_processor),
-    ):
+    yield from _links(folder)
+    yield from _contents(folder)
+
+
+def _contents(folder: Path) -> Iterator[str]:
+    for name, look in _LOOKS.items():
         if not (folder / name).is_file():
             continue
         try:
@@ -76,15 +110,6 @@ def foreign_parts(folder: Path) -> Iterator[str]:
             yield f"{name} cannot be read ({error}); copy it again"
             continue
         yield from (f"{name}: {problem}" for problem in look(content))
-
-
-def admit_settings(name: str, settings: Any) -> None:
-    """The same of a configuration that LeRobot has read from hub id `name`, before a policy is built of it.
-
-    settings: a `PreTrainedConfig`, which is data alone.
-    """
-    for problem in _in_models(vars(settings)):
-        raise InputError(f"policy {name}: {problem}; it is not loaded")
 
 
 def read_json(path: Path) -> Json:
@@ -101,17 +126,19 @@ def read_json(path: Path) -> Json:
     return cast(Json, content)
 
 
-def _links(folder: Path) -> Iterator[tuple[Path, str]]:
+def _links(folder: Path) -> Iterator[str]:
     """Links out of the folder, but for those of the hub's cache, whose files all lie beside its snapshots."""
     home = folder.resolve()
     blobs = home.parent.parent / "blobs" if home.parent.name == "snapshots" else home
     for path in sorted(folder.iterdir()):
         if not (path.is_file() or path.is_dir()):
-            yield path, "is no file that can be read (a pipe, a device, a link to nothing); remove it"
+            yield f"{path.name}: is no file that can be read (a pipe, a device, a link to nothing); remove it"
             continue
         target = path.resolve()
         if path.is_symlink() and not (target.is_relative_to(home) or target.is_relative_to(blobs)):
-            yield path, f"is a link out of the folder, to {target}; put the file itself there"
+            yield f"{path.name}: is a link out of the folder, to {target}; put the file itself there"
+        elif path.is_dir() and path.name in (*_LOOKS, WEIGHTS):
+            yield f"{path.name}: is a folder; copy the file there"
 
 
 def _in_config(content: Json) -> Iterator[str]:
@@ -125,9 +152,12 @@ def _in_config(content: Json) -> Iterator[str]:
         yield from _in_features(name, content.get(name))
     yield from _in_models(content)
     for key, value in content.items():
-        most = _MOST_LAYERS if "layers" in key else _MOST
-        if isinstance(value, int) and abs(value) > most:
-            yield f"{key[:60]} has {len(str(value))} digits and may have no more than {most}; export it again"
+        most = next((most for word, most in _MOST_OF.items() if word in key), _MOST)
+        numbers: list[Any] = value if isinstance(value, list) else [value]
+        if len(numbers) > _MOST_ENTRIES:
+            yield f"{key[:60]} has {len(numbers)} entries, more than {_MOST_ENTRIES}; export it again"
+        if any(isinstance(number, int) and abs(number) > most for number in numbers):
+            yield f"{key[:60]} {value!r:.60} may be no more than {most}; export it again"
     if content.get("use_peft"):
         yield "use_peft: adapters are not loaded; merge them into the policy"
 
@@ -193,6 +223,8 @@ def _in_features(name: str, features: Any) -> Iterator[str]:
         known = isinstance(feature, dict) and cast(Json, feature).get("type") in _FEATURES
         if not (known and _is_counts(cast(Json, feature).get("shape"))):
             yield f"{name} {key[:60]!r} is {feature!r:.60}: no type of LeRobot's and a shape; export it again"
+        elif math.prod(feature["shape"]) > _MOST_PIXELS:
+            yield f"{name} {key[:60]!r} has shape {feature['shape']}, more than {_MOST_PIXELS} numbers"
         elif feature["type"] == "VISUAL" and len(feature["shape"]) != 3:
             shape = feature["shape"]
             yield f"{name} {key[:60]!r} has shape {shape}: pictures have three sides; export it again"
@@ -243,3 +275,12 @@ def _is_counts(value: Any) -> bool:
 
 def _is_names(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(name, str) for name in cast(Json, value).values())
+
+
+_LOOKS = {
+    CONFIG: _in_config,
+    TRAIN_CONFIG: _in_record,
+    PREPROCESSOR: _in_processor,
+    POSTPROCESSOR: _in_processor,
+}
+"""What LeRobot reads of a folder besides tensors, and who looks at it before."""

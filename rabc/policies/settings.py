@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from rabc.datasets.features import (
     policy_features,
     renaming,
 )
-from rabc.policies.door import admit, admit_settings
+from rabc.policies.door import CONFIG, admitted
 from rabc.system.errors import InputError
+from rabc.system.terminal import shell_word
 
 # Fields that have a key of their own in the configuration or follow from the dataset or the device.
 _NOT_EXTRA = {field.name for field in dataclasses.fields(PolicyConfig)}
@@ -87,7 +89,7 @@ def _check_observed(
         remedy = "record one"
         if left_out and not left_out[0].name.startswith("observation."):
             names = json.dumps({left_out[0].name: f"observation.images.{left_out[0].name}"})
-            remedy = f"rename it for this program: --dataset.rename_map '{names}'"
+            remedy = f"rename it for this program: --dataset.rename_map {shell_word(names)}"
         raise InputError(f"dataset {meta.root}: has no camera that a policy sees{but}; {remedy}")
     # ACT alone is built without; Diffusion, SmolVLA and pi0 read the state in every step.
     if STATE not in inputs and config.type != "act":
@@ -113,10 +115,9 @@ def _without_actions(meta: LeRobotDatasetMetadata) -> str:
 
 def _pretrained_settings(config: PolicyConfig, given: dict[str, Any]) -> PreTrainedConfig:
     path = str(config.pretrained_path)
-    if Path(path).is_dir():
-        admit(Path(path))
     try:
-        settings = PreTrainedConfig.from_pretrained(path)
+        with admitted(_local(path), path) as folder:
+            settings = PreTrainedConfig.from_pretrained(folder)
         if settings.type == config.type:
             settings = dataclasses.replace(settings, **_tuples(config.type, given))
     except (
@@ -133,7 +134,6 @@ def _pretrained_settings(config: PolicyConfig, given: dict[str, Any]) -> PreTrai
             f"policy.pretrained_path {path}: is a policy of type {settings.type}; set policy.type "
             f"{settings.type}"
         )
-    admit_settings(path, settings)
     # The weights of the frames are made for the chunk that the configuration states.
     for name in ("horizon", "n_obs_steps") if config.type == "diffusion" else ("chunk_size",):
         if getattr(settings, name) != getattr(config, name):
@@ -142,6 +142,20 @@ def _pretrained_settings(config: PolicyConfig, given: dict[str, Any]) -> PreTrai
                 f"policy.{name} {getattr(settings, name)}"
             )
     return settings
+
+
+def _local(path: str) -> Path:
+    """The folder of a policy; of one on the hub that in the cache, with its configuration and no more of it.
+
+    Raises OSError or ValueError where there is none.
+    """
+    if Path(path).is_dir():
+        if not os.path.lexists(Path(path) / CONFIG):
+            raise FileNotFoundError(f"{CONFIG} not found in {path}")
+        return Path(path)
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(path, CONFIG)).parent
 
 
 def _fields(kind: str) -> set[str]:

@@ -10,9 +10,10 @@ import draccus
 from safetensors import SafetensorError
 
 from rabc.datasets.features import ENVIRONMENT
-from rabc.export import lerobot_only
+from rabc.export.foreign import load_folder
 from rabc.policy_check.files import Json, PolicyFiles
 from rabc.policy_check.findings import Finding, all_or, failed, passed
+from rabc.system.errors import InputError
 
 # What weights are made for. `n_action_steps` is the robot's to choose.
 _MADE_FOR = ("type", "chunk_size", "horizon", "n_obs_steps")
@@ -45,10 +46,10 @@ def load_findings(files: PolicyFiles, device: str) -> tuple[list[Finding], Loade
     try:
         # LeRobot prints that it loads weights; draccus prints what it cannot parse and exits.
         with contextlib.redirect_stdout(words), contextlib.redirect_stderr(words):
-            loaded = lerobot_only.load(files.folder, device)
+            loaded = load_folder(files.folder, device)
     except (
         OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError, AssertionError,
-        ArithmeticError, SafetensorError, draccus.ParsingError, SystemExit,
+        ArithmeticError, SafetensorError, InputError, draccus.ParsingError, SystemExit,
     ) as error:  # fmt: skip
         reason = _last_line(str(error)) or type(error).__name__
         return [failed("LeRobot", f"cannot load the folder: {reason}; export the policy again")], None

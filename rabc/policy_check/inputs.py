@@ -1,5 +1,6 @@
 """Cameras and joints of the policy against those of a dataset or a robot."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ from rabc.datasets.features import ENVIRONMENT
 from rabc.policy_check.files import PolicyFiles
 from rabc.policy_check.findings import Finding, all_or, failed, skipped
 from rabc.policy_check.joints import SO101, joint_names, order_problem
+from rabc.system.terminal import shell_word
 
 Size = tuple[int, int]
 # Policies that bring pictures of any size to their own.
@@ -42,7 +44,7 @@ def camera_findings(
         if key not in known:
             problems.append(
                 f"{key}: the policy reads it, {whose} has {', '.join(known) or 'none'}; rename the camera "
-                f'or give --rename_map=\'{{"observation.images.<its name>": "{key}"}}\''
+                f"or give --rename_map={shell_word(json.dumps({'observation.images.<its name>': key}))}"
                 + _folders_map(files, rename_map)
             )
         else:

@@ -128,15 +128,13 @@ def load_policy(policy_folder: Path) -> ChunkPolicy:
 
     On the CPU: small policies answer faster there than a GPU shared with other processes.
     """
-    from rabc.export import lerobot_only
-    from rabc.policies.door import admit
+    from rabc.export.foreign import load_folder
     from rabc.system.errors import InputError
 
-    admit(policy_folder)
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # LeRobot prints that it loads weights
-            return chunk_policy(*lerobot_only.load(policy_folder))
-    except MemoryError:
+            return chunk_policy(*load_folder(policy_folder))
+    except (MemoryError, InputError):
         raise
     except Exception as error:  # whatever LeRobot stumbles over in a folder that is all data
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

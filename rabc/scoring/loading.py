@@ -9,6 +9,7 @@ from rabc.system.device import resolve_dtype
 from rabc.system.errors import InputError
 from rabc.system.hashing import folder_hash
 from rabc.system.hub import is_hub_id
+from rabc.system.quiet import never_asks
 from rabc.system.shipped import here_or_shipped
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
@@ -75,6 +76,7 @@ def _from_pretrained(name: str, revision: str | None, dtype: str) -> tuple[Any, 
     from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as KNOWN
 
+    never_asks()
     safe: dict[str, Any] = {"revision": revision or "main", "trust_remote_code": False}
     try:
         kind = AutoConfig.from_pretrained(name, **safe).model_type

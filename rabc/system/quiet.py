@@ -29,3 +29,13 @@ def no_library_bars() -> None:
 
     datasets.disable_progress_bars()
     transformers_logging.disable_progress_bar()
+
+
+def never_asks() -> None:
+    """Let transformers refuse a model with code of its own, where it would ask [y/N] whether to run it.
+
+    Imports it, as LeRobot does. The refusal is a ValueError.
+    """
+    from transformers import dynamic_module_utils
+
+    dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0

@@ -25,8 +25,20 @@ def table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
     )
 
 
+def shown(text: str) -> str:
+    """The text without what a terminal obeys: names and texts of others' files may hold such characters."""
+    return "".join(
+        one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in text
+    )
+
+
+def shell_word(text: str) -> str:
+    """The text as one word of a command line to copy, whatever others have put into it."""
+    return "'" + text.replace("'", "'\"'\"'") + "'"
+
+
 def _text(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else shown(str(value))
 
 
 def duration(seconds: float) -> str:

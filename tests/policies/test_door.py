@@ -177,8 +177,15 @@ PLANTS: dict[str, tuple[Plant, str]] = {
     "a pipe as processor": (pipe(PREPROCESSOR), "is no file that can be read"),
     "a link to itself": (loop, "is no file that can be read"),
     "other letters": (other_letters, "cannot be read"),
-    "layers without end": (config(n_encoder_layers=10**9), "may have no more than 1000"),
-    "a chunk without end": (config(chunk_size=10**30), "may have no more than"),
+    "layers without end": (config(n_encoder_layers=10**9), "may be no more than 1000"),
+    "a chunk without end": (config(chunk_size=10**30), "may be no more than"),
+    "layers of another name": (config(type="vqbet", gpt_n_layer=10**6), "may be no more than 1000"),
+    "a list of sizes": (config(down_dims=[64, 2**25]), "may be no more than"),
+    "a list without end": (config(down_dims=[1] * 2000), "2000 entries"),
+    "a picture wide as memory": (
+        config(input_features={"observation.images.x": {"type": "VISUAL", "shape": [3, 2**16, 2**16]}}),
+        "more than 33554432 numbers",
+    ),
     "a state that is none": (state_elsewhere(None), "state_file None"),
     "a record of another form": (
         lambda folder, canary: changed(folder / "train_config.json", lambda c: c.update(policy=[1])),

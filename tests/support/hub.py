@@ -21,8 +21,11 @@ def commit(folder: Path) -> str:
 
 
 @contextmanager
-def serving(repositories: dict[str, Revisions]) -> Generator[None]:
-    """Lets `huggingface_hub` in this process find these datasets, by `owner/name`, and no others."""
+def serving(
+    repositories: dict[str, Revisions], models: dict[str, Revisions] | None = None
+) -> Generator[None]:
+    """Lets `huggingface_hub` in this process find these by `owner/name`, and no others."""
+    kinds = {"datasets": repositories, "models": models or {}}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -39,8 +42,10 @@ def serving(repositories: dict[str, Revisions]) -> Generator[None]:
         def _answer(self) -> None:
             words = unquote(urlparse(self.path).path).strip("/").split("/")
             words = words[1:] if words[0] == "api" else words
-            revisions = repositories.get("/".join(words[1:3]))
-            if words[0] != "datasets" or revisions is None:
+            if words[0] not in kinds and len(words) > 1:  # the address of a model's file names no kind
+                words = ["models", *words]
+            revisions = kinds.get(words[0], {}).get("/".join(words[1:3]))
+            if revisions is None:
                 return self._send(404, b"", {"X-Error-Code": "RepoNotFound"})
             if words[3:] == ["refs"]:
                 refs = [{"name": n, "ref": n, "targetCommit": commit(f)} for n, f in revisions.items()]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 import numpy as np
@@ -76,9 +77,9 @@ def exclude(episodes: Sequence[int], total: int) -> str:
 
 def edit_command(root: Path, operation: str) -> str:
     """LeRobot's command that edits a local dataset in its place (it keeps the old one as `<name>_old`)."""
-    name = f"local/{root.name}"
+    name, place = quote(f"local/{root.name}"), quote(str(root))
     return (
-        f"`lerobot-edit-dataset --repo_id {name} --root {root} --new_repo_id {name} --new_root {root} "
+        f"`lerobot-edit-dataset --repo_id {name} --root {place} --new_repo_id {name} --new_root {place} "
         f"--operation.type {operation}`"
     )
 

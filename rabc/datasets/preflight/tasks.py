@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from rabc.datasets.episodes import read_episodes
 from rabc.datasets.preflight.findings import Finding, exclude
 from rabc.datasets.tables import FrameTable, task_names
 from rabc.datasets.tasks import plain_text, task_groups
+from rabc.system.terminal import shell_word
 
 _FILE = "meta/tasks.parquet"
 _SAY = "<what the arm does, a sentence>"
@@ -86,8 +88,8 @@ def _modify(meta: LeRobotDatasetMetadata, tasks: dict[int, str]) -> str:
     """LeRobot's command that gives episodes other instructions."""
     texts = json.dumps({str(episode): text for episode, text in tasks.items()}, ensure_ascii=False)
     return (
-        f"`lerobot-edit-dataset --repo_id local/{meta.root.name} --root {meta.root} --operation.type "
-        f"modify_tasks --operation.episode_tasks '{texts}'`"
+        f"`lerobot-edit-dataset --repo_id {quote('local/' + meta.root.name)} --root {quote(str(meta.root))} "
+        f"--operation.type modify_tasks --operation.episode_tasks {shell_word(texts)}`"
     )
 
 

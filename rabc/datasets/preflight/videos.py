@@ -1,5 +1,7 @@
 """The videos of a dataset against the rows that they are to show: files, sizes, frames, stretches."""
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from rabc.datasets.preflight.findings import Finding, edit_command, exclude
 from rabc.datasets.preflight.headers import Header, frame_times, read_header
 from rabc.datasets.preflight.offsets import UNDECIDED
 from rabc.datasets.times import half_frame, row_times
+from rabc.system.terminal import shell_word
 
 _SPARE = 2
 """Frames that a stretch of video may have beyond its episode without a word: converters keep the odd one."""
@@ -211,7 +214,7 @@ def _without(
     elif len(meta.camera_keys) > 1 and shown.path.is_file():  # LeRobot opens no dataset that lacks a file
         parts.append(
             "do without the camera: "
-            + edit_command(meta.root, f"""remove_feature --operation.feature_names "['{shown.camera}']\"""")
+            + edit_command(meta.root, f"remove_feature --operation.feature_names {_listed(shown.camera)}")
         )
     elif not first:
         parts.append(AGAIN)
@@ -220,3 +223,8 @@ def _without(
 
 def _name(meta: LeRobotDatasetMetadata, path: Path) -> str:
     return path.relative_to(meta.root).as_posix() if path.is_relative_to(meta.root) else str(path)
+
+
+def _listed(name: str) -> str:
+    """A list of one name as LeRobot's commands take it; a word of the shell whatever the name is."""
+    return f"\"['{name}']\"" if re.fullmatch(r"[\w.-]+", name) else shell_word(json.dumps([name]))
