@@ -18,7 +18,7 @@ def read_table(path: Path, what: str, remedy: str) -> Any:
         return pq.read_table(path)
     except FileNotFoundError as error:
         raise InputError(f"{what} {path}: is not there; {remedy}") from error
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:  # a name that is no text is a ValueError
         raise InputError(f"{what} {path}: is damaged or not a parquet; {remedy}") from error
 
 
@@ -38,7 +38,7 @@ def column(
         InputError: a column is missing or not numbers, a frame is there twice or belongs to another episode
             than in the dataset, or a number is infinite.
     """
-    index = _numbers(table, "index", label, remedy).astype(np.int64)
+    index = _whole_numbers(table, "index", label, remedy)
     values = _numbers(table, name, label, remedy).astype(np.float64)
     count = len(episode_index)
     if len(index) and not (index.min() >= 0 and index.max() < count):
@@ -88,7 +88,7 @@ def check_made_for(table: Any, key: str, dataset: str, label: str, remedy: str) 
 
     Files of other tools do not say what dataset they are of, and have to fit in their frames alone.
     """
-    made_for = (table.schema.metadata or {}).get(key.encode(), dataset.encode()).decode()
+    made_for = (table.schema.metadata or {}).get(key.encode(), dataset.encode()).decode(errors="replace")
     if made_for != dataset:
         raise InputError(
             f"{label}: was made for another dataset ({made_for[:12]}, this is {dataset[:12]}), or this one "
@@ -106,7 +106,20 @@ def write_table(path: Path, columns: dict[str, NDArray[Any]], facts: dict[str, s
 def _numbers(table: Any, name: str, label: str, remedy: str) -> NDArray[Any]:
     if name not in table.column_names:
         raise InputError(f"{label}: has no column {name}, only {', '.join(table.column_names)}; {remedy}")
-    values = np.asarray(table.column(name).to_numpy(zero_copy_only=False))
+    try:
+        values = np.asarray(table.column(name).to_numpy(zero_copy_only=False))
+    except pa.ArrowException as error:  # of a type that NumPy has not
+        raise InputError(f"{label}: column {name} is not numbers; {remedy}") from error
     if values.dtype.kind not in "iuf":
         raise InputError(f"{label}: column {name} is not numbers; {remedy}")
     return values
+
+
+def _whole_numbers(table: Any, name: str, label: str, remedy: str) -> NDArray[np.int64]:
+    values = _numbers(table, name, label, remedy)
+    broken = np.flatnonzero(values != np.floor(values)) if values.dtype.kind == "f" else []
+    infinite = np.flatnonzero(~np.isfinite(values))
+    if len(broken) or len(infinite):
+        first = values[[*broken, *infinite][0]]
+        raise InputError(f"{label}: column {name} holds {first}, no whole number; {remedy}")
+    return values.astype(np.int64)

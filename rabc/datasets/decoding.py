@@ -1,6 +1,7 @@
 """Decodes camera frames of a dataset as LeRobotDataset does, at the size the policy sees."""
 
 import io
+import struct
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -30,6 +31,8 @@ from rabc.system.errors import InputError
 _BACKEND = "pyav"
 # Opening a video anew costs about as much as decoding this many frames on the way.
 _NEAR = 8
+_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "PPM", "GIF")
+"""What is let into Pillow, which starts other programs for some."""
 
 
 class Frames(Protocol):
@@ -140,7 +143,10 @@ def recorded_pictures(
     wanted = read_episodes(meta).start[episode] + ticks
     try:
         pictures = _pictures_by_index(meta, camera, wanted)
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+    except (
+        OSError, ValueError, KeyError, TypeError, pa.ArrowException, SyntaxError, EOFError, struct.error,
+        Image.DecompressionBombError,
+    ) as error:  # fmt: skip
         raise InputError(
             f"dataset {meta.root}: pictures {camera} of episode {episode} cannot be read "
             f"({first_line(error)}); {AGAIN}"
@@ -169,10 +175,16 @@ def _pictures_by_index(
 
 
 def _opened(root: Path, picture: Any) -> Image.Image:
-    """A picture as LeRobot keeps it: its bytes, or the path of a file."""
+    """A picture as LeRobot keeps it: its bytes, or the path of a file of the dataset.
+
+    Pillow would start Ghostscript for a picture in PostScript, and open any file of this machine.
+    """
     if picture["bytes"] is not None:
-        return Image.open(io.BytesIO(picture["bytes"]))
-    return Image.open(root / picture["path"])
+        return Image.open(io.BytesIO(picture["bytes"]), formats=_FORMATS)
+    path = Path(picture["path"])
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{str(path)!r:.80} is a path out of the dataset")
+    return Image.open(root / path, formats=_FORMATS)
 
 
 @lru_cache(maxsize=8)

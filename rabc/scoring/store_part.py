@@ -149,7 +149,7 @@ def _read_lines(path: Path, inode: int, size: int, mtime_ns: int) -> tuple[Line,
     for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(keepends=True), start=1):
         try:
             found.append(Line(_parse(line), line))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             say(f"scores {path}: line {number} is damaged and left out; its episode is scored again")
     return tuple(found)
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -11,13 +10,21 @@ import numpy as np
 import torch
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
+from rabc.config.checks import MAX_SEED
 from rabc.config.settings import Config
+from rabc.config.typed import mistyped
 from rabc.datasets.fingerprint import fingerprint
 from rabc.policies.build import PolicyParts
 from rabc.system.errors import InputError
-from rabc.training.checkpoints import checkpoint_step, last_good_checkpoint, not_finite_weight
+from rabc.training.checkpoints import (
+    checkpoint_step,
+    last_good_checkpoint,
+    not_finite_weight,
+    read_checkpoint,
+)
 from rabc.training.run import training_module
 
+Json = dict[str, Any]
 Which = Literal["auto", "ema", "live"]
 """Weights of a checkpoint: their exponential moving average, those in training; auto: the first if there."""
 
@@ -51,12 +58,18 @@ def find_checkpoint(given: Path) -> Checkpoint:
         raise InputError(f"checkpoint {given}: no such file or folder; give step=<steps>.ckpt or its folder")
     training = path.absolute().parent.parent
     try:
-        return Checkpoint(
-            path, checkpoint_step(path), training, json.loads((training / "identity.json").read_text())
-        )
+        step = checkpoint_step(path)
     except ValueError as error:
-        what = "its name" if "int()" in str(error) else "its training's identity.json"
-        raise InputError(f"checkpoint {path}: {what} cannot be read ({error}); copy it again") from error
+        raise InputError(f"checkpoint {path}: its name is not step=<steps>.ckpt; copy it again") from error
+    try:
+        identity = json.loads((training / "identity.json").read_text())
+        if not isinstance(identity, dict):
+            raise ValueError("not a JSON object")
+        return Checkpoint(path, step, training, cast(dict[str, Any], identity))
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"checkpoint {path}: its training's identity.json cannot be read ({error}); copy it again"
+        ) from error
     except OSError as error:
         raise InputError(
             f"checkpoint {path}: {training / 'identity.json'} says what it is of, and cannot be read "
@@ -72,7 +85,8 @@ def trained_config(config: Config, checkpoint: Checkpoint) -> Config:
     sections: dict[str, Any] = {}
     for name in ("policy", "trainer"):
         known = getattr(config, name)
-        given = cast(dict[str, Any], checkpoint.identity.get(name, {}))
+        found = checkpoint.identity.get(name)
+        given = cast(dict[str, Any], found if isinstance(found, dict) else {})
         strange = sorted(set(given) - {field.name for field in dataclasses.fields(known)})
         if strange or not given:
             what = f"{name}.{strange[0]}" if strange else f"section {name}"
@@ -81,7 +95,20 @@ def trained_config(config: Config, checkpoint: Checkpoint) -> Config:
                 f"{'unknown here' if strange else 'missing'}; use the version of rabc that trained it"
             )
         sections[name] = dataclasses.replace(known, **given)
-    return dataclasses.replace(config, **sections, seed=checkpoint.identity["seed"])
+        wrong = mistyped(sections[name])
+        if wrong is not None:
+            raise _of_another_form(checkpoint, f"{name}.{wrong}")
+    seed = checkpoint.identity.get("seed")
+    if not (type(seed) is int and 0 <= seed <= MAX_SEED):
+        raise _of_another_form(checkpoint, f"seed {seed!r:.60}")
+    return dataclasses.replace(config, **sections, seed=seed)
+
+
+def _of_another_form(checkpoint: Checkpoint, what: str) -> InputError:
+    return InputError(
+        f"checkpoint {checkpoint.path}: its training's identity.json says {what}, which no training has; "
+        "copy it again"
+    )
 
 
 def check_trained_on(checkpoint: Checkpoint, root: Path) -> None:
@@ -118,7 +145,11 @@ def checkpoint_parts(
     name = not_finite_weight(weights)
     if name is not None:
         raise InputError(f"checkpoint {checkpoint.path}: weight {name} is not finite; take an earlier one")
-    module = training_module(config, meta, np.ones(1), "cpu")
+    try:
+        module = training_module(config, meta, np.ones(1), "cpu")
+    except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise _of_another_form(checkpoint, f"settings that do not fit together ({reason})") from error
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:
@@ -135,10 +166,22 @@ def checkpoint_parts(
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        state = read_checkpoint(path)
         if not isinstance(state, dict) or "state_dict" not in state:
             raise ValueError("no `state_dict`")
+        for name in ("state_dict", "current_model_state"):
+            if name in state and not _is_weights(state[name]):
+                raise ValueError(f"`{name}` holds no weights")
         return cast(dict[str, Any], state)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"checkpoint {path}: cannot be read ({reason}); take another one") from error
+    except ValueError as error:
+        raise InputError(f"checkpoint {path}: cannot be read ({error}); take another one") from error
+
+
+def _is_weights(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(
+            isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in cast(dict[Any, Any], value).items()
+        )
+    )

@@ -1,7 +1,6 @@
 """Checkpoints of a training: written whole, found again, none that cannot be trained on."""
 
 import os
-import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from rabc.training.monitor import Monitor, end_everywhere
 
 def checkpoint_files(folder: Path) -> list[Path]:
     """Checkpoints of a training folder, newest first; their names are `step=<steps>.ckpt`."""
-    found = [path for path in folder.glob("step=*.ckpt") if path.stem.removeprefix("step=").isdigit()]
+    found = [path for path in folder.glob("step=*.ckpt") if path.stem.removeprefix("step=").isdecimal()]
     return sorted(found, key=checkpoint_step, reverse=True)
 
 
@@ -33,13 +32,25 @@ def last_good_checkpoint(folder: Path) -> Path | None:
     """
     for path in checkpoint_files(folder):
         try:
-            torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            print(f"checkpoint {path}: cannot be read ({reason}), skipped", file=sys.stderr)
+            read_checkpoint(path)
+        except ValueError as error:
+            print(f"checkpoint {path}: cannot be read ({error}), skipped", file=sys.stderr)
             continue
         return path
     return None
+
+
+def read_checkpoint(path: Path) -> Any:
+    """What a checkpoint holds, tensors on the CPU: numbers and texts, nothing that runs.
+
+    Raises ValueError, in one line, for one that cannot be read.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever torch stumbles over in a pickle that nobody of ours has written
+        raise ValueError((str(error).strip() or type(error).__name__).splitlines()[0]) from error
 
 
 class Checkpoints(Callback):

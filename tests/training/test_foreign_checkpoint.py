@@ -1,5 +1,6 @@
 """A checkpoint that others made runs nothing when it is looked for, trained on or exported."""
 
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from rabc.config.settings import Config
+from rabc.system.errors import InputError
+from rabc.training.checkpoint_policy import checkpoint_parts, find_checkpoint, trained_config
 from rabc.training.checkpoints import last_good_checkpoint
 
 
@@ -65,3 +69,57 @@ def test_the_pickles_would_run(tmp_path: Path) -> None:
         torch.load(tmp_path / "step=5.ckpt", weights_only=False)
         assert (tmp_path / "canary").exists()
         (tmp_path / "canary").unlink()
+
+
+GOOD = {"policy": {"type": "act"}, "trainer": {"max_steps": 5}, "seed": 0}
+IDENTITIES: dict[str, tuple[Any, str]] = {
+    "a list": ([1], "not a JSON object"),
+    "a policy that is a list": ({**GOOD, "policy": [1]}, "section policy of its training is missing"),
+    "no policy": ({**GOOD, "policy": None}, "section policy of its training is missing"),
+    "a width that is a text": ({**GOOD, "policy": {"dim_model": "$(x)"}}, r"policy.dim_model '\$\(x\)'"),
+    "a list of texts": ({**GOOD, "policy": {"down_dims": ["a"]}}, "policy.down_dims"),
+    "a choice that is none": ({**GOOD, "policy": {"type": "groot"}}, "policy.type 'groot'"),
+    "a number that is a truth": ({**GOOD, "trainer": {"max_steps": True}}, "trainer.max_steps True"),
+    "no seed": ({**GOOD, "seed": None}, "seed None"),
+    "a seed beyond all": ({**GOOD, "seed": 10**30}, "seed 1000"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_what_describes_it_is_data_of_our_form(name: str, tmp_path: Path) -> None:
+    content, said = IDENTITIES[name]
+    (tmp_path / "checkpoints").mkdir()
+    path = tmp_path / "checkpoints" / "step=5.ckpt"
+    torch.save({"state_dict": {}}, path)
+    (tmp_path / "identity.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=said):
+        trained_config(Config(), find_checkpoint(path))
+    (tmp_path / "identity.json").write_text(json.dumps(GOOD))
+    assert trained_config(Config(), find_checkpoint(path)).trainer.max_steps == 5
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        [],
+        {},
+        {"state_dict": "x"},
+        {"state_dict": {}},
+        {"state_dict": {"a": 1}},
+        {"state_dict": {1: torch.ones(1)}},
+    ],
+    ids=str,
+)
+def test_what_it_holds_are_weights(state: object, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    path = tmp_path / "checkpoints" / "step=5.ckpt"
+    torch.save(state, path)
+    (tmp_path / "identity.json").write_text(json.dumps(GOOD))
+    meta: Any = None  # it is not asked for
+    with pytest.raises(InputError, match=r"no `state_dict`|holds no weights"):
+        checkpoint_parts(Config(), meta, find_checkpoint(path))
+
+
+def test_a_number_that_is_none_names_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "step=\N{SUPERSCRIPT TWO}.ckpt").touch()
+    assert last_good_checkpoint(tmp_path) is None
