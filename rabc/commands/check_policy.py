@@ -55,7 +55,10 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         prog=program(), description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         exit_on_error=False, allow_abbrev=False,
     )  # fmt: skip
-    parser.add_argument("folder", help="Policy folder: config.json, model.safetensors and the processors.")
+    # Optional to argparse, which would print its usage before the error.
+    parser.add_argument(
+        "folder", nargs="?", help="Policy folder: config.json, model.safetensors and the processors."
+    )
     parser.add_argument(
         "--dataset.path", dest="dataset", metavar="PATH",
         help="Dataset it was trained on, a folder or a hub id. Default: the one in train_config.json.",
@@ -69,13 +72,11 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         given, unknown = parser.parse_known_args(argv)
     except argparse.ArgumentError as error:
         raise InputError(f"{' '.join(argv)}: {error}; see --help") from error
-    except SystemExit as error:
-        if error.code == 0:  # --help
-            raise
-        raise InputError(f"{' '.join(argv) or 'no arguments'}: name one policy folder; see --help") from error
     if unknown:
         raise InputError(f"{unknown[0]}: belongs to no option; see --help")
-    if given.fps is not None and not given.fps > 0:
+    if given.folder is None:
+        raise InputError(f"{' '.join(argv) or 'no arguments'}: name one policy folder; see --help")
+    if given.fps is not None and not 0 < given.fps < float("inf"):
         raise InputError(f"--fps {given.fps}: is no control rate; give Hz")
     return given
 
@@ -88,8 +89,8 @@ def _rename_map(text: str | None) -> dict[str, str]:
         if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
             raise ValueError("not names")
         return names
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
-            f"--rename_map {text}: is no JSON of names ({error}); give "
+            f"--rename_map {text:.200}: is no JSON of names ({error}); give "
             '\'{"observation.images.<robot>": "observation.images.<policy>"}\''
         ) from error

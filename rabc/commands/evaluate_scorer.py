@@ -26,12 +26,14 @@ def main(argv: Sequence[str]) -> None:
     from rabc.sim import seeds
     from rabc.sim.scorer_data import scorer_episodes
     from rabc.system.atomic import write_json
-    from rabc.system.errors import CheckFailed
+    from rabc.system.errors import CheckFailed, InputError
     from rabc.system.quiet import no_library_bars, quiet_libraries
     from rabc.system.terminal import table
 
     quiet_libraries()
     no_library_bars()
+    if command.extra["episodes"] < 2:
+        raise InputError(f"--episodes {command.extra['episodes']}: too few to measure with; give 2 or more")
     scorer = load_scorer(command.config.scorer, command.config.device)
     folder = Path(command.extra["data"]) / "test"
     task = command.config.demonstrations.task

@@ -43,7 +43,9 @@ def read_run(run: str, outputs: Path) -> PooledRun:
             run, seed, range(first, first + trials), int(rollouts["success"]["successes"]), trials,
             _settings(summary["config"]),
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (
+        OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
+    ) as error:  # fmt: skip
         raise InputError(f"file {path}: is damaged; run rabc train --run {run} again to write it") from error
 
 

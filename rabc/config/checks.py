@@ -177,6 +177,9 @@ def _ranges(config: Config) -> Iterator[str]:
     answers = [word.strip() for word in config.scorer.answers.split(",")]
     if len(answers) != 2 or not all(answers) or answers[0] == answers[1]:
         yield f"scorer.answers {config.scorer.answers!r}: not two different words; write them as True,False"
+    for name, figure in config.paper.datasets.items():
+        if figure is not None and type(figure) not in (int, float):
+            yield f"paper.datasets {name} {figure!r:.60}: no number; give the paper's figure, or null"
     stray = [name for name in config.paper.failed if name not in config.paper.datasets]
     for name in stray:
         yield f"paper.failed {name!r}: is not among paper.datasets; name the dataset of its successes"

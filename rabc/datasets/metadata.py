@@ -11,6 +11,7 @@ import pyarrow as pa
 from datasets.exceptions import DatasetsError
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
+from rabc.datasets.source import check_files
 from rabc.system.errors import InputError
 
 CONVERT = "python -m lerobot.scripts.convert_dataset_v21_to_v30"
@@ -100,6 +101,7 @@ def _check_files(root: Path) -> None:
             f"dataset {root}: no LeRobotDataset there (meta/info.json is missing); check the path"
         )
     check_marks(root)
+    check_files(root)
     try:
         facts = json.loads(info.read_text())
         version = str(facts["codebase_version"])
@@ -129,6 +131,9 @@ def _foreign(facts: Mapping[str, Any]) -> Iterator[str]:
     of its videos and of what is made from them; templates of paths are formatted, and a format may ask for
     more than a number. And features and rates of another form, over which LeRobot stumbles.
     """
+    for name in ("total_episodes", "total_frames"):
+        if not (type(facts[name]) is int and 0 <= facts[name] < 2**40):
+            yield f"{name} {facts[name]!r:.40} is no number of them"
     fps = facts["fps"]
     if not (isinstance(fps, int | float) and 0 < fps < 1e6):
         yield f"fps {fps!r:.40} is no rate in Hz"

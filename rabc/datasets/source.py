@@ -28,17 +28,29 @@ def open_dataset(config: Config, root: Path) -> "LeRobotDatasetMetadata":
 def find_dataset(config: Config) -> Path:
     """The folder of the run's dataset: `dataset.path`, or the hub dataset's local copy (see `download`).
 
-    Of several datasets, or one whose columns get other names, the folder of their view.
+    Of several datasets, or one whose columns get other names, the folder of their view. Raises InputError
+    where there is none, or a file of it is none (`check_files`).
     """
     roots: list[Path] = []
     for path in config.dataset.paths:
         one = replace(config, dataset=replace(config.dataset, path=path))
         roots.append(Path(path) if Path(path).exists() else download(one))
+        check_files(roots[-1])
     if len(roots) == 1 and not config.dataset.rename_map:
         return roots[0]
     from rabc.datasets.view import view
 
     return view(roots, config.dataset.rename_map)
+
+
+def check_files(root: Path) -> None:
+    """Raise InputError for a pipe or a device in the place of a file: reading it might never end."""
+    for pattern in ("meta/*", "meta/*/*/*", "data/*/*", "videos/*/*/*"):
+        for path in sorted(root.glob(pattern)):
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                raise InputError(
+                    f"file {path}: is a pipe or a device, no file; download or record the dataset again"
+                )
 
 
 def download(config: Config) -> Path:

@@ -173,10 +173,18 @@ def _episode_bounds(
 
 
 def task_names(meta: LeRobotDatasetMetadata) -> dict[int, str]:
-    """`task_index` -> instruction, by the number and not by the row, whose order a tool may change."""
+    """`task_index` -> instruction, by the number and not by the row, whose order a tool may change.
+
+    Raises InputError where a number is none.
+    """
     tasks: Any = meta.tasks
     numbers = tasks["task_index"] if "task_index" in tasks.columns else range(len(tasks))
-    return {int(number): str(name) for number, name in zip(numbers, tasks.index, strict=True)}
+    try:
+        return {int(number): str(name) for number, name in zip(numbers, tasks.index, strict=True)}
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(
+            f"table {meta.root}/meta/tasks.parquet: column task_index holds no numbers ({error}); {AGAIN}"
+        ) from error
 
 
 def _tasks(

@@ -210,7 +210,7 @@ def normalisation_statistics(
     never moves is as the dataset has it: see `rabc.policies.still`.
 
     Raises:
-        InputError: a needed statistic is missing or not finite.
+        InputError: a needed statistic is missing, not finite or of another size than its feature.
     """
     statistics: dict[str, dict[str, Any]] = deepcopy(dict(meta.stats or {}))
     pretrained = getattr(config, "pretrained_backbone_weights", None) is not None
@@ -227,6 +227,22 @@ def normalisation_statistics(
                 if key in config.image_features:
                     remedy = "set policy.extra.normalization_mapping with VISUAL: MEAN_STD or IDENTITY"
                 raise InputError(f"statistic {name} of {key}: missing in the dataset {meta.root}; {remedy}")
-            if not np.isfinite(np.asarray(value, np.float64)).all():
-                raise InputError(f"statistic {name} of {key} {value}: not finite in {meta.root}; {remedy}")
+            problem = _unfit(value, None if key in config.image_features else tuple(feature.shape))
+            if problem is not None:
+                raise InputError(
+                    f"statistic {name} of {key} {value!s:.80}: {problem} in {meta.root}; {remedy}"
+                )
     return {key: with_rare_moves(values) for key, values in statistics.items()}
+
+
+def _unfit(value: Any, shape: tuple[int, ...] | None) -> str | None:
+    """Why a statistic cannot be one of a feature; shape: the feature's, None: not compared."""
+    try:
+        numbers = np.asarray(value, np.float64)
+    except (ValueError, TypeError):
+        return "no numbers"
+    if not np.isfinite(numbers).all():
+        return "not finite"
+    if shape is not None and numbers.shape != shape:
+        return f"{numbers.size} numbers for {'x'.join(map(str, shape))}"
+    return None

@@ -70,6 +70,7 @@ def _config(arguments: Sequence[str]) -> Any:
 
     import draccus
     from lerobot.robots import RobotConfig
+    from yaml import YAMLError
 
     words = io.StringIO()
     owner = make_dataclass("owner", [("robot", RobotConfig)])
@@ -77,9 +78,9 @@ def _config(arguments: Sequence[str]) -> Any:
         with contextlib.redirect_stderr(words):
             return draccus.parse(owner, args=list(arguments)).robot
     except SystemExit as error:  # argparse has printed why
-        raise ValueError(words.getvalue()) from error
-    except draccus.ParsingError as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(words.getvalue().rpartition(": error: ")[2]) from error  # without our name
+    except (draccus.ParsingError, YAMLError, RecursionError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
 
 
 def _size(shape: tuple[Any, ...]) -> tuple[int, int] | None:

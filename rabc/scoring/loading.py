@@ -90,8 +90,9 @@ def _from_pretrained(name: str, revision: str | None, dtype: str) -> tuple[Any, 
             )
         auto: Any = AutoModelForImageTextToText
         model, report = auto.from_pretrained(
-            name, dtype=getattr(torch, dtype), use_safetensors=True, output_loading_info=True, **safe
-        )
+            name, dtype=getattr(torch, dtype), use_safetensors=True, output_loading_info=True,
+            ignore_mismatched_sizes=True, **safe,  # they are counted below
+        )  # fmt: skip
     # What transformers raises for unreadable, incomplete or foreign files and for an unreachable hub.
     except (
         OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError,

@@ -19,6 +19,7 @@ from rabc.sim.environment import Simulator
 from rabc.sim.scene import COLORS, Scene, Task
 from rabc.sim.workers import in_processes
 from rabc.system.atomic import whole_file
+from rabc.system.errors import InputError
 
 EPISODES_PER_FILE = 20
 # A policy's near misses look unlike the scripted ones; clumsy aim makes some for the scorer to see.
@@ -82,7 +83,8 @@ def scorer_episodes(
 ) -> list[SimulatedEpisode]:
     """The episodes of `count` seeds, simulated once and kept in `folder`, where each task has its own files.
 
-    A file that is not whole, or was made for fewer episodes, is made anew.
+    A file that is not whole, or was made for fewer episodes, is made anew. Raises InputError where the folder
+    cannot be made.
     """
     starts = range(first_seed, first_seed + count, EPISODES_PER_FILE)
     jobs = [
@@ -93,7 +95,12 @@ def scorer_episodes(
         )
         for start in starts
     ]
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise InputError(
+            f"--data {folder.parent}: cannot hold simulated episodes ({error.strerror}); name a folder"
+        ) from error
     missing = [job for job in jobs if _kept(job.path) < len(job.seeds)]
     done = count - sum(len(job.seeds) for job in missing)
     with tqdm(total=count, initial=done, desc="simulating", unit="episode") as bar:

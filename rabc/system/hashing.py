@@ -1,8 +1,10 @@
 """Hashes of files and what else is read from them, once for as long as their size and time stay the same."""
 
 import contextlib
+import errno
 import hashlib
 import json
+import stat
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -22,8 +24,10 @@ class Stamp(NamedTuple):
 
 
 def stamp(path: Path) -> Stamp:
-    """The file's stamp. Raises OSError."""
+    """The file's stamp. Raises OSError, also for a pipe or a device, whose reading might never end."""
     found = path.stat()
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+        raise OSError(errno.EINVAL, "is a pipe or a device, no file", str(path))
     return Stamp(path.absolute(), found.st_size, found.st_mtime_ns)
 
 
