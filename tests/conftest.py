@@ -21,7 +21,7 @@ from rabc.sim.recorder import record
 from tests.support import tiny_policies
 from tests.support.browser import CHROMIUM, Browser, browser
 from tests.support.recordings import record_dataset
-from tests.support.shared import made_once
+from tests.support.shared import base, made_once
 from tests.support.simulating import simulating_here
 
 # How long one example takes says more about what else the machine does than about the code.
@@ -44,6 +44,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((i for i, name in enumerate(LONGEST) if f"tests/{name}" in item.nodeid), len(LONGEST))
 
     items.sort(key=place)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing of the user's cache is read or written; the machine is measured once for all test processes."""
+    os.environ["RABC_CACHE"] = str(base(tmp_path_factory) / "cache")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _scores_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What one file of tests has scored is not found by another, whose datasets show the same."""
+    os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where scores of this test alone are kept."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return tmp_path / "data" / "rabc" / "scores"
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +102,7 @@ def dataset_copy(recorded_dataset: Path, tmp_path: Path) -> Callable[[], Path]:
     """Makes a copy of the small dataset that a test may damage."""
 
     def copy() -> Path:
-        return shutil.copytree(recorded_dataset, tmp_path / "tiny", ignore=shutil.ignore_patterns(".rabc"))
+        return shutil.copytree(recorded_dataset, tmp_path / "tiny")
 
     return copy
 

@@ -12,6 +12,7 @@ from einops import rearrange
 from numpy.typing import NDArray
 
 from rabc.config.settings import DatasetConfig, DemonstrationsConfig
+from rabc.datasets.fingerprint import derived_folder
 from rabc.datasets.metadata import load_meta
 from rabc.weighting.weights_file import write_weights
 
@@ -70,7 +71,7 @@ def simulated(root: Path, episodes: int, image_size: int = 96) -> Path:
     recorded = Path(DatasetConfig().paths[0])
     info = recorded / "meta" / "info.json"
     if image_size == 96 and info.is_file() and json.loads(info.read_text())["total_episodes"] == episodes:
-        return shutil.copytree(recorded, root, ignore=shutil.ignore_patterns(".rabc"))
+        return shutil.copytree(recorded, root)
     from rabc.sim.recorder import record
 
     record(DemonstrationsConfig(episodes=episodes, image_size=image_size), root)
@@ -79,7 +80,7 @@ def simulated(root: Path, episodes: int, image_size: int = 96) -> Path:
 
 def without_cache(root: Path) -> Path:
     """The dataset as it was recorded."""
-    shutil.rmtree(root / ".rabc", ignore_errors=True)
+    shutil.rmtree(derived_folder(root), ignore_errors=True)
     return root
 
 

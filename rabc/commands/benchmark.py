@@ -8,6 +8,8 @@ rabc benchmark inference: time of a query with each shipped configuration, and w
 rabc benchmark episodes: what a start takes with 10, 100 and 1000 episodes, and a resumed training, and pages.
 """
 
+import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -79,6 +81,7 @@ def main(argv: Sequence[str]) -> None:
         raise InputError(f"--page {asked['page']}: no such file; give the page of the documentation")
 
     from rabc.benchmarks import run as benchmark
+    from rabc.system.home import CACHE
     from rabc.system.processes import unwind_on_sigterm
     from rabc.system.quiet import no_library_bars, quiet_libraries
 
@@ -86,17 +89,20 @@ def main(argv: Sequence[str]) -> None:
     quiet_libraries()
     no_library_bars()
     device, repeats, written = command.config.device, asked["repeats"], (asked["json"], asked["page"])
-    if what == "scoring":
-        lines = benchmark.scoring(parts, device, asked["architecture"], repeats, *written)
-    elif what == "rollouts":
-        lines = benchmark.rollouts(parts, asked["policy"], repeats, asked["quick"], *written)
-    elif what == "inference":
-        lines = benchmark.inference(parts, repeats, asked["quick"], *written)
-    elif what == "episodes":
-        lines = benchmark.episodes(parts, repeats, asked["quick"], *written)
-    else:
-        measure = {"data": benchmark.data, "training": benchmark.training}[what]
-        lines = measure(parts, device, repeats, asked["quick"], *written)
+    # Nothing that was scored or decoded before is found, and nothing is left in the user's folders.
+    with tempfile.TemporaryDirectory(prefix="rabc-benchmark-") as home:
+        os.environ |= {CACHE: f"{home}/cache", "XDG_DATA_HOME": f"{home}/data"}
+        if what == "scoring":
+            lines = benchmark.scoring(parts, device, asked["architecture"], repeats, *written)
+        elif what == "rollouts":
+            lines = benchmark.rollouts(parts, asked["policy"], repeats, asked["quick"], *written)
+        elif what == "inference":
+            lines = benchmark.inference(parts, repeats, asked["quick"], *written)
+        elif what == "episodes":
+            lines = benchmark.episodes(parts, repeats, asked["quick"], *written)
+        else:
+            measure = {"data": benchmark.data, "training": benchmark.training}[what]
+            lines = measure(parts, device, repeats, asked["quick"], *written)
     missed = [line.what for line in lines if line.holds is False]
     if missed:
         raise CheckFailed(f"benchmark {what}: misses {'; '.join(missed)}")

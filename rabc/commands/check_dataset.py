@@ -6,7 +6,7 @@
 Holds metadata, tables and videos against each other, looks at how the joints move and at a few pictures of
 every episode. Each finding has its file, its episodes and the command that mends it or leaves it out: REFUSED
 is what this program does not train on, WRONG what it would learn something false of. Changes nothing in the
-dataset; what it found is kept beside it, so that a second call, or a training, does not look again.
+dataset; what it found is kept in the user's cache, so that a second call, or a training, does not look again.
 """
 
 from collections.abc import Sequence
@@ -59,6 +59,7 @@ def _findings(config: "Config", root: Path, decoded: bool) -> "list[Finding]":
     from rabc.datasets.preflight.findings import refusal
     from rabc.datasets.selection import selected_episodes
     from rabc.datasets.source import open_dataset
+    from rabc.pipeline.checks import take_out
 
     try:
         meta = open_dataset(config, root)
@@ -66,6 +67,7 @@ def _findings(config: "Config", root: Path, decoded: bool) -> "list[Finding]":
         if not (root / "meta" / "info.json").is_file():
             raise
         return [refusal(error, "metadata")]
+    take_out(config, root)
     chosen = set(selected_episodes(config.dataset, meta.total_episodes))
     found = preflight(meta, decoded)
     return [finding for finding in found if not finding.episodes or not chosen.isdisjoint(finding.episodes)]

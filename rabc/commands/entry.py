@@ -32,6 +32,9 @@ COMMANDS = {
         "closed-loop": "record what the policy does with LeRobot, and train on that as well",
         "async-client": "play a policy of LeRobot's asynchronous server on the simulated arm",
     },
+    "Keep house": {
+        "cache": "say what lies in the user's cache, and remove what nothing needs any more",
+    },
     "For developers": {
         "results": "run the experiments of docs/results.md and write their tables",
         "benchmark": "measure what docs/benchmarks.md claims",

@@ -112,10 +112,10 @@ BETWEEN: dict[str, tuple[float, float]] = {
 NOT_EMPTY = (
     "dataset.path",
     "dataset.revision",
-    "dataset.cache_folder",
     "scorer.model",
     "scorer.revision",
     "scorer.camera",
+    "scorer.scores_folder",
     "diagnostics.wrong_instruction",
     "weights.progress_file",
     "weights.weights_file",

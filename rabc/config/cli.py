@@ -49,6 +49,8 @@ _LONGEST = 400
 """Characters of a value in a message; a name that the file system takes has fewer."""
 _CONFIG = Argument("config", str, None, "YAML file: a path, or a name in ./configs or of one that ships.")
 _PRINT = Argument("print_config", bool, False, "Print the resulting configuration as YAML and exit.")
+GONE = {"dataset.cache_folder": "set the environment variable RABC_CACHE to the folder"}
+"""Keys of earlier versions -> what took their place."""
 
 
 def parse(
@@ -205,6 +207,9 @@ class _Reader:
         theirs = lerobot_keys.here(key)
         if theirs is not None:
             self.problems.append(f"{label}{shown}: is lerobot-train's; {theirs}")
+            return
+        if key in GONE:
+            self.problems.append(f"{label}{shown}: no key any more; {GONE[key]}")
             return
         near = nearest(key, known)
         self._suspect.update(near)

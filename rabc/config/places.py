@@ -20,10 +20,10 @@ def settled(config: Config) -> tuple[Config, list[str]]:
     """`config` with its paths and hub ids as they are meant, and what is wrong with them, a line each."""
     problems: list[str] = []
     dataset, weights = _each_path(config.dataset, problems), config.weights
-    dataset = _local(dataset, "dataset.cache_folder", problems)
     for key in ("weights.progress_file", "weights.weights_file"):
         weights = _local(weights, key, problems)
     scorer = _place(config.scorer, "scorer.model", "model", problems)
+    scorer = _local(scorer, "scorer.scores_folder", problems)
     policy = _place(config.policy, "policy.pretrained_path", "model", problems)
     problems += [problem for path in dataset.paths for problem in _several(path)]
     return replace(config, dataset=dataset, weights=weights, scorer=scorer, policy=policy), problems

@@ -30,13 +30,11 @@ class DatasetConfig:
     """Share of the episodes of each task, the last ones as in LeRobot, that validation uses and training does
     not; 0: none."""
     cache: bool = True
-    """Decode every video once, into files at the size the policy sees; false: decode what a batch needs."""
+    """Decode every video once, into files at the size the policy sees, in the user's cache (`rabc cache`);
+    false: decode what a batch needs."""
     cache_gb: float | None = None
     """Most that the decoded frames may take on disk, GB; frames beyond it are decoded when a batch needs
     them; null: all are kept."""
-    cache_folder: str | None = None
-    """Where decoded frames are kept, on a disk of your choice; null: beside the dataset, or in the user's
-    cache where that cannot be written."""
     image_transforms: dict[str, Any] = field(default_factory=dict)
     """Image augmentation in training, as LeRobot configures it, at the size the policy sees: `enable: true`,
     and if wanted `max_num_transforms`, `random_order` and `tfs`."""
@@ -100,6 +98,9 @@ class ScorerConfig:
     """Answer whose probability is the score, and its opposite: two words of one token each."""
     chat_template: bool = False
     """Wrap the question in the model's chat template (the paper's Table 5: worse)."""
+    scores_folder: str | None = None
+    """Where scores are kept, e.g. a folder that several machines see; null: in the user's data,
+    `~/.local/share/rabc/scores`. What was scored once counts for every dataset with the same pictures."""
 
     @property
     def cameras(self) -> tuple[str, ...]:

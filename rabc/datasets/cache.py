@@ -1,6 +1,6 @@
-"""Where decoded frames are kept, and how much room they take: said without decoding or importing torch."""
+"""What is kept of datasets in the cache, and the room that frames take: said without importing torch."""
 
-import hashlib
+import json
 import math
 import os
 import shutil
@@ -17,22 +17,25 @@ from rabc.config.settings import Config, DatasetConfig
 from rabc.datasets.fingerprint import derived_folder, read_json
 from rabc.datasets.selection import selected_episodes
 from rabc.system.errors import InputError
+from rabc.system.home import CACHE
 
 SUFFIX = ".rgb"
 """Of a file with the frames of one episode: bytes (T, height, width, 3), nothing else."""
+VIEWS = "views"
+"""Folder of all views of several datasets (see `rabc.datasets.view`) in the user's cache."""
+PARTS = "parts.json"
+"""File in a view: the folders of the datasets that it was made of."""
 
 
-def cache_folder(root: Path, config: DatasetConfig) -> Path:
-    """Where decoded frames of the dataset in folder `root` are kept: `dataset.cache_folder`, or beside it.
+def made_of(root: Path) -> list[Path]:
+    """Folders of the datasets that a view was made of; none for any other dataset."""
+    path = root / PARTS
+    return [Path(part) for part in json.loads(path.read_text())] if path.is_file() else []
 
-    A folder of one's choice has one for each dataset in it.
-    """
-    if config.cache_folder is None:
-        return derived_folder(root) / "frames"
-    whole = root.resolve()
-    # Names that are not equal by chance: datasets of the same name lie in many folders.
-    name = f"{whole.name}-{hashlib.sha256(str(whole).encode()).hexdigest()[:8]}"
-    return Path(config.cache_folder).expanduser().absolute() / name
+
+def cache_folder(root: Path) -> Path:
+    """Where decoded frames of the dataset in folder `root` are kept (see `derived_folder`)."""
+    return derived_folder(root) / "frames"
 
 
 def camera_folder(folder: Path, camera: str, shape: tuple[int, int]) -> Path:
@@ -74,15 +77,15 @@ def cache_cost(config: Config, root: Path) -> CacheCost | None:
     """
     if not config.dataset.cache:
         return None
-    folder = cache_folder(root, config.dataset)
+    folder = cache_folder(root)
     frames, shapes = _frames(root, config.dataset), _shapes(root, config)
     needed = sum(frames * math.prod(shape) * 3 for shape in shapes.values())
     there = cached_bytes(config, root)
     nearest = next(place for place in (folder, *folder.parents) if place.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise InputError(
-            f"frame cache {folder}: cannot be written ({nearest} is not a writable folder); set "
-            "dataset.cache_folder to a folder that can, or dataset.cache false"
+            f"frame cache {folder}: cannot be written ({nearest} is not a writable folder); set the "
+            f"environment variable {CACHE} to a folder that can, or dataset.cache false"
         )
     bounded = int(min(needed, budget(config.dataset)))
     return CacheCost(folder, bounded, min(there, bounded), shutil.disk_usage(nearest).free)
@@ -90,7 +93,7 @@ def cache_cost(config: Config, root: Path) -> CacheCost | None:
 
 def cached_bytes(config: Config, root: Path) -> int:
     """Bytes of decoded frames of the dataset in folder `root`, as the policy sees them, that are on disk."""
-    folder = cache_folder(root, config.dataset)
+    folder = cache_folder(root)
     shapes = _shapes(root, config).items()
     return sum(_stored(camera_folder(folder, camera, shape)) for camera, shape in shapes)
 

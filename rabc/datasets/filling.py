@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,7 @@ from rabc.datasets.cameras import recorded_shape
 from rabc.datasets.decoding import decode
 from rabc.datasets.fingerprint import pictures_identities
 from rabc.system.errors import InputError
+from rabc.system.home import CACHE
 from rabc.system.lock import alone
 
 # Decoded frames in memory at a time, for each decoding thread.
@@ -32,7 +33,7 @@ _THREADS = os.cpu_count() or 1
 _EARLIER = re.compile(r"[0-9a-f]{16}")
 """Folder of an earlier release's cache, which was thrown away whenever anything of the dataset changed."""
 _ALTERNATIVES = (
-    "make room, set dataset.cache_folder to a disk with room, or set dataset.cache_gb (the rest is decoded "
+    f"make room, set {CACHE} to a folder on a disk with room, or set dataset.cache_gb (the rest is decoded "
     "when it is needed), a smaller policy.resize_shape or dataset.cache false"
 )
 
@@ -94,7 +95,7 @@ def fill(
         remedy = (
             _ALTERNATIVES
             if full
-            else "check permissions, set dataset.cache_folder to another place, or set dataset.cache false"
+            else f"check permissions, set {CACHE} to another folder, or set dataset.cache false"
         )
         raise InputError(f"frame cache {folder}: cannot be written ({error}); {remedy}") from error
     left = (use > 0) & ~chosen
@@ -152,7 +153,7 @@ def _state(
     }
     gone = {path: "damaged or cut off, made again" for path in lacking if path in found}
     gone |= dict.fromkeys(_earlier(folder), "of an earlier version of this program, removed")
-    gone |= dict.fromkeys(_strangers(meta, found), "of pictures that the dataset has no more, removed")
+    gone |= dict.fromkeys(strangers(meta, found), "of pictures that the dataset has no more, removed")
     mine = {file.path for some in files for file in some if chosen[file.episode]}
     others = {path: size for path, size in found.items() if path not in mine and path not in gone}
     over = float(sizes[chosen].sum()) + sum(others.values()) - budget
@@ -175,8 +176,8 @@ def _scan(folder: Path) -> dict[Path, int]:
     return found
 
 
-def _strangers(meta: LeRobotDatasetMetadata, found: dict[Path, int]) -> Iterator[Path]:
-    """Files of pictures that are not in the dataset."""
+def strangers(meta: LeRobotDatasetMetadata, found: Iterable[Path]) -> Iterator[Path]:
+    """Those of the files `found` in its cache that are of pictures which are not in the dataset."""
     known: dict[str, frozenset[str]] = {}
     for path in found:
         camera = path.parent.name.rpartition(".")[0]

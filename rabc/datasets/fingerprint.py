@@ -5,9 +5,9 @@ sees, and `pictures_identity` of the pictures of one episode. How a file is laid
 which notes are added to it, such as success labels (`annotations`), is no part of either.
 """
 
+import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -17,14 +17,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
 from rabc.system.hashing import Stamp, kept, kept_hashes, stamp
+from rabc.system.home import user_cache
 
 if TYPE_CHECKING:
     from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
 EDGE_BYTES = 1 << 20
 _HASHES = "hashes.json"
+BELONGS = "dataset.json"
+"""File in the folder of what is made from a dataset: which that is, and where its disk is mounted."""
 _USED = ("episode_index", "dataset_from_index", "dataset_to_index", "length", "tasks")
 _USED_PREFIXES = ("data/", "videos/")
 # Left out of the facts of info.json: sizes that only a recorder asks for, and what LeRobot derives.
@@ -37,7 +41,7 @@ def fingerprint(root: Path) -> str:
     Covers the facts of meta/info.json, meta/stats.json and meta/tasks.parquet, where each episode lies, the
     content of the parquet files under data/, and of each video its name, size and first and last megabyte:
     reading whole videos of a large dataset would take minutes. A file is read once; what came out is kept
-    beside the dataset and taken for as long as the file's size and time stay the same. Raises InputError if
+    in the user's cache and taken for as long as the file's size and time stay the same. Raises InputError if
     there is no LeRobotDataset v3 in `root` or a file cannot be read.
     """
     if not (root / "meta" / "info.json").is_file():
@@ -128,28 +132,23 @@ def _identities_in_tables(root: Path, files: list[Stamp], camera: str, episodes:
 
 
 def derived_folder(dataset_root: Path) -> Path:
-    """Where what is made from a dataset is kept: decoded frames, scores.
+    """Where what can be made again of a dataset is kept: decoded frames, hashes, what its check found.
 
-    Beside the dataset; in the user's cache for a hub dataset, because the hub's snapshots are shared, and for
-    one that cannot be written.
+    In the user's cache and never in the dataset's own folder, which others upload, share and copy. It says in
+    `BELONGS` which dataset that is. Raises InputError where there is no folder for a cache.
     """
-    from lerobot.utils.constants import HF_LEROBOT_HOME
+    return _derived(user_cache(), dataset_root.resolve())
 
-    root = dataset_root.resolve()
-    beside = root / ".rabc"
-    shared = root.is_relative_to(Path(HF_LEROBOT_HOME).resolve())
-    # A link that came with the dataset would have files written, and removed, in another folder.
-    linked = any(path.is_symlink() for path in (beside, *beside.glob("*")))
-    if not shared and not linked and os.access(beside if beside.exists() else root, os.W_OK):
-        return beside
+
+@lru_cache(maxsize=256)
+def _derived(cache: Path, root: Path) -> Path:
     # Names that are not equal by chance: datasets of the same name lie in many folders.
-    name = f"{root.name}-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
-    return user_cache() / name
-
-
-def user_cache() -> Path:
-    """This program's folder in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rabc"
+    folder = cache / f"{root.name}-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
+    if not (folder / BELONGS).exists():
+        with contextlib.suppress(InputError):  # whoever needs it to be written says so
+            disk = next(place for place in (root, *root.parents) if place.is_mount())
+            write_json(folder / BELONGS, {"dataset": str(root), "disk": str(disk)})
+    return folder
 
 
 def _below(folder: Path, suffix: str) -> Iterator[Path]:

@@ -19,16 +19,17 @@ from lerobot.datasets.compute_stats import aggregate_stats
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.datasets.io_utils import write_stats
 
+from rabc.datasets.cache import PARTS, VIEWS
 from rabc.datasets.episodes import read_episodes
 from rabc.datasets.features import ACTION, STATE, columns
-from rabc.datasets.fingerprint import fingerprint, user_cache
+from rabc.datasets.fingerprint import fingerprint
 from rabc.datasets.metadata import load_meta
 from rabc.datasets.tables import table_files, task_names
 from rabc.system.atomic import whole_folder, write_json
 from rabc.system.errors import InputError
+from rabc.system.home import user_cache
 from rabc.system.lock import alone
 
-_PARTS = "parts.json"
 _KEPT = ("index", "episode_index", "frame_index", "timestamp", "task_index")
 
 
@@ -61,17 +62,11 @@ def view(roots: Sequence[Path], rename: Mapping[str, str]) -> Path:
         return roots[0]
     facts = [[fingerprint(root), str(root.absolute())] for root in roots]
     key = hashlib.sha256(json.dumps([facts, sorted(rename.items())]).encode()).hexdigest()[:12]
-    folder = user_cache() / "views" / f"{'+'.join(root.name for root in roots)[:80]}-{key}"
+    folder = user_cache() / VIEWS / f"{'+'.join(root.name for root in roots)[:80]}-{key}"
     with alone(folder.with_name(f".{folder.name}.lock"), f"view {folder}"):
         if not (folder / "meta" / "info.json").exists():
             _make(folder, [load_meta(root) for root in roots], rename)
     return folder
-
-
-def made_of(root: Path) -> list[Path]:
-    """Folders of the datasets that a view was made of; none for any other dataset."""
-    path = root / _PARTS
-    return [Path(part) for part in json.loads(path.read_text())] if path.is_file() else []
 
 
 def _make(folder: Path, metas: Sequence[LeRobotDatasetMetadata], rename: Mapping[str, str]) -> None:
@@ -98,7 +93,7 @@ def _make(folder: Path, metas: Sequence[LeRobotDatasetMetadata], rename: Mapping
             total_tasks=len(tasks), splits={"train": f"0:{episodes}"}, data_path=_DATA, video_path=_VIDEO,
         )  # fmt: skip
         write_json(partial / "meta" / "info.json", info.to_dict())
-        write_json(partial / _PARTS, [str(meta.root.absolute()) for meta in metas])
+        write_json(partial / PARTS, [str(meta.root.absolute()) for meta in metas])
 
 
 _DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"

@@ -141,11 +141,20 @@ def check_once(config: Config, root: Path, keep: bool) -> None:
     from rabc.datasets.cache import cache_cost
     from rabc.datasets.fingerprint import fingerprint
 
+    take_out(config, root)
     trained = (paths(config).outputs / "stages" / "training.json").exists()
     cost = None if trained else cache_cost(config, root)
     content = fingerprint(root)
     info = (root / "meta" / "info.json").read_text()
-    facts = [_CHECKED, version("rabc"), version("lerobot"), asdict(config), str(root), content, info]
+    facts: list[object] = [
+        _CHECKED,
+        version("rabc"),
+        version("lerobot"),
+        asdict(config),
+        str(root),
+        content,
+        info,
+    ]
     facts.append(start_content(config.policy.pretrained_path))
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     kept = paths(config).outputs / "checked.json"
@@ -176,6 +185,7 @@ def check_dataset(config: Config, root: Path, trains: bool = True) -> bool:
     from rabc.policies.settings import policy_settings
     from rabc.scoring.asked import check_words, instructions
 
+    take_out(config, root)
     meta = open_dataset(config, root)
     selected = selected_episodes(config.dataset, meta.total_episodes)
     uses: list[Use] = []
@@ -195,6 +205,17 @@ def check_dataset(config: Config, root: Path, trains: bool = True) -> bool:
     found = preflight(meta)
     refusals_and_warnings(found, uses, cameras, selected, root)
     return not said and not any(one.severity == "wrong" for one in found)
+
+
+def take_out(config: Config, root: Path) -> None:
+    """Takes what earlier versions kept inside the dataset out of it (see `rabc.scoring.moving`)."""
+    # Asked here as well: the answer needs no library, and is no but for a view of several datasets.
+    before = root.with_name(f"{root.name}_old")
+    if any(path.exists() for path in (root / ".rabc", before / ".rabc", root / "parts.json")):
+        from rabc.scoring.moving import move_out
+        from rabc.system.home import scores_root
+
+        move_out(root, scores_root(config.scorer.scores_folder))
 
 
 def thresholds(config: Config, weights: WeightsConfig, root: Path) -> list[str]:

@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rabc.datasets.fingerprint import user_cache
 from rabc.system import threads
 from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
+from rabc.system.home import user_cache
 
 VALID_S = 30 * 24 * 3600.0
 """Seconds after which a measurement is made again."""

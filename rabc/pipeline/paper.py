@@ -11,17 +11,18 @@ from rabc.config.settings import Config
 from rabc.datasets.cameras import colour_cameras
 from rabc.datasets.fingerprint import fingerprint
 from rabc.datasets.source import find_dataset, open_dataset
+from rabc.pipeline.checks import take_out
 from rabc.scoring.asked import say_what_is_unjudged
 from rabc.scoring.base import PrefixScores, Scorer
 from rabc.scoring.configured import load_scorer
 from rabc.scoring.label import open_store, score_dataset
-from rabc.scoring.store import scores_root
 from rabc.statistics import intervals
 from rabc.statistics.areas import area
 from rabc.statistics.curves import success_score, voc
 from rabc.statistics.intervals import Estimate
 from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
+from rabc.system.home import scores_root
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,12 @@ def _scores(config: Config, scorer: Scorer, name: str) -> list[PrefixScores]:
     cameras = colour_cameras(meta)[:1]
     if not cameras:
         raise InputError(f"dataset {name}: has no camera")
+    take_out(chosen, root)
     total = int(meta.total_episodes)
     episodes = range(min(total, config.paper.episodes or total))
     store = open_store(
-        scores_root(root), meta, fingerprint(root), scorer, cameras, config.scorer.num_prefixes,
-        episodes=episodes,
+        scores_root(config.scorer.scores_folder), meta, fingerprint(root), scorer, cameras,
+        config.scorer.num_prefixes, episodes=episodes,
     )  # fmt: skip
     score_dataset(meta, scorer, config.scorer.num_prefixes, {"real": store}, {"real": episodes})
     for camera in store.cameras:

@@ -92,7 +92,7 @@ def check_room(config: Config, to_decode: float, training: float, recorded: floa
     wanted = [
         (paths(config).outputs, training, "checkpoints", fewer),
         (
-            cache_folder(root, config.dataset),
+            cache_folder(root),
             to_decode,
             "decoded frames",
             "dataset.cache_gb or dataset.cache false",
@@ -126,5 +126,7 @@ def _numbers(file: Path) -> int:
         with file.open("rb") as opened:
             header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
         return sum(math.prod(one["shape"]) for name, one in header.items() if name != "__metadata__")
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError):
+    except (
+        OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError, RecursionError,
+    ):  # fmt: skip
         return 0

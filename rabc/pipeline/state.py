@@ -9,13 +9,14 @@ from rabc.config.settings import Config
 from rabc.policies.start import start_content
 from rabc.system.errors import InputError
 from rabc.system.hashing import file_hash, folder_hash
+from rabc.system.home import scores_root
 from rabc.system.shipped import here_or_shipped
 from rabc.system.stages import Inputs, Result, Stages, StageState
 from rabc.training.identity import learned_from
 
 STAGES = ("demonstrations", "scores", "weights", "training", "rollouts")
 # Changing these changes nothing that a stage makes. More `videos` are filmed without playing the rest again.
-_FREE = {"processes", "simulate", "videos"}
+_FREE = {"processes", "simulate", "videos", "scores_folder"}
 # Stages that the verdict on the scores decides about; what comes after depends on the weights alone.
 _JUDGED = ("scores", "weights")
 
@@ -121,7 +122,9 @@ def lost(config: Config, stage: str, results: Mapping[str, Result], result: Resu
     """
     from rabc.datasets.fingerprint import annotations, fingerprint
 
-    gone = [path for path in result.get("files", []) if not Path(path).exists()]
+    # Of scores it is asked below whether those are there that count, wherever they are kept now.
+    files = [] if "store" in result else result.get("files", [])
+    gone = [path for path in files if not Path(path).exists()]
     if gone:
         return f"{gone[0]} is gone"
     if stage == "demonstrations" and "identity" not in result:
@@ -136,7 +139,7 @@ def lost(config: Config, stage: str, results: Mapping[str, Result], result: Resu
         from rabc.scoring.store import ScoreStore
 
         try:
-            store = ScoreStore.reopen(Path(result["store"]))
+            store = ScoreStore.reopen(scores_root(config.scorer.scores_folder) / Path(result["store"]).name)
         except InputError as error:
             return str(error)
         missing = store.missing(store.episodes)

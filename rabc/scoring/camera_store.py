@@ -62,6 +62,11 @@ class CameraStore:
             "num_prefixes": int(num_prefixes),
             "variant": variant,
         }
+        return cls.of(root, meta)
+
+    @classmethod
+    def of(cls, root: Path, meta: dict[str, Any]) -> "CameraStore":
+        """The store for the question `meta` under `root`."""
         return cls(root / key_of(meta), meta)
 
     @property
@@ -81,12 +86,13 @@ class CameraStore:
         return {shown: line.record for shown, line in self._read(self._parts()).items()}
 
     @contextmanager
-    def part(self, rank: int = 0) -> Generator[Part]:
-        """The part that process `rank` appends to, locked until the context ends.
+    def part(self, rank: int = 0, dataset: str = "") -> Generator[Part]:
+        """The part that process `rank` of those that score a dataset appends to, locked until the block ends.
 
-        Raises InputError if another process holds it or it cannot be written.
+        dataset: its fingerprint; others may be scored by this question at the same time. Raises InputError if
+        another process holds the part or it cannot be written.
         """
-        path = self.folder / f"part-{rank}.jsonl"
+        path = self.folder / f"part-{dataset and dataset[:8] + '-'}{rank}.jsonl"
         with self._writing(), ExitStack() as opening:
             with self._locked():  # no merge removes the file between its opening and its locking
                 part = opening.enter_context(Part.open(path))

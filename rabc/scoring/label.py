@@ -125,7 +125,8 @@ def score_dataset(
         for variant, store in stores.items():
             for key, camera in zip(store.meta["cameras"], store.cameras, strict=True):
                 if any(variant in job.missing.get(key, ()) for job in jobs):
-                    parts[key, variant] = held.enter_context(camera.part(rank))
+                    of = store.meta["dataset_fingerprint"]
+                    parts[key, variant] = held.enter_context(camera.part(rank, of))
         bar: Any = held.enter_context(
             tqdm(total=len(mine), initial=len(mine) - len(jobs), desc=f"scoring{share}", unit=" episodes",
                  bar_format=BAR, disable=rank > 0)

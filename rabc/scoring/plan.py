@@ -14,12 +14,12 @@ from rabc.datasets.source import open_dataset
 from rabc.datasets.tasks import task_groups
 from rabc.scoring.asked import clip_count, instructions, say_what_is_unjudged
 from rabc.scoring.base import Scorer
-from rabc.scoring.elsewhere import take_over
 from rabc.scoring.label import open_store, score_dataset
 from rabc.scoring.processes import Process
-from rabc.scoring.store import ScoreStore, say_what_is_outdated, scores_root
+from rabc.scoring.store import ScoreStore
 from rabc.scoring.variants import VARIANTS, Variant
 from rabc.system.errors import InputError
+from rabc.system.home import scores_root
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def plan_scoring(
     if outside:
         there = f"0 to {total - 1}" if len(of_run) == total else "those of dataset.episodes"
         raise InputError(f"--episodes {outside[0]}: dataset {root} has episodes {there}; choose among these")
-    folder, content = scores_root(root), fingerprint(root)
+    folder, content = scores_root(config.scorer.scores_folder), fingerprint(root)
     count = seen_as or clip_count(meta, scorer)
     stores: dict[Variant, ScoreStore] = {
         variant: open_store(
@@ -96,18 +96,14 @@ def plan_scoring(
 def carry_out(config: Config, plan: ScoringPlan, scorer: Scorer, process: Process | None = None) -> None:
     """Scores what is missing and merges it; in several processes, process 0 merges when all have finished.
 
-    Names the episodes that are too short to be judged, and scores that are made anew. Raises InputError
-    as `score_dataset` does.
+    Names the episodes that are too short to be judged. Raises InputError as `score_dataset` does.
     """
     me = process or Process(0, 1, "")
     if me.rank == 0:
         say_what_is_unjudged(plan.meta, scorer, plan.unjudged)
-    me.together(lambda: take_over(plan.root, plan.stores) if me.rank == 0 else None)
     missing: dict[Variant, list[int]] = {}
     # All have to see the same before anyone writes: they deal out what is missing.
     me.together(lambda: missing.update(plan.missing()))
-    if me.rank == 0 and any(missing.values()):
-        say_what_is_outdated(plan.stores["real"])
 
     def work() -> None:
         score_dataset(

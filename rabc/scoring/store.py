@@ -14,23 +14,17 @@ from typing import Any, cast
 
 import numpy as np
 
-from rabc.datasets.fingerprint import derived_folder
 from rabc.scoring.base import PrefixScores
-from rabc.scoring.camera_store import FORMAT, META, CameraStore, key_of
-from rabc.scoring.store_part import EpisodeScores, Shown, say
+from rabc.scoring.camera_store import FORMAT, CameraStore, key_of
+from rabc.scoring.store_part import EpisodeScores, Shown
 from rabc.scoring.variants import Variant
 from rabc.system.atomic import whole_file
 from rabc.system.errors import InputError
 
-__all__ = ["EpisodeScores", "ScoreStore", "Shown", "say_what_is_outdated", "scores_root"]
+__all__ = ["EpisodeScores", "ScoreStore", "Shown"]
 
 FILE = "dataset.json"
 _OF_DATASET = ("dataset_fingerprint", "cameras", "image_sizes")
-
-
-def scores_root(dataset_root: Path) -> Path:
-    """Folder of all scores of a dataset (see `rabc.datasets.fingerprint.derived_folder`)."""
-    return derived_folder(dataset_root) / "scores"
 
 
 @dataclass(frozen=True)
@@ -60,7 +54,7 @@ class ScoreStore:
         episodes: Mapping[int, tuple[Shown, ...]] | None = None,
         unjudged: Sequence[int] = (),
     ) -> "ScoreStore":
-        """The scores for this question under `root` (see `scores_root`).
+        """The scores for this question under `root` (see `rabc.system.home.scores_root`).
 
         identity: of the scorer; cameras: the dataset's keys of them; fps: of the dataset, Hz; image_sizes:
         height and width of each camera's pictures as the scorer sees them, pixels; num_prefixes: 0 for every
@@ -121,7 +115,7 @@ class ScoreStore:
         shared = {name: value for name, value in self.meta.items() if name not in _OF_DATASET}
         pairs = zip(self.meta["cameras"], self.meta["image_sizes"], strict=True)
         metas = [{**shared, "camera": camera, "image_size": size} for camera, size in pairs]
-        return tuple(CameraStore(self.root / key_of(meta), meta) for meta in metas)
+        return tuple(CameraStore.of(self.root, meta) for meta in metas)
 
     def read(self) -> dict[int, EpisodeScores]:
         """All episodes that have scores of every camera, ascending; raises as `CameraStore.read`."""
@@ -159,26 +153,6 @@ class ScoreStore:
 
 
 _AGAIN = "run the same command again, which writes it anew; no score is lost"
-
-
-def say_what_is_outdated(store: ScoreStore) -> None:
-    """Names scores that an earlier version of this program left, and that are made anew.
-
-    They saw other pictures: the last frame of an episode was left out, and long episodes were smaller.
-    """
-    old: list[str] = []
-    for path in sorted(store.root.glob(f"*/{META}")):
-        try:
-            meta = cast(dict[str, Any], json.loads(path.read_text()))
-            if meta["format"] < FORMAT and meta["scorer"] == store.meta["scorer"]:
-                old.append(path.parent.name)
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    if old:
-        say(
-            f"scores {store.root}: {', '.join(old)}: of an earlier version, whose scorer did not see the "
-            "last frames; scored anew, once"
-        )
 
 
 def _together(episode: int, records: Sequence[EpisodeScores]) -> EpisodeScores:

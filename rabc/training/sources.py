@@ -92,7 +92,7 @@ def open_frames(
     draws[frames.drawable] = frames.weights[frames.drawable] if config.weights.apply == "sampler" else 1.0
     if config.trainer.eval_steps:
         draws[frames.validation] += 1.0
-    folder = cache_folder(meta.root, config.dataset)
+    folder = cache_folder(meta.root)
     return cached_frames(meta, cameras, folder, shape, draws, budget(config.dataset))
 
 

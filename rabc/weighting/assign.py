@@ -14,6 +14,7 @@ from rabc.datasets.tasks import frame_tasks
 from rabc.scoring.asked import named
 from rabc.scoring.store import ScoreStore
 from rabc.system.errors import VerdictRefused
+from rabc.system.home import scores_root
 from rabc.system.lock import alone
 from rabc.weighting import schemes
 from rabc.weighting.deltas import chunk_deltas, episode_bounds
@@ -95,7 +96,8 @@ def frame_weights(
             )
     else:
         check_verdict(config, scores["diagnosis"])
-        store, static = (ScoreStore.reopen(Path(scores[name])) for name in ("store", "static_store"))
+        keys = (Path(scores[name]).name for name in ("store", "static_store"))
+        store, static = (ScoreStore.reopen(scores_root(config.scorer.scores_folder) / key) for key in keys)
         by_episode = calibrated(settings, store, static)
         without = {*np.unique(episode_index[~chosen]).tolist(), *store.unjudged}
         progress = joined(by_episode, episode_index, store.folder, without)

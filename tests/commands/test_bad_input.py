@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rabc.datasets.cache import cache_folder
 from tests.support import REPO
 
 SCORER = REPO / "checkpoints" / "so101-scorer"
@@ -129,7 +130,7 @@ LONG = "a" * 300
     [
         ("train.py", ["--dataset.path", LONG]),
         ("record.py", ["--dataset.path", f"data/{LONG}"]),
-        ("train.py", ["--dataset.cache_folder", LONG]),
+        ("train.py", ["--scorer.scores_folder", LONG]),
         ("train.py", ["--scorer.model", LONG]),
         ("train.py", ["--weights.progress_file", f"{LONG}.parquet"]),
         ("train.py", ["--config", LONG]),
@@ -330,7 +331,7 @@ def test_a_frame_cache_on_a_full_disk(command, dataset_copy):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert_refused(outcome, "frame cache", "cannot be written")
-    assert not list((dataset / ".rabc").rglob("*.rgb"))
+    assert not list(cache_folder(dataset).rglob("*.rgb"))
 
 
 def test_several_problems_are_reported_at_once(command):

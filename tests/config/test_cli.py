@@ -94,6 +94,13 @@ def test_unknown_key_names_the_nearest(word: str, meant: str) -> None:
     assert parse_error(word, "1") == f"{word} 1: unknown key; did you mean {meant}?"
 
 
+def test_a_key_of_an_earlier_version_says_what_took_its_place() -> None:
+    said = parse_error("--dataset.cache_folder", "/fast")
+    assert said == (
+        "--dataset.cache_folder /fast: no key any more; set the environment variable RABC_CACHE to the folder"
+    )
+
+
 def test_unknown_key_without_a_near_one_points_to_help() -> None:
     assert parse_error("--xyzzy", "1") == "--xyzzy 1: unknown key; --help lists the keys"
 

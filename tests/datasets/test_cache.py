@@ -92,7 +92,7 @@ def test_another_video_file_costs_its_own_episodes_only(
 ) -> None:
     """The last two episodes show something else now; those before keep their frames, and no file is left."""
     source = recorded_dataset if storage == "video" else recorded_pictures
-    root = shutil.copytree(source, tmp_path / "tiny", ignore=shutil.ignore_patterns(".rabc"))
+    root = shutil.copytree(source, tmp_path / "tiny")
     folder = tmp_path / "cache"
     if storage == "video":
         other = tmp_path / "other.mp4"
@@ -208,7 +208,7 @@ def test_nothing_fits(meta: LeRobotDatasetMetadata, tmp_path: Path) -> None:
 
 
 @given(
-    use=st.lists(st.floats(0, 5), min_size=1, max_size=12),
+    use=st.lists(st.floats(0, 5, allow_subnormal=False), min_size=1, max_size=12),
     budget=st.one_of(st.just(math.inf), st.integers(0, 60)),
     data=st.data(),
 )
@@ -228,10 +228,13 @@ def test_choice(use: list[float], budget: float, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("validated", [False, True])
-def test_a_training_caches_what_it_draws(recorded_dataset: Path, tmp_path: Path, validated: bool) -> None:
+def test_a_training_caches_what_it_draws(
+    recorded_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, validated: bool
+) -> None:
     """Not what is excluded, held out and never validated, or of weight 0; on the disk of one's choice."""
+    monkeypatch.setenv("RABC_CACHE", str(tmp_path))
     config = Config(
-        dataset=DatasetConfig(str(recorded_dataset), exclude="0", eval_split=0.1, cache_folder=str(tmp_path)),
+        dataset=DatasetConfig(str(recorded_dataset), exclude="0", eval_split=0.1),
         policy=PolicyConfig(chunk_size=5, n_action_steps=5, resize_shape=[*SMALL]),
         trainer=TrainerConfig(batch_size=2, eval_steps=2 if validated else 0),
         device="cpu",
@@ -243,7 +246,7 @@ def test_a_training_caches_what_it_draws(recorded_dataset: Path, tmp_path: Path,
     # Episodes 0 and 2 are of one task, 1 and 3 of the other; the last of each is held out.
     assert set(frames.table.episode_index[frames.drawable]) == {1}
     opened = open_frames(config, meta, [*CAMERAS], frames)
-    (folder,) = tmp_path.glob("tiny-*")
+    (folder,) = tmp_path.glob("tiny-*/frames")
     assert cached_episodes(meta, folder) == ([[1, 2, 3]] if validated else [[1]]) * 2
     index = np.arange(STARTS[1], FRAMES)
     assert_same(opened, DecodedFrames(meta, CAMERAS, SMALL), index)
@@ -256,23 +259,26 @@ def test_a_folder_of_ones_choice_has_one_for_each_dataset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    config = DatasetConfig(cache_folder="~/fast")
-    one, other = (cache_folder(tmp_path / name / "pick", config) for name in ("a", "b"))
+    monkeypatch.setenv("RABC_CACHE", "~/fast")
+    one, other = (cache_folder(tmp_path / name / "pick").parent for name in ("a", "b"))
     assert one.parent == other.parent == tmp_path / "fast"
     assert one != other
     assert one.name.startswith("pick-")
 
 
-def test_cost_is_known_without_decoding(recorded_dataset: Path, tmp_path: Path) -> None:
+def test_cost_is_known_without_decoding(
+    recorded_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RABC_CACHE", str(tmp_path / "fast"))
     config = Config(
-        dataset=DatasetConfig(str(recorded_dataset), cache_folder=str(tmp_path / "fast")),
+        dataset=DatasetConfig(str(recorded_dataset)),
         policy=PolicyConfig(resize_shape=[*SMALL]),
     )
     cost = cache_cost(config, recorded_dataset)
     assert cost is not None
     assert (cost.needed, cost.there, cost.to_decode) == (2 * FRAMES * PICTURE, 0, 2 * FRAMES * PICTURE)
     assert str(cost).startswith(f"frame cache {tmp_path}/fast/tiny-")
-    assert not (tmp_path / "fast").exists()
+    assert not cost.folder.exists()
     meta = load_meta(recorded_dataset)
     cached_frames(meta, CAMERAS, cost.folder, SMALL, draws(2))
     again = cache_cost(config, recorded_dataset)
@@ -289,10 +295,10 @@ def test_cost_is_known_without_decoding(recorded_dataset: Path, tmp_path: Path) 
     assert of(cache=False) == 0
 
 
-def test_a_folder_that_cannot_be_written_is_known_beforehand(recorded_dataset: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_known_beforehand(
+    recorded_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("")
-    config = Config(dataset=DatasetConfig(str(recorded_dataset), cache_folder=str(tmp_path / "file")))
-    with pytest.raises(
-        InputError, match=r"frame cache .*file/tiny-.*: cannot be written.*dataset.cache_folder"
-    ):
-        cache_cost(config, recorded_dataset)
+    monkeypatch.setenv("RABC_CACHE", str(tmp_path / "file"))
+    with pytest.raises(InputError, match=r"frame cache .*file/tiny-.*: cannot be written.*RABC_CACHE"):
+        cache_cost(Config(dataset=DatasetConfig(str(recorded_dataset))), recorded_dataset)

@@ -129,7 +129,7 @@ def test_full_disk(meta: LeRobotDatasetMetadata, tmp_path: Path) -> None:
     for line in refusals:
         assert line.startswith(f"frame cache {tmp_path}: cannot be written ([Errno 27] File too large")
         for remedy in (
-            "dataset.cache_folder",
+            "RABC_CACHE",
             "dataset.cache_gb",
             "policy.resize_shape",
             "dataset.cache false",

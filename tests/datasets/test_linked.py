@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rabc.datasets.decoding import DecodedFrames
-from rabc.datasets.fingerprint import annotations, fingerprint, pictures_identities
+from rabc.datasets.fingerprint import annotations, derived_folder, fingerprint, pictures_identities
 from rabc.datasets.frames import cached_frames
 from rabc.datasets.metadata import load_meta
 from rabc.datasets.preflight.check import preflight
@@ -31,7 +31,7 @@ def test_a_linked_folder_changes_nothing(name: str, dataset_copy: Callable[[], P
     meta = load_meta(root)
     before = fingerprint(root), annotations(root), pictures_identities(meta, CAMERAS[0]), preflight(meta)
     link(root, name)
-    shutil.rmtree(root / ".rabc")
+    shutil.rmtree(derived_folder(root))
     meta = load_meta(root)
     after = fingerprint(root), annotations(root), pictures_identities(meta, CAMERAS[0]), preflight(meta)
     assert after == before

@@ -86,7 +86,7 @@ def test_whatever_the_metadata_hold_there_is_an_answer(
 def test_a_link_of_the_dataset_leads_no_file_elsewhere(
     name: str, dataset_copy: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("RABC_CACHE", str(tmp_path / "cache"))
     root, elsewhere = dataset_copy(), tmp_path / "elsewhere"
     elsewhere.mkdir()
     (root / name).parent.mkdir(exist_ok=True)

@@ -123,7 +123,7 @@ def test_labels_come_from_the_simulator_or_the_dataset(simulated: Path, tmp_path
     assert success_labels(load_meta(simulated)) == expected
     assert sum(expected.values()) == 6
     copy = shutil.copytree(
-        simulated, tmp_path / "copy", ignore=shutil.ignore_patterns(".rabc", "ground_truth")
+        simulated, tmp_path / "copy", ignore=shutil.ignore_patterns("ground_truth")
     )
     assert success_labels(load_meta(copy)) == {}
     path = next((copy / "meta" / "episodes").rglob("*.parquet"))
@@ -135,7 +135,7 @@ def test_labels_come_from_the_simulator_or_the_dataset(simulated: Path, tmp_path
 
 def test_labels_of_frames(simulated: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(
-        simulated, tmp_path / "copy", ignore=shutil.ignore_patterns(".rabc", "ground_truth")
+        simulated, tmp_path / "copy", ignore=shutil.ignore_patterns("ground_truth")
     )
     for path in (copy / "data").rglob("*.parquet"):
         table = pd.read_parquet(path)

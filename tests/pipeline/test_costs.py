@@ -52,7 +52,7 @@ def test_a_recording_to_be_made_costs_and_one_that_is_there_does_not(
 def test_several_datasets_cost_what_all_of_them_do(
     recorded_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("RABC_CACHE", str(tmp_path / "cache"))
     other = shutil.copytree(recorded_dataset, tmp_path / "other")
     one = on(recorded_dataset, simulate=False)
     both = replace(one, dataset=replace(one.dataset, path=[str(recorded_dataset), str(other)]))
@@ -73,7 +73,7 @@ def test_frames_that_are_decoded_need_no_more_disk(dataset_copy: Callable[[], Pa
         return float(rows(config)["training"].split()[-2]) - checkpoints
 
     assert decoded(on(root)) == pytest.approx(614.4, abs=1)  # two cameras of 32x32x3
-    folder = camera_folder(cache_folder(root, on(root).dataset), "observation.images.front", (32, 32))
+    folder = camera_folder(cache_folder(root), "observation.images.front", (32, 32))
     folder.mkdir(parents=True)
     with (folder / "0123456789abcdef.rgb").open("wb") as file:
         file.truncate(500_000_000)
@@ -124,7 +124,7 @@ def small(dataset: Path, policy: str) -> Config:
 @pytest.fixture
 def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where a machine on which nothing has been measured would remember it."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("RABC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(measuring, "ENOUGH_S", 0.0)
     return machine.memory_file()
 

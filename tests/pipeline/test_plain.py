@@ -30,7 +30,7 @@ def train(
 ) -> Callable[..., tuple[int, str, str]]:
     """Runs scripts/train.py in an empty folder; gives its exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("RABC_CACHE", str(tmp_path / "cache"))
 
     def run(*argv: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["train.py", *PLAIN, *argv])

@@ -81,7 +81,7 @@ def test_a_run_that_does_not_fit_is_refused_beforehand(
     disk: Callable[[int], None],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("RABC_CACHE", str(tmp_path / "cache"))
     words = [
         "--dataset.path", str(recorded_dataset), "--demonstrations.simulate", "false", "--device", "cpu",
         "--weights.scheme", "none", "--rollouts.episodes", "0", "--trainer.keep_checkpoints", "9",

@@ -29,7 +29,7 @@ def test_the_second_run_of_a_name_is_refused_and_a_killed_one_goes_on(
 ) -> None:
     def start(steps: int, *argv: str) -> forked.Forked:
         words = [*PLAIN, "--dataset.path", str(recorded_dataset), "--trainer.max_steps", str(steps)]
-        checkpoints = ("--trainer.checkpoint_every", "2", "--dataset.cache_folder", "cache")
+        checkpoints = ("--trainer.checkpoint_every", "2")
         return forked.start("train", *words, *checkpoints, *argv, cwd=tmp_path)
 
     first = start(100_000)

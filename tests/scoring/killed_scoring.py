@@ -46,9 +46,14 @@ def finish(arguments: list[str], log: Path) -> None:
     assert status == 0, log.read_text()
 
 
+def scores_of(root: Path) -> Path:
+    """Where the scores of the dataset in `root` are kept."""
+    return root.with_name("scores")
+
+
 def real_lines(root: Path) -> int:
     """Whole lines of the real scores that are on disk."""
-    for meta in (root / ".rabc" / "scores").glob("*/meta.json"):
+    for meta in scores_of(root).glob("*/meta.json"):
         if json.loads(meta.read_text())["variant"] == "real":
             try:
                 return sum(path.read_bytes().count(b"\n") for path in meta.parent.glob("*.jsonl"))
@@ -59,14 +64,14 @@ def real_lines(root: Path) -> int:
 
 def snapshot(root: Path) -> dict[str, bytes]:
     """Everything a labelling leaves, but its locks."""
-    files = (path for path in (root / ".rabc").rglob("*") if path.is_file() and path.name != ".lock")
-    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+    files = (path for path in scores_of(root).rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(root.parent)): path.read_bytes() for path in files}
 
 
 def main(root: Path, log: Path, wanted: int, seed: int, arguments: list[str]) -> None:
     rng = random.Random(seed)
     finish(arguments, log)  # reads and caches what the others need
-    shutil.rmtree(root / ".rabc")
+    shutil.rmtree(scores_of(root))
     started = time.monotonic()
     pid = label(arguments, log)
     while not real_lines(root):
@@ -78,7 +83,7 @@ def main(root: Path, log: Path, wanted: int, seed: int, arguments: list[str]) ->
     kills: list[int] = []  # lines on disk at each
     differing = rounds = 0
     while len(kills) < wanted:
-        shutil.rmtree(root / ".rabc")
+        shutil.rmtree(scores_of(root))
         rounds += 1
         for _ in range(rng.randint(2, 6)):
             resumed = real_lines(root) > 0

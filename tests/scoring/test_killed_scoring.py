@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scoring.killed_scoring import real_lines, snapshot
+from tests.scoring.killed_scoring import real_lines, scores_of, snapshot
 from tests.support import REPO, forked
 from tests.support.numbered import Recording, record_numbered
 from tests.support.recordings import record_dataset
@@ -28,6 +28,7 @@ def arguments(root: Path) -> list[str]:
     return [
         "--dataset.path", str(root), "--scorer.model", str(SCORER), "--scorer.num_prefixes", "6",
         "--diagnostics.episodes", "4", "--weights.length_bias", "subtract", "--device", "cpu",
+        "--scorer.scores_folder", str(scores_of(root)),
     ]  # fmt: skip
 
 
@@ -37,7 +38,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fresh(dataset: Path, folder: Path) -> Path:
-    return shutil.copytree(dataset, folder / "tiny", ignore=shutil.ignore_patterns(".rabc"))
+    return shutil.copytree(dataset, folder / "tiny")
 
 
 def run(root: Path, *extra: str) -> None:
@@ -120,11 +121,11 @@ def test_a_dataset_that_cannot_be_written_is_scored(tmp_path: Path) -> None:
     for folder in folders:
         folder.chmod(0o555)
     try:
-        cache = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+        cache = {**os.environ, "RABC_CACHE": str(tmp_path / "cache")}
         ended = forked.run(obeying_permissions, *arguments(root), env=cache)
         assert ended.returncode == 0, ended.stderr
         assert sorted(root.rglob("*")) == before
-        assert len(list((tmp_path / "cache").rglob("scores.jsonl"))) == 4
+        assert len(list(tmp_path.rglob("scores.jsonl"))) == 4
     finally:
         for folder in folders:
             folder.chmod(0o755)

@@ -84,7 +84,7 @@ def test_progress_file_is_read_by_lerobots_weights(
 ) -> None:
     root = dataset_copy()
     before = fingerprint(root)
-    store = make_store(root / ".rabc", root, scorer)
+    store = make_store(tmp_path / "scores", root, scorer)
     score(root, scorer, store)
     lengths = np.asarray(LeRobotDataset("local/tiny", root=root).meta.episodes["length"])
     write_progress(root / FILE_NAME, calibrate(store.read(), "episode", 1e-6), lengths, store, "episode")

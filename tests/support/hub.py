@@ -97,3 +97,59 @@ def at(endpoint: str) -> Generator[None]:
         template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
         patched.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
         yield
+
+
+@contextmanager
+def receiving() -> Generator[list[str]]:
+    """A hub that takes whatever `huggingface_hub` in this process uploads; gives the paths of the files."""
+    received: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body, address = self.rfile.read(int(self.headers.get("Content-Length") or 0)), self.path
+            if "/preupload/" in address:
+                facts = {"uploadMode": "regular", "shouldIgnore": False}
+                return self._json(
+                    {"files": [{"path": f["path"], **facts} for f in json.loads(body)["files"]]}
+                )
+            if "/commit/" in address:
+                lines = [json.loads(line) for line in body.splitlines()]
+                received.extend(line["value"]["path"] for line in lines if line["key"] in ("file", "lfsFile"))
+                return self._json({"commitUrl": f"{url}/you/arm/commit/0", "commitOid": "0" * 40})
+            self._json({"url": f"{url}/you/arm", "name": "you/arm", "warnings": [], "errors": []})
+
+        def do_DELETE(self) -> None:
+            self._json({})
+
+        def do_GET(self) -> None:
+            self.send_response(404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_HEAD = do_GET
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+        def _json(self, content: object) -> None:
+            answer = json.dumps(content).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    url = f"http://127.0.0.1:{server.server_port}"
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        with at(url), pytest.MonkeyPatch.context() as patched:
+            # Cards ask an address of their own, and are sent to the hub that was there at the import.
+            patched.setattr("huggingface_hub.RepoCard.validate", lambda *_, **__: None)
+            patched.setattr("huggingface_hub.hf_api.api.endpoint", url)
+            yield received
+    finally:
+        server.shutdown()
+        server.server_close()

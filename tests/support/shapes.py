@@ -38,7 +38,7 @@ def make(name: str, root: Path, recorded: Path) -> Path:
     if name in _RECORDED:
         record_numbered(root, _RECORDED[name])
     else:
-        shutil.copytree(recorded, root, ignore=shutil.ignore_patterns(".rabc"))
+        shutil.copytree(recorded, root)
     if name in _EDITED:
         _EDITED[name](root)
     return root

@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 
 
+def base(factory: pytest.TempPathFactory) -> Path:
+    """Folder that all test processes of a run have in common."""
+    own = factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """Folder `name`, made with `make(folder)` by the first test process that asks; copy it to change it."""
-    base = factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent  # the run's, in which each of its processes has a folder
-    folder, partial = base / name, base / f"{name}.unfinished"
-    with (base / f"{name}.lock").open("w") as lock:
+    shared = base(factory)
+    folder, partial = shared / name, shared / f"{name}.unfinished"
+    with (shared / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             make(partial)

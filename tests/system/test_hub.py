@@ -10,23 +10,25 @@ from rabc.datasets.fingerprint import derived_folder
 from rabc.datasets.source import refusal
 
 
-def test_what_is_made_from_a_local_dataset_is_beside_it(tmp_path: Path) -> None:
-    assert derived_folder(tmp_path) == tmp_path / ".rabc"
-
-
-@pytest.mark.parametrize("given", [True, False])
-def test_what_is_made_from_a_hub_dataset_is_in_the_users_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: bool
+@pytest.mark.parametrize(
+    ("given", "cache"),
+    [
+        ({}, ".cache/rabc"),
+        ({"XDG_CACHE_HOME": "{home}/fast"}, "fast/rabc"),
+        ({"XDG_CACHE_HOME": "{home}/fast", "RABC_CACHE": "~/mine"}, "mine"),
+    ],
+)
+def test_what_is_made_from_a_dataset_is_in_the_users_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], cache: str
 ) -> None:
-    monkeypatch.setattr("lerobot.utils.constants.HF_LEROBOT_HOME", tmp_path / "hub")
+    """Also of datasets of one name, as the snapshots of the hub are."""
+    for name in ("XDG_CACHE_HOME", "RABC_CACHE"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    if given:
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    else:
-        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    cache = tmp_path / ("cache" if given else ".cache") / "rabc"
+    for name, text in given.items():
+        monkeypatch.setenv(name, text.format(home=tmp_path))
     one, other = (tmp_path / "hub" / "you" / name / "snapshots" / "abc" for name in ("pick", "place"))
-    assert derived_folder(one).parent == derived_folder(other).parent == cache
+    assert derived_folder(one).parent == derived_folder(other).parent == tmp_path / cache
     assert derived_folder(one) != derived_folder(other)
 
 

@@ -40,7 +40,7 @@ def test_home_is_replaced_in_paths_of_lists_and_of_options(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(here))
-    for key in ("dataset.cache_folder", "scorer.model", "dataset.path"):
+    for key in ("scorer.scores_folder", "scorer.model", "dataset.path"):
         config = cli.parse([f"--{key}", "~/x"], "").config
         section, name = key.split(".")
         assert getattr(getattr(config, section), name) == f"{here}/x"

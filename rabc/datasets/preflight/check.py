@@ -1,4 +1,4 @@
-"""The one check of a dataset: all looks at it, kept beside it, and what of it concerns a run."""
+"""The one check of a dataset: all looks at it, kept in the user's cache, and what of it concerns a run."""
 
 import contextlib
 import hashlib
@@ -28,14 +28,12 @@ from rabc.system.errors import InputError
 
 _VERSION = 3
 """Of what is looked at: what an earlier one found is looked at anew."""
-_HERE = "{dataset}"
-"""Stands for the dataset's folder in what is kept, since a dataset may be moved."""
 
 
 def preflight(meta: LeRobotDatasetMetadata, decoded: bool = False, progress: bool = True) -> list[Finding]:
     """What is wrong with a dataset, and what is worth knowing, the gravest first.
 
-    Looked at once: what came out is kept beside the dataset for as long as that stays the same, so that a
+    Looked at once: what came out is kept in the user's cache for as long as that stays the same, so that a
     second call reads no table and no video.
 
     Args:
@@ -55,10 +53,10 @@ def preflight(meta: LeRobotDatasetMetadata, decoded: bool = False, progress: boo
     )
     identity = hashlib.sha256(facts).hexdigest()[:16]
     folder = derived_folder(root) / "preflight"
-    cheap = _kept(folder / f"{identity}.json", root, lambda: _cheap(meta))
+    cheap = _kept(folder / f"{identity}.json", lambda: _cheap(meta))
     with_pictures = folder / f"{identity}-pictures.json"
     if decoded or with_pictures.exists():
-        seen = _kept(with_pictures, root, lambda: _decoded(meta, cheap, progress))
+        seen = _kept(with_pictures, lambda: _decoded(meta, cheap, progress))
         known = {(one.column, one.episodes) for one in seen if one.kind == UNDECIDED}
         cheap = [one for one in cheap if one.kind != UNDECIDED or (one.column, one.episodes) not in known]
         cheap += seen
@@ -160,27 +158,21 @@ def _decoded(meta: LeRobotDatasetMetadata, cheap: list[Finding], progress: bool)
     yield from (one for one in found if one.what not in said)
 
 
-def _kept(path: Path, root: Path, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+def _kept(path: Path, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
     """The findings in `path`, or of `look`, which are kept there where that can be written."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return [_read(one, root) for one in json.loads(path.read_text())]
+        return [_read(one) for one in json.loads(path.read_text())]
     found = list(look())
     with contextlib.suppress(InputError):
-        write_json(path, [_written(one, root) for one in found])
+        write_json(path, [asdict(one) for one in found])
     return found
 
 
-def _written(finding: Finding, root: Path) -> dict[str, Any]:
-    return {name: _moved(value, str(root), _HERE) for name, value in asdict(finding).items()}
-
-
-def _read(fields: dict[str, Any], root: Path) -> Finding:
-    return Finding(**{name: _moved(value, _HERE, str(root)) for name, value in fields.items()})
-
-
-def _moved(value: Any, old: str, new: str) -> Any:
-    """A text with another folder in it; lists of JSON as tuples."""
-    return value.replace(old, new) if isinstance(value, str) else tuple(value)
+def _read(fields: dict[str, Any]) -> Finding:
+    """Lists of JSON as tuples."""
+    return Finding(
+        **{name: value if isinstance(value, str) else tuple(value) for name, value in fields.items()}
+    )
 
 
 def _remove_others(folder: Path, identity: str) -> None:

@@ -279,8 +279,6 @@ def test_an_unsound_dataset_is_named_before_anything_is_scored(
     copy: Copy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bc, weighted = copy("bc"), copy("weighted")
-    for path in (bc, weighted):
-        shutil.rmtree(path / ".rabc", ignore_errors=True)
     damage.change_video(weighted, "front", lambda frames: frames[:40] + frames[42:])
     with pytest.raises(InputError, match=r"front/.*\.mp4.*: has \d+ frames, its episodes \d+"):
         compare_recorded(CONFIG, {"bc": bc, "weighted": weighted}, {}, tmp_path)

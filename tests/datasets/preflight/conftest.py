@@ -52,7 +52,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def dataset(sound: Path, tmp_path: Path) -> Path:
     """A copy that a test may damage."""
-    return shutil.copytree(sound, tmp_path / "mine", ignore=shutil.ignore_patterns(".rabc"))
+    return shutil.copytree(sound, tmp_path / "mine")
 
 
 @pytest.fixture

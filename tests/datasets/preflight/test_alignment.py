@@ -32,7 +32,7 @@ def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def dataset(recorded: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(recorded, tmp_path / "mine", ignore=shutil.ignore_patterns(".rabc"))
+    return shutil.copytree(recorded, tmp_path / "mine")
 
 
 def assert_aligned(root: Path, cache: Path, original: list[tuple[int, int]], lerobot: bool = True) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from rabc.datasets.fingerprint import derived_folder
 from rabc.datasets.metadata import load_meta
 from rabc.datasets.preflight import pictures
 from tests.support import damaging as damage
@@ -130,7 +131,7 @@ def test_a_picture_is_decoded_once_and_a_stopped_look_goes_on(dataset: Path, mon
     monkeypatch.setattr(pictures, "_look", counted)
     with pytest.raises(KeyboardInterrupt):
         pictures.sample_pictures(load_meta(dataset), progress=False)
-    (store,) = (dataset / ".rabc" / "preflight").iterdir()
+    (store,) = (derived_folder(dataset) / "preflight").iterdir()
     store.write_bytes(store.read_bytes()[:-100])  # the last one is cut off, as by a kill
     monkeypatch.setattr(pictures, "_look", look)
     before = store.stat().st_size
@@ -148,7 +149,7 @@ def test_a_dataset_that_cannot_be_written(
     check, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """What was found is kept in the user's cache; nothing is left in the dataset."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("RABC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(
         os, "access", lambda path, mode: mode != os.W_OK
     )  # the tests' user may write anything

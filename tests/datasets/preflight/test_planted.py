@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rabc.datasets.fingerprint import derived_folder
 from rabc.datasets.metadata import load_meta
 from rabc.datasets.preflight import check as checking
 from rabc.datasets.preflight.check import preflight, refusals_and_warnings
@@ -115,9 +116,9 @@ def test_what_concerns_a_run(planted: Path, capsys: pytest.CaptureFixture[str], 
 
 
 def test_a_second_look_reads_nothing(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Also of a dataset that was moved; a change of anything that matters is looked at anew."""
-    preflight(load_meta(planted))
+    """A change of anything that matters is looked at anew."""
     moved = shutil.copytree(planted, tmp_path / "elsewhere")
+    preflight(load_meta(moved))
     with monkeypatch.context() as patched:
         patched.setattr(checking, "_cheap", lambda *_: pytest.fail("looked again"))
         found = preflight(load_meta(moved))
@@ -125,7 +126,7 @@ def test_a_second_look_reads_nothing(planted: Path, tmp_path: Path, monkeypatch:
     assert not [one for one in found if str(planted) in one.remedy]
     damage.edit_statistics(moved, lambda statistics: statistics["action"].update(mean=[500.0] * 6))
     assert "statistics" in {one.kind for one in preflight(load_meta(moved))}
-    assert len(list((moved / ".rabc" / "preflight").glob("*.json"))) == 1
+    assert len(list((derived_folder(moved) / "preflight").glob("*.json"))) == 1
 
 
 def test_how_many_more_are_refused(capsys: pytest.CaptureFixture[str]):

@@ -1,0 +1,121 @@
+"""What lies in the user's cache: of which dataset, how much, since when unused, and what nothing needs."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rabc.datasets.cache import SUFFIX, VIEWS, cache_folder, made_of
+from rabc.datasets.fingerprint import BELONGS
+from rabc.system.errors import InputError
+
+_DAY_S = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is kept of one dataset."""
+
+    folder: Path
+    """In the cache."""
+    dataset: str
+    """Folder that it was made of; several, joined by ` + `, for a view of them."""
+    size: int
+    """Bytes."""
+    used: float
+    """When a file of it was last read or written, seconds since 1970."""
+    unneeded: tuple[Path, ...]
+    """What of it nothing needs any more: files, or `folder` itself."""
+    freed: int
+    """Bytes of these."""
+    why: str
+    """Why nothing needs them, or nothing can be said; empty where all is needed."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing of it is needed."""
+        return self.unneeded == (self.folder,)
+
+    def idle_days(self) -> float:
+        """Days since it was last used."""
+        return max(0.0, time.time() - self.used) / _DAY_S
+
+
+def entries(cache: Path) -> list[Entry]:
+    """What the folder `cache` (see `rabc.system.home.user_cache`) holds of datasets, the largest first.
+
+    Only what says itself which dataset it is of: whatever else lies there is not this program's to judge.
+    """
+    found = [*_of_datasets(cache), *_views(cache / VIEWS)]
+    return sorted(found, key=lambda entry: (-entry.size, str(entry.folder)))
+
+
+def remove(entry: Entry, whole: bool = False) -> int:
+    """Removes what of it nothing needs, or all; returns the bytes. Raises InputError where it cannot."""
+    gone = (entry.folder,) if whole else entry.unneeded
+    try:
+        for path in gone:
+            if path == entry.folder:
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)  # a training that reads it decodes what it lacks
+    except OSError as error:
+        raise InputError(
+            f"cache {entry.folder}: cannot be removed ({error.strerror or error}); mend the permissions"
+        ) from error
+    return entry.size if whole else entry.freed
+
+
+def _of_datasets(cache: Path) -> Iterator[Entry]:
+    for note in sorted(cache.glob(f"*/{BELONGS}")):
+        try:
+            said = json.loads(note.read_text())
+            root, disk = Path(str(said["dataset"])), str(said["disk"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        unneeded, why = _unneeded(root, disk, note.parent)
+        yield _entry(note.parent, str(root), unneeded, why)
+
+
+def _views(folder: Path) -> Iterator[Entry]:
+    for view in sorted(path for path in folder.glob("*") if path.is_dir()):
+        parts = made_of(view)
+        if not parts:
+            continue
+        lost = next((part for part in parts if not part.exists()), None)  # made again in seconds
+        made = (view / "meta" / "info.json").stat().st_mtime
+        changed = any(path.stat().st_mtime > made for part in parts for path in (part / "meta").rglob("*"))
+        why = f"{lost} is gone" if lost else "a dataset has changed since" if changed else ""
+        yield _entry(view, " + ".join(map(str, parts)), (view,) if why else (), why)
+
+
+def _entry(folder: Path, dataset: str, unneeded: Sequence[Path], why: str) -> Entry:
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    sizes = {path: path.stat().st_size for path in files}
+    size = sum(sizes.values())
+    freed = size if tuple(unneeded) == (folder,) else sum(sizes.get(path, 0) for path in unneeded)
+    # Read by a training are frames alone, and the other files by this command as well.
+    times = [(path.stat().st_mtime, path.stat().st_atime * (path.suffix == SUFFIX)) for path in files]
+    used = max(map(max, times), default=0.0)
+    return Entry(folder, dataset, size, used, tuple(unneeded), freed, why)
+
+
+def _unneeded(root: Path, disk: str, folder: Path) -> tuple[Sequence[Path], str]:
+    if not os.path.ismount(disk):
+        return (), f"{disk}, where the dataset is, is not mounted"
+    if not root.exists():
+        return (folder,), "the dataset is gone"
+    frames = sorted(cache_folder(root).glob(f"*.*x*/*{SUFFIX}"))
+    if not frames:
+        return (), ""
+    from rabc.datasets.filling import strangers
+    from rabc.datasets.metadata import load_meta
+
+    try:
+        old = tuple(strangers(load_meta(root), frames))
+    except InputError:
+        return (), "the dataset cannot be read"
+    return old, "frames of pictures that the dataset has no more" if old else ""

@@ -1,0 +1,4 @@
+from rabc.commands.entry import run
+
+if __name__ == "__main__":
+    run("cache")

@@ -1,0 +1,120 @@
+"""`rabc cache`: what lies in the user's cache, and that it removes what nothing needs and nothing else."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rabc.commands import cache as command
+from rabc.datasets.cache import cache_folder
+from rabc.datasets.fingerprint import derived_folder
+from rabc.datasets.frames import cached_frames
+from rabc.datasets.housekeeping import entries
+from rabc.datasets.metadata import load_meta
+from rabc.datasets.view import view
+from rabc.system.errors import InputError
+from tests.support.frame_caches import CAMERAS, SMALL
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: Path) -> Path:
+    """The cache of this test alone."""
+    monkeypatch.setenv("RABC_CACHE", str(tmp_path / "cache"))
+    scores.mkdir(parents=True)
+    (scores / "scores.jsonl").write_text("1")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def dataset(cache: Path, dataset_copy: Callable[[], Path]) -> Path:
+    """A dataset with its frames in the cache."""
+    root = dataset_copy()
+    cached_frames(load_meta(root), CAMERAS, cache_folder(root), SMALL)
+    return root
+
+
+def there(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_is_needed_stays(
+    dataset: Path, cache: Path, scores: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joined = view([dataset, shutil.copytree(dataset, dataset.with_name("other"))], {})
+    (cache / "mine").mkdir()  # a cache folder that other things lie in as well
+    (cache / "mine" / "thesis.tex").write_text("x")
+    before = there(cache)
+    command.main(["--remove"])
+    out = capsys.readouterr().out
+    assert there(cache) == before
+    assert "removed: 0.00 MB" in out
+    assert str(dataset) in out
+    assert f"{dataset} + {dataset.with_name('other')}" in out
+    assert "thesis" not in out
+    assert joined.exists()
+    assert f"scores {scores}: 0.00 MB; no command removes them" in out
+
+
+def test_what_nothing_needs_is_named_and_removed(
+    dataset: Path, cache: Path, scores: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = there(cache)
+    old = cache_folder(dataset) / f"{CAMERAS[0]}.{SMALL[0]}x{SMALL[1]}" / "0123456789abcdef.rgb"
+    old.write_bytes(bytes(20_000_000))
+    other = shutil.copytree(dataset, dataset.with_name("other"))
+    derived_folder(other)
+    view([dataset, other], {})
+    capsys.readouterr()
+    shutil.rmtree(other)
+    command.main([])
+    out = capsys.readouterr().out
+    assert "0.02 GB: frames of pictures that the dataset has no more" in out
+    assert "the dataset is gone" in out
+    assert f"{other} is gone" in out
+    assert "nothing needs 0.02 GB of the cache any more; `rabc cache --remove` removes that" in out
+    assert old.exists()
+    command.main(["--remove"])
+    assert "removed: 0.02 GB" in capsys.readouterr().out
+    left = {path for path in there(cache) if path.name != ".lock" and not path.name.endswith(".lock")}
+    assert left <= kept
+    assert not old.exists()
+    assert len(list(cache_folder(dataset).rglob("*.rgb"))) == 8
+    assert (scores / "scores.jsonl").exists()
+    assert (dataset / "meta" / "info.json").exists()
+
+
+def test_of_a_disk_that_is_not_mounted_nothing_is_removed(dataset: Path, cache: Path) -> None:
+    note = derived_folder(dataset) / "dataset.json"
+    said = json.loads(note.read_text())
+    assert os.path.ismount(said["disk"])
+    shutil.rmtree(dataset)
+    assert [entry.whole for entry in entries(cache)] == [True]
+    note.write_text(json.dumps({**said, "disk": str(cache)}))
+    (entry,) = entries(cache)
+    assert not entry.unneeded
+    assert entry.why == f"{cache}, where the dataset is, is not mounted"
+
+
+def test_what_was_not_used_for_long_is_removed_where_asked(
+    dataset: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command.main(["--remove", "--unused_for", "30"])
+    assert list(cache_folder(dataset).rglob("*.rgb"))
+    past = time.time() - 31 * 24 * 3600
+    for path in there(cache):
+        os.utime(path, (past, past))
+    command.main([])
+    assert "31 days ago" in capsys.readouterr().out
+    command.main(["--remove", "--unused_for", "30"])
+    assert not entries(cache)
+    assert load_meta(dataset).total_episodes == 4
+
+
+@pytest.mark.parametrize("argv", [["--unused_for", "3"], ["--remove", "--unused_for", "-1"]])
+def test_days_belong_to_removing(argv: list[str], cache: Path) -> None:
+    with pytest.raises(InputError, match=r"--unused_for .*: is for --remove, and 0 or more days"):
+        command.main(argv)
