@@ -11,7 +11,7 @@ import pyarrow as pa
 from datasets.exceptions import DatasetsError
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
-from rabc.datasets.source import check_files
+from rabc.datasets.files import check_files
 from rabc.system.errors import InputError
 
 CONVERT = "python -m lerobot.scripts.convert_dataset_v21_to_v30"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rabc.config.settings import Config
+from rabc.datasets.files import check_files
 from rabc.system.errors import InputError
 from rabc.system.hub import is_hub_id
 
@@ -41,16 +42,6 @@ def find_dataset(config: Config) -> Path:
     from rabc.datasets.view import view
 
     return view(roots, config.dataset.rename_map)
-
-
-def check_files(root: Path) -> None:
-    """Raise InputError for a pipe or a device in the place of a file: reading it might never end."""
-    for pattern in ("meta/*", "meta/*/*/*", "data/*/*", "videos/*/*/*"):
-        for path in sorted(root.glob(pattern)):
-            if path.exists() and not (path.is_file() or path.is_dir()):
-                raise InputError(
-                    f"file {path}: is a pipe or a device, no file; download or record the dataset again"
-                )
 
 
 def download(config: Config) -> Path:

@@ -209,9 +209,11 @@ def check_dataset(config: Config, root: Path, trains: bool = True) -> bool:
 
 def take_out(config: Config, root: Path) -> None:
     """Takes what earlier versions kept inside the dataset out of it (see `rabc.scoring.moving`)."""
+    from rabc.datasets.fingerprint import derived_folder
+
     # Asked here as well: the answer needs no library, and is no but for a view of several datasets.
-    before = root.with_name(f"{root.name}_old")
-    if any(path.exists() for path in (root / ".rabc", before / ".rabc", root / "parts.json")):
+    before, cached = root.with_name(f"{root.name}_old"), derived_folder(root) / "scores"
+    if any(path.exists() for path in (root / ".rabc", before / ".rabc", root / "parts.json", cached)):
         from rabc.scoring.moving import move_out
         from rabc.system.home import scores_root
 

@@ -139,7 +139,7 @@ def lost(config: Config, stage: str, results: Mapping[str, Result], result: Resu
         from rabc.scoring.store import ScoreStore
 
         try:
-            store = ScoreStore.reopen(scores_root(config.scorer.scores_folder) / Path(result["store"]).name)
+            store = ScoreStore.reopen(Path(result["store"]), scores_root(config.scorer.scores_folder))
         except InputError as error:
             return str(error)
         missing = store.missing(store.episodes)

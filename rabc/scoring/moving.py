@@ -31,47 +31,56 @@ _AGAIN = "hashes*.json", "preflight", ".lock"
 def move_out(root: Path, scores: Path) -> None:
     """Moves what lies in `.rabc` of the dataset in `root` to the user's cache, and to `scores`.
 
-    Also of the datasets that it is joined of, and of what LeRobot's edits left as `<name>_old` beside it.
-    Says what it moved. Where the folder is a link or cannot be written, nothing of it was ever used, and
-    nothing is moved. Raises InputError where the new places cannot be written; what is not moved by then
-    stays where it was, and the next call goes on.
+    Also of the datasets that it is joined of, and of what LeRobot's edits left as `<name>_old` beside it;
+    scores of hub datasets lay in the cache. Says what it moved. Where `.rabc` is a link or cannot be written,
+    nothing of it was ever used, and nothing is moved. Raises InputError where the new places cannot be
+    written; what is not moved by then stays where it was, and the next call goes on.
     """
     for place in (root, *made_of(root), root.with_name(f"{root.name}_old")):
-        old = place / OLD
-        if _holds_ours(old) and scores.resolve() != (old / "scores").resolve():
+        old, kept = place / OLD, derived_folder(place)
+        inside, in_cache = _holds_ours(old, scores), (kept / "scores").is_dir()
+        if inside or in_cache:
             try:
-                with alone(derived_folder(place) / ".moving.lock", f"folder {old}"):
-                    _move_out(place, old, scores)
+                with alone(kept / ".moving.lock", f"folder {old if inside else kept}"):
+                    if inside:
+                        _empty(place, old, scores)
+                    _move_scores(place, kept / "scores", scores)
             except OSError as error:
                 raise InputError(
-                    f"folder {old}: what an earlier version left there cannot be moved to {scores} and "
-                    f"{cache_folder(place)} ({error.strerror or error}); make room, mend the permissions or "
-                    f"set {CACHE} to a folder on a larger disk; nothing is lost"
+                    f"folder {old if inside else kept}: what an earlier version left cannot be moved to "
+                    f"{scores} and {cache_folder(place)} ({error.strerror or error}); make room, mend the "
+                    f"permissions or set {CACHE} to a folder on a larger disk; nothing is lost"
                 ) from error
 
 
-def _holds_ours(old: Path) -> bool:
+def _holds_ours(old: Path, scores: Path) -> bool:
     linked = any(path.is_symlink() for path in (old, *old.glob("*")))
-    return old.is_dir() and not linked and os.access(old, os.W_OK)
+    chosen = scores.resolve() == (old / "scores").resolve()
+    return old.is_dir() and not linked and not chosen and os.access(old, os.W_OK)
 
 
-def _move_out(root: Path, old: Path, scores: Path) -> None:
+def _empty(root: Path, old: Path, scores: Path) -> None:
     frames = _move_frames(old / "frames", cache_folder(root))
     if frames:
         print(f"dataset {root}: decoded frames ({frames / 1e9:.2f} GB) moved to {cache_folder(root)}")
-    stores = [path for path in sorted((old / "scores").glob("*")) if path.is_dir()]
-    if stores:
-        taken = sum(_take(root, store, scores) for store in stores)
-        aside = _free(scores / "moved" / root.name)
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(old / "scores", aside)
-        print(f"dataset {root}: {taken} scored episodes moved to {scores}; their files as they were: {aside}")
+    _move_scores(root, old / "scores", scores)
     for name in _AGAIN:
         for path in old.glob(name):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for empty in (old / "frames", old / "scores", old):
+    for empty in (old / "frames", old):
         with contextlib.suppress(OSError):  # something else is there, which is not ours to remove
             empty.rmdir()
+
+
+def _move_scores(root: Path, old: Path, scores: Path) -> None:
+    """Copies those that count, and puts the folder aside as it is: nothing of it is lost."""
+    if not old.is_dir():
+        return
+    taken = sum(_take(root, store, scores) for store in sorted(old.glob("*")) if store.is_dir())
+    aside = _free(scores / "moved" / root.name)
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(old, aside)
+    print(f"dataset {root}: {taken} scored episodes moved to {scores}; their files as they were: {aside}")
 
 
 def _take(root: Path, folder: Path, scores: Path) -> int:

@@ -73,11 +73,14 @@ class ScoreStore:
         return cls(root, meta, dict(sorted((episodes or {}).items())), tuple(sorted(unjudged)))
 
     @classmethod
-    def reopen(cls, folder: Path) -> "ScoreStore":
+    def reopen(cls, folder: Path, root: Path | None = None) -> "ScoreStore":
         """What `leave` left in `folder`, without the dataset and the scorer.
 
-        Raises InputError where that is missing or damaged.
+        root: folder of all scores now, to which those of `folder` may have been moved since. Raises InputError
+        where it is missing or damaged.
         """
+        if root is not None and not folder.is_dir():
+            folder = root / folder.name
         path = folder / FILE
         try:
             content = cast(dict[str, Any], json.loads(path.read_text()))

@@ -96,8 +96,8 @@ def frame_weights(
             )
     else:
         check_verdict(config, scores["diagnosis"])
-        keys = (Path(scores[name]).name for name in ("store", "static_store"))
-        store, static = (ScoreStore.reopen(scores_root(config.scorer.scores_folder) / key) for key in keys)
+        folders, now = (scores["store"], scores["static_store"]), scores_root(config.scorer.scores_folder)
+        store, static = (ScoreStore.reopen(Path(folder), now) for folder in folders)
         by_episode = calibrated(settings, store, static)
         without = {*np.unique(episode_index[~chosen]).tolist(), *store.unjudged}
         progress = joined(by_episode, episode_index, store.folder, without)

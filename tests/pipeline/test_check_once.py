@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rabc.config.settings import Config, DatasetConfig
+from rabc.datasets.cache import cache_folder
 from rabc.pipeline import checks
 
 
@@ -78,7 +79,7 @@ def test_what_decoded_frames_take_is_said_until_a_policy_is_trained(
     config = replace(config, dataset=replace(config.dataset, cache=True))
     for expected in (1, 0):
         assert looks(config) == expected
-        assert f"frame cache {root}/.rabc/frames: 0.00 GB" in capfd.readouterr().out
+        assert f"frame cache {cache_folder(root)}: 0.00 GB" in capfd.readouterr().out
     (stages / "training.json").write_text("{}")
     assert looks(config) == 0
     assert capfd.readouterr().out == ""

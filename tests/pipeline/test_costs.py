@@ -188,7 +188,6 @@ def test_a_machine_that_cannot_be_measured_or_remember_is_not_in_the_way(
     recorded_dataset: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = small(recorded_dataset, "act")
-    memory.parent.parent.mkdir()
     memory.parent.write_text("a file where the folder should be")
     assert measured(config, ["training"]).seconds[STEP] > 0
     broken = replace(config, policy=replace(config.policy, vision_backbone="resnet999"))

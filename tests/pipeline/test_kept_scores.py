@@ -213,6 +213,19 @@ def test_a_move_that_was_stopped_goes_on(
     assert lines(scores) == kept
 
 
+def test_scores_of_a_hub_dataset_leave_the_cache(
+    earlier: tuple[Path, set[bytes], dict[str, bytes]], scored: Callable[..., str], scores: Path
+) -> None:
+    """There earlier versions kept them, and a cache may be removed."""
+    root, kept, frames = earlier
+    shutil.rmtree(derived_folder(root))
+    (root / ".rabc").rename(derived_folder(root))
+    assert "scoring" not in scored(root)
+    assert lines(scores) == kept
+    assert not (derived_folder(root) / "scores").exists()
+    assert len(list(cache_folder(root).rglob("*.rgb"))) == len(frames)
+
+
 def test_what_the_user_keeps_beside_the_dataset_stays(
     earlier: tuple[Path, set[bytes], dict[str, bytes]], scored: Callable[..., str], scores: Path
 ) -> None:
