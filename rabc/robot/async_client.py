@@ -9,6 +9,7 @@ import contextlib
 import io
 import ipaddress
 import json
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,6 +58,8 @@ def play(arguments: Sequence[str], duration: float) -> int:
     if config.robot.calibration_dir is not None:
         config.robot.calibration_dir = Path(here_or_shipped(str(config.robot.calibration_dir)))
     check(config)
+    for line in resized_by_server(config):
+        print(line, file=sys.stderr)
     client = _client(config)
     try:
         if not client.start():
@@ -140,6 +143,28 @@ def check(config: "RobotClientConfig") -> None:
             f"policy_type {config.policy_type}: {folder} holds {policy_type}; give "
             f"--policy_type={policy_type}"
         )
+
+
+def resized_by_server(config: "RobotClientConfig") -> list[str]:
+    """What to know of each camera whose pictures have another size than the policy's.
+
+    LeRobot's server resizes them before the policy's own preprocessor does, and without antialiasing: edges
+    differ by half of all grey levels from what training saw.
+    """
+    content = json.loads((Path(config.pretrained_name_or_path) / "config.json").read_text())
+    features: dict[str, Any] = content.get("input_features") or {}
+    said: list[str] = []
+    for name, camera in (getattr(config.robot, "cameras", None) or {}).items():
+        shape = features.get(f"observation.images.{name}", {}).get("shape")
+        given = [camera.height, camera.width]
+        if shape is not None and list(shape[1:]) != given:
+            height, width = shape[1:]
+            said.append(
+                f"camera {name}: gives {given[1]}x{given[0]}, which LeRobot's policy server resizes "
+                f"otherwise than the training did; set its width {width} and height {height}, or use "
+                "lerobot-rollout"
+            )
+    return said
 
 
 def _is_loopback(host: str) -> bool:

@@ -174,10 +174,17 @@ def check_records_into(path: str) -> None:
 
 def check_recorded_with(config: DemonstrationsConfig, root: Path) -> None:
     """Raise InputError unless the dataset in `root` was recorded with these settings."""
-    if recorded_with(root) != settings_key(config):
+    recorded = recorded_with(root)
+    if recorded is None:  # somebody's own recording, of which nothing but its use is proposed
         raise InputError(
-            f"dataset.path {root}: was not recorded with these demonstrations settings; remove it to record "
-            "anew, choose another dataset.path, or set demonstrations.simulate false to use it as it is"
+            f"dataset.path {root}: was not recorded in simulation; set demonstrations.simulate false to use "
+            "it, or choose another dataset.path"
+        )
+    if recorded != settings_key(config):
+        raise InputError(
+            f"dataset.path {root}: was not recorded with these demonstrations settings; set "
+            "demonstrations.simulate false to use it as it is, choose another dataset.path, or remove it to "
+            "record anew"
         )
 
 

@@ -1,6 +1,7 @@
 """The simulated arm as LeRobot's plugin: what it registers, how its episodes end, what it refuses."""
 
 import csv
+import json
 import runpy
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import torch
 import yaml
 
+from rabc.datasets.resize import resize
 from rabc.robot import async_client, follower
 from rabc.robot.evaluation import SimulatedSO101
 from rabc.robot.outcomes import Outcome, read_outcomes, write_outcomes
@@ -181,6 +184,29 @@ def test_the_async_client_takes_this_machine(address: str, tmp_path: Path) -> No
     (tmp_path / "config.json").write_text('{"type": "act"}')
     given = {"server_address": address, "policy_type": "act", "pretrained_name_or_path": str(tmp_path)}
     async_client.check(SimpleNamespace(**given))  # pyright: ignore[reportArgumentType]
+
+
+def test_the_async_client_says_which_pictures_the_server_resizes(tmp_path: Path) -> None:
+    """Before the policy's own preprocessor, and otherwise; of a camera that it does not read, nothing."""
+    seen = {
+        f"observation.images.{name}": {"type": "VISUAL", "shape": [3, 240, 320]} for name in ("up", "side")
+    }
+    (tmp_path / "config.json").write_text(json.dumps({"type": "act", "input_features": seen}))
+    sizes = {"up": (480, 640), "side": (240, 320), "beside": (96, 96)}
+    cameras = {name: SimpleNamespace(height=height, width=width) for name, (height, width) in sizes.items()}
+    config: Any = SimpleNamespace(
+        pretrained_name_or_path=str(tmp_path), robot=SimpleNamespace(cameras=cameras)
+    )
+    (said,) = async_client.resized_by_server(config)
+    assert said.startswith("camera up: gives 640x480, which LeRobot's policy server resizes otherwise")
+    assert "set its width 320 and height 240" in said
+    from lerobot.async_inference.helpers import resize_robot_observation_image
+
+    # So it does: the same picture, by the server and by the step that the policy has been trained with.
+    picture = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    theirs = resize_robot_observation_image(torch.from_numpy(picture), (3, 240, 320)).permute(1, 2, 0).numpy()
+    ours = resize(picture[None], (240, 320))[0]
+    assert np.abs(theirs.astype(float) - ours).max() > 60
 
 
 def client_alone(*arguments: str) -> None:

@@ -116,8 +116,19 @@ def test_the_place_task_is_recorded_with_its_instruction(tmp_path: Path):
     assert not truths["give_up"].success
     assert {"carry", "lower", "release", "retreat"} <= {name for _, name in truths["clean"].phases}
     assert truths["clean"].progress[-1] == 1
-    with pytest.raises(InputError, match="was not recorded with these demonstrations settings"):
+    with pytest.raises(InputError, match=r"was not recorded with these .* settings; set .* or remove it"):
         check_recorded_with(dataclasses.replace(config, task="pick"), tmp_path / "place")
+
+
+def test_of_somebodys_own_recording_nothing_but_its_use_is_proposed(
+    demonstrations: DemonstrationsConfig, recorded_dataset: Path
+):
+    with pytest.raises(InputError) as refused:
+        check_recorded_with(demonstrations, recorded_dataset)
+    assert str(refused.value).endswith(
+        "was not recorded in simulation; set demonstrations.simulate false to use it, or choose another "
+        "dataset.path"
+    )
 
 
 def test_a_folder_that_is_there_is_not_overwritten(demonstrations: DemonstrationsConfig, simulated: Path):
