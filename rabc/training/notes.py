@@ -28,7 +28,7 @@ def training_notes(
     """A line for each thing to know.
 
     Args:
-        config: section `dataset` is used.
+        config: sections `dataset` and `trainer` are used.
         meta: of the dataset.
         policy: LeRobot's configuration of the policy.
         split: what training and validation may draw.
@@ -39,6 +39,7 @@ def training_notes(
         _uncounted(meta, policy),
         _motionless(meta, policy),
         _held_out(config, meta, split, drawn),
+        _validated(config, split),
         _short(split, Windows.of(policy), policy),
         _never_drawn(split, int(getattr(policy, "drop_n_last_frames", 0))),
         _unlearned_tasks(config, meta, split),
@@ -92,6 +93,19 @@ def _held_out(config: Config, meta: LeRobotDatasetMetadata, split: SplitFrames, 
     return (
         f"held out by dataset.eval_split {config.dataset.eval_split:g}: episodes {_listed(split.held_out)}; "
         f"training draws {drawn} of {meta.total_frames} frames"
+    )
+
+
+def _validated(config: Config, split: SplitFrames) -> str:
+    """Validations that look at more than training does, as those of all that a large dataset holds out."""
+    trainer = config.trainer
+    times = trainer.max_steps // trainer.eval_steps if trainer.eval_steps else 0
+    looked, learned = times * len(split.validation), trainer.max_steps * trainer.samples_per_step
+    if looked <= learned:
+        return ""
+    return (
+        f"validation looks at {len(split.validation)} frames every {trainer.eval_steps} steps, {looked} in "
+        f"all: more than the {learned} that training draws; trainer.max_eval_samples bounds them"
     )
 
 

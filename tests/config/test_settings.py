@@ -55,6 +55,14 @@ def test_shipped_yaml_parses_and_states_only_what_differs(path: Path) -> None:
     assert [key for key, value in stated if key not in free_to_state and value == defaults[key]] == []
 
 
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_validations_take_little_beside_the_training_however_large_the_dataset_is(path: Path) -> None:
+    trainer = cli.parse(["--config", path.name], "").config.trainer
+    if trainer.eval_steps:
+        looked = trainer.max_steps // trainer.eval_steps * trainer.max_eval_samples
+        assert 0 < looked <= 0.1 * trainer.max_steps * trainer.samples_per_step
+
+
 IMPOSSIBLE = {
     **{key: least - 1 for key, least in AT_LEAST.items()},
     **dict.fromkeys(POSITIVE, 0.0),

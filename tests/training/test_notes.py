@@ -62,6 +62,28 @@ def test_what_is_not_trained_on(dataset_copy: Copy) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("trainer", "looked"),
+    [
+        ({"eval_steps": 1}, 20 * 23),
+        ({"eval_steps": 5}, 0),  # 4 x 23 frames, of the 20 x 8 that training draws
+        ({"eval_steps": 1, "max_eval_samples": 8}, 0),  # as many
+        ({"eval_steps": 1, "max_eval_samples": 9}, 180),
+        ({"eval_steps": 0}, 0),
+    ],
+)
+def test_validation_that_outweighs_the_training(
+    trainer: dict[str, Any], looked: int, recorded_dataset: Path
+) -> None:
+    config = tiny(batch_size=4, accumulate_grad_batches=2, max_steps=20, **trainer)
+    config = replace(config, dataset=DatasetConfig(eval_split=0.5))
+    said = [line for line in notes(config, recorded_dataset) if line.startswith("validation looks at ")]
+    assert len(said) == (looked > 0)
+    if looked:
+        assert f", {looked} in all: more than the 160 that training draws;" in said[0]
+        assert said[0].endswith("trainer.max_eval_samples bounds them")
+
+
 def test_a_joint_that_never_moves(dataset_copy: Copy) -> None:
     root = dataset_copy()
     path = root / "meta" / "stats.json"
