@@ -31,6 +31,10 @@ def main(argv: Sequence[str]) -> None:
     unknown = [kind for kind in wanted if kind not in ALL]
     if unknown:
         raise InputError(f"kinds {', '.join(unknown)}: unknown; choose among {', '.join(ALL)}")
+    if command.extra["offset"] < 0:
+        raise InputError(
+            f"--offset {command.extra['offset']}: before the first held-out seed; give 0 or more"
+        )
     scorer = load_scorer(command.config.scorer, command.config.device)
     path = Path(command.extra["output"])
     task = command.config.demonstrations.task

@@ -36,6 +36,10 @@ def main(argv: Sequence[str]) -> None:
 
     if not command.extra["output"]:
         raise InputError("--output: missing; name the folder for the scorer, e.g. --output outputs/my-scorer")
+    for argument, least in ((EPISODES, 1), (TEST, 2), (THREADS, 0), (ALIGN, 0), (GLANCES, 0), (CLIPS, 0)):
+        value = command.extra[argument.name]
+        if value < least:
+            raise InputError(f"--{argument.name} {value}: too small; give {least} or more")
     from rabc.system.quiet import no_library_bars, quiet_libraries
 
     quiet_libraries()

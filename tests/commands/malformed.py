@@ -41,7 +41,7 @@ looks at what they say and leave behind, and whether this page is current; it is
 `uv run python -m tests.commands.malformed`.
 
 Here `arm` is a small dataset, `policy` a policy folder for it, `scorer` a copy of the small scorer,
-`small.yaml` a sound configuration, and `own` the file in question. What `rabc check-dataset` lists of a
+"small.yaml" a sound configuration, and `own` the file in question. What `rabc check-dataset` lists of a
 dataset that can be read: [own data](own-data.md#what-a-check-finds).
 """
 _LONGEST = 700

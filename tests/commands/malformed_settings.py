@@ -99,6 +99,16 @@ COMMAND_LINE = (
         ("async-client", "--duration", "soon"),
         ("--duration 'soon': is no time", "give seconds"),
     ),
+    Case(
+        "a start state before the first held-out one",
+        ("plot-progress", "--offset", "-1"),
+        ("--offset -1: before the first held-out seed", "give 0 or more"),
+    ),
+    Case(
+        "no episodes to train a scorer on",
+        ("train-scorer", "--output", "new", "--episodes", "0"),
+        ("--episodes 0: too small", "give 1 or more"),
+    ),
     Case("no folder for the scorer", ("train-scorer",), ("--output: missing", "name the folder")),
     Case(
         "too few episodes to measure with",

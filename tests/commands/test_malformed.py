@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.malformed import KINDS, PAGE, page, row
+from tests.commands.malformed import HEAD, KINDS, PAGE, page, row
 from tests.support.refusing import Case, lay_out, lines, make_stock, refusal, run, tree
 
 CASES = [(kind, case) for kind, cases in KINDS.items() for case in cases]
@@ -39,6 +39,7 @@ def test_it_is_refused_in_one_line(case: Case, stock: Path, tmp_path: Path) -> N
 
 def test_the_page_has_these_cases_and_no_others() -> None:
     """In their order; what is said to each is compared above."""
+    assert PAGE.read_text().startswith(HEAD)
     given = re.findall(r"^(?:## .*|\| `.*)$", PAGE.read_text(), re.MULTILINE)
     wanted = re.findall(r"^(?:## .*|\| `.*)$", page({case: "" for _, case in CASES}), re.MULTILINE)
     assert [re.sub(r" \| [^|]*(\\\|[^|]*)* \|$", "", line) for line in given] == [

@@ -133,14 +133,10 @@ def refusal(outcome: Outcome, folder: Path) -> str:
 
 
 def tree(folder: Path, leaves: str | None) -> Mapping[str, str]:
-    """Every path below `folder`, but for `leaves`, and what it is: the content of files, the target of links.
-
-    Without hidden folders of datasets, where what was found out about them may be kept.
-    """
+    """Every path below `folder`, without `leaves`, and what it is: a file's content, a link's target."""
     found: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if parts[0] == leaves or any(part.startswith(".") and len(part) > 1 for part in parts[1:]):
+        if path.relative_to(folder).parts[0] == leaves:
             continue
         mode, what = path.lstat().st_mode, "not to be read"
         if stat.S_ISLNK(mode):
