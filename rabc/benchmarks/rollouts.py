@@ -5,7 +5,6 @@ process, one after the other, and draw two cameras of the same size: so101-nexus
 policy is asked and, of one camera, where the scorer samples.
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -18,6 +17,7 @@ import torch
 from rabc.benchmarks.lines import Line, at_least, at_most
 from rabc.benchmarks.nexus import Pictures, VisualEnvironment
 from rabc.config.settings import RolloutsConfig
+from rabc.policies.door import CONFIG, admitted, read_json
 from rabc.rollouts.play import ChunkPolicy, Rollout, RolloutJob, load_policy, roll_out, ticks_per_frame
 from rabc.sim import seeds
 from rabc.sim.environment import CAMERAS, Simulator
@@ -150,7 +150,8 @@ def image_size(policy_folder: Path) -> int:
     Raises InputError for a folder without a policy that sees the simulator's two cameras.
     """
     try:
-        features = json.loads((policy_folder / "config.json").read_text())["input_features"]
+        with admitted(policy_folder) as folder:
+            features = read_json(folder / CONFIG)["input_features"]
         shapes = {tuple(features[f"observation.images.{camera}"]["shape"][1:]) for camera in CAMERAS}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(

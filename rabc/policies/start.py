@@ -5,6 +5,7 @@ Imports no torch: a start in which nothing has changed asks for it.
 
 from pathlib import Path
 
+from rabc.policies.door import admit
 from rabc.system.errors import InputError
 from rabc.system.hashing import folder_hash
 from rabc.system.hub import is_hub_id
@@ -16,7 +17,7 @@ def start_content(pretrained_path: str | None) -> str | None:
     Of a folder its content (SHA-256, hex); of a hub policy `owner/name@commit`, as far as it is known here.
 
     Raises:
-        InputError: the folder cannot be read.
+        InputError: the folder cannot be read, or holds what is not let in (see `rabc.policies.door`).
     """
     if pretrained_path is None:
         return None
@@ -24,6 +25,7 @@ def start_content(pretrained_path: str | None) -> str | None:
     if not folder.is_dir():
         return f"{pretrained_path}@{cached_commit(pretrained_path) or 'main'}"
     try:
+        admit(folder)
         return folder_hash(folder)
     except OSError as error:
         raise InputError(

@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from rabc.config.settings import Config
 from rabc.datasets.metadata import load_meta
+from rabc.pipeline.room import parameters
 from rabc.policies.build import build_policy
+from rabc.policies.settings import policy_settings
 from rabc.policies.sizes import check_sizes
 from rabc.policy_check.check import check_folder
 from rabc.rollouts.play import load_policy
@@ -23,7 +27,7 @@ LARGE: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("kind", LARGE)
+@pytest.mark.parametrize("kind", ["act", pytest.param("diffusion", marks=pytest.mark.slow)])
 def test_what_the_weights_do_not_hold_is_not_built(kind: str, recorded_dataset: Path, tmp_path: Path) -> None:
     """Of 94 billion numbers for one, which no machine here has room for."""
     meta = load_meta(recorded_dataset)
@@ -47,8 +51,17 @@ def test_what_the_weights_do_not_hold_is_not_built(kind: str, recorded_dataset: 
 
 
 def test_a_table_that_is_made_in_python_is_counted_before(recorded_dataset: Path, tmp_path: Path) -> None:
-    parts = build_policy(ACT, load_meta(recorded_dataset))
-    good = saved(parts, recorded_dataset, tmp_path / "good")
-    settings = replace(parts.policy.config, chunk_size=2**24, n_action_steps=1)  # pyright: ignore
-    with pytest.raises(InputError, match="gives its tables"):
-        check_sizes("long", settings, good / "model.safetensors")
+    long = replace(ACT, chunk_size=2**24, n_action_steps=1)
+    settings = policy_settings(long, load_meta(recorded_dataset), "cpu")
+    save_file({"weight": torch.zeros(9)}, tmp_path / "model.safetensors")
+    with pytest.raises(
+        InputError, match=r"gives its tables 536,870,912 numbers, and model.safetensors holds 9;"
+    ):
+        check_sizes("long", settings, tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("header", [b"[]", b"[" * 100_000, b'{"a": 1}', b'{"a": {"shape": "x"}}'], ids=len)
+def test_a_header_of_another_form_counts_nothing(header: bytes, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    config = Config(policy=replace(ACT, pretrained_path=str(tmp_path)))
+    assert parameters(config, None) is None
