@@ -199,6 +199,7 @@ def check_dataset(config: Config, root: Path, trains: bool = True) -> bool:
         policy = policy_settings(config.policy, meta, "cpu")
         cameras += policy.image_features
         normalisation_statistics(policy, meta)
+        check_split(config, root)
     said = thresholds(config, config.weights, root) if trains else []
     for sentence in said:
         print(f"weights: {sentence}")
@@ -218,6 +219,22 @@ def take_out(config: Config, root: Path) -> None:
         from rabc.system.home import scores_root
 
         move_out(root, scores_root(config.scorer.scores_folder))
+
+
+def check_split(config: Config, root: Path) -> None:
+    """Raise InputError where `dataset.eval_split` leaves no episode of the dataset in `root` for training.
+
+    Of episodes with several tasks only the frames say which comes first; they are read before the training.
+    """
+    from rabc.datasets.episodes import read_episodes
+    from rabc.datasets.selection import selected_episodes
+    from rabc.datasets.source import open_dataset
+    from rabc.training.order import held_out_episodes
+
+    records = read_episodes(open_dataset(config, root))
+    tasks = [records.tasks[one] for one in selected_episodes(config.dataset, len(records))]
+    if all(len(of) == 1 for of in tasks):
+        held_out_episodes([of[0] for of in tasks], config.dataset.eval_split)
 
 
 def thresholds(config: Config, weights: WeightsConfig, root: Path) -> list[str]:
