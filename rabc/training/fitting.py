@@ -31,7 +31,7 @@ from rabc.training.curves import put_before_now, told_in_one_line
 from rabc.training.data import ChunkDataModule
 from rabc.training.ema import Averaging
 from rabc.training.interrupts import Interrupts
-from rabc.training.last_words import LastWords, in_its_own_words
+from rabc.training.last_words import LastWords, in_its_own_words, is_lost
 from rabc.training.module import WeightedPolicy
 from rabc.training.monitor import Clock, Monitor
 from rabc.training.threads import Threads, chosen_here
@@ -75,6 +75,7 @@ def fit(
     left = partial(what_is_left, checkpoints)
     monitor = Monitor(clock, settings.log_every, left)
     interrupts = Interrupts(monitor)
+    last_words = LastWords(settings, first=global_rank(settings.devices, settings.num_nodes) == 0)
     callbacks: list[Callback] = [
         clock,  # first, so that it counts the step and not what follows it
         *([Averaging(settings.ema_decay)] if settings.ema_decay else []),
@@ -84,7 +85,7 @@ def fit(
         *_evaluations(config, meta, data, weights, clock),
         interrupts,
         TrainingBar(clock, monitor),
-        *([LastWords(settings)] if global_rank(settings.devices, settings.num_nodes) else []),
+        *([last_words] if settings.devices * settings.num_nodes > 1 else []),
         # Last, so that they hold the state of all others after the step.
         Checkpoints(checkpoints, settings.checkpoint_every, settings.keep_checkpoints, monitor),
     ]
@@ -103,7 +104,7 @@ def fit(
         except InputError as error:
             raise InputError(in_its_own_words(error)) from error
         except RuntimeError as error:
-            raise _explained(error, settings) from error
+            raise _explained(error, settings, last_words.other_code) from error
         step = trainer.global_step
     if global_rank(settings.devices, settings.num_nodes) > 0:
         raise SystemExit(0)
@@ -180,13 +181,17 @@ def _trainer(
         ) from error
 
 
-def _explained(error: RuntimeError, settings: TrainerConfig) -> Exception:
-    """What a user can do about an error of torch; the error itself where that is not known."""
+def _explained(error: RuntimeError, settings: TrainerConfig, other_code: int | None) -> Exception:
+    """What a user can do about an error of torch; the error itself where that is not known.
+
+    other_code: exit code of another process that has ended with an error, if any.
+    """
     reason = str(error).strip().splitlines()[0]
     if settings.deterministic and "deterministic" in reason:
         return InputError(f"trainer.deterministic true: {reason}; set it false")
-    lost = isinstance(error, torch.distributed.DistError) or "by peer" in reason  # gloo: closed or reset
-    if settings.devices * settings.num_nodes > 1 and lost:
+    if settings.devices * settings.num_nodes > 1 and is_lost(error):
+        if other_code == InputError.exit_code:  # run again, it would end again
+            return InputError("training: another process ended, for the error that it names itself")
         return CheckFailed(f"training: another process ended ({reason}); run it again to go on")
     return error
 
