@@ -23,6 +23,12 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12
 TRAIN = ("train", "--config", "small.yaml", "--weights.scheme", "none")
 SCORE = ("score", "--config", "small.yaml")
 DIAGNOSE = ("diagnose", "--config", "small.yaml")
+TWINS = (
+    "a gzip archive called .parquet", "a zip archive called .parquet", "a Git LFS pointer for a table",
+    "a Git LFS pointer for a video", "a folder called .parquet", "one number for an action", "no data folder",
+    "a gzip archive called tasks.parquet", "an empty table of tasks",
+)  # fmt: skip
+"""Cases that others of the fast tests are much like."""
 Place = Path | Callable[[], Path]
 
 
@@ -120,7 +126,7 @@ def per_episode(**values: Any) -> Damage:
 def damaged(
     name: str, damaging: Damage, *says: str, command: tuple[str, ...] = TRAIN, remedy: str = AGAIN
 ) -> Case:
-    return Case(name, command, (*says, remedy), damaging, ("arm",))
+    return Case(name, command, (*says, remedy), damaging, ("arm",), slow=name in TWINS)
 
 
 NAN = [np.full(6, np.nan, np.float32)]
