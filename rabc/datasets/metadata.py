@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from string import Formatter
 from typing import Any
 
@@ -13,6 +14,7 @@ from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
 from rabc.datasets.files import check_files
 from rabc.system.errors import InputError
+from rabc.system.terminal import shell_word
 
 CONVERT = "python -m lerobot.scripts.convert_dataset_v21_to_v30"
 """LeRobot's converter; it pushes to the hub unless told not to."""
@@ -110,7 +112,8 @@ def _check_files(root: Path) -> None:
         raise InputError(f"file {info}: cannot be read ({first_line(error)}); {AGAIN}") from error
     if not version.startswith("v3."):
         remedy = (
-            f"convert it with `{CONVERT} --repo-id=local/{root.name} --root={root} --push-to-hub=false`"
+            f"convert it with `{CONVERT} --repo-id={quote('local/' + root.name)} --root={quote(str(root))} "
+            "--push-to-hub=false`"
             if version == "v2.1"
             else "convert it to v2.1 with an older LeRobot first, or update lerobot if it is newer"
         )
@@ -169,7 +172,7 @@ def check_strays(paths: Sequence[Path]) -> None:
         if path.name.startswith(".") or not path.stem.rpartition("-")[2].isdecimal():
             raise InputError(
                 f"file {path}: is no table of the dataset, and LeRobot would read it as one (a copy, or left "
-                f"there by the system); remove it: `rm {str(path)!r}`"
+                f"there by the system); remove it: `rm {shell_word(str(path))}`"
             )
 
 
@@ -180,14 +183,14 @@ def check_marks(root: Path) -> None:
         if path.is_file() and path.open("rb").read(3) == b"\xef\xbb\xbf":
             raise InputError(
                 f"file {path}: begins with a byte-order mark, which LeRobot cannot read; remove it with "
-                f"`sed -i '1s/^\\xEF\\xBB\\xBF//' {path}`"
+                f"`sed -i '1s/^\\xEF\\xBB\\xBF//' {quote(str(path))}`"
             )
 
 
 def recompute_statistics(root: Path) -> str:
     """LeRobot's command that computes `meta/stats.json` of a local dataset anew, in its place."""
-    name = f"local/{root.name}"
+    name, place = quote(f"local/{root.name}"), quote(str(root))
     return (
-        f"lerobot-edit-dataset --repo_id {name} --root {root} --new_repo_id {name} --new_root {root} "
+        f"lerobot-edit-dataset --repo_id {name} --root {place} --new_repo_id {name} --new_root {place} "
         "--operation.type recompute_stats --operation.skip_image_video false --operation.overwrite true"
     )

@@ -218,8 +218,8 @@ UNREAD = {
     ("export", "dataset.path"),
     *(("compare", key) for key in SETTLED),
 }
-"""Keys that a command does not look at, or only after it has recorded or got a checkpoint of one's own, and then
-as `train` does: nothing may run all the same, but the answer is about something else."""
+"""Keys that a command does not look at, or only after it has recorded or got a checkpoint of one's own, and
+then as `train` does: nothing may run all the same, but the answer is about something else."""
 SMALL = [
     "--demonstrations.simulate", "false", "--rollouts.episodes", "0", "--policy.chunk_size", "5",
     "--policy.n_action_steps", "5",
@@ -272,7 +272,7 @@ def words(command: str, option: str, planted: Path, good_dataset: Path) -> list[
             "--clip_steps",
             "1",
         ],
-        "evaluate-scorer": [*scored, "--episodes", "1"],
+        "evaluate-scorer": [*scored, "--episodes", "2"],
         "plot-progress": [*scored, "--kinds", "clean"],
     }
     rest = own.get(command, [])

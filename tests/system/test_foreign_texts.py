@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from rabc.datasets.metadata import check_strays, recompute_statistics
 from rabc.datasets.preflight import tasks, videos
 from rabc.datasets.preflight.findings import edit_command
+from rabc.system.errors import InputError
 from rabc.system.terminal import shell_word, shown, table
 
 EVIL = ["a'; touch canary; '", "$(touch canary)", "`touch canary`", '"; touch canary; "', "a b", "Grüß"]
@@ -33,6 +35,13 @@ def test_a_command_to_copy_runs_nothing_of_a_name(name: str, tmp_path: Path) -> 
     edit = words(edit_command(root, "merge").strip("`"), tmp_path)
     assert f"local/{name}" in edit
     assert str(root) in edit
+    assert str(root) in words(recompute_statistics(root), tmp_path)
+    with pytest.raises(InputError) as stray:
+        check_strays([root / "table.parquet"])
+    assert (
+        words(str(stray.value).rpartition("remove it: ")[2].strip("`"), tmp_path)[1]
+        == f"{root}/table.parquet"
+    )
     modify = words(tasks._modify(meta, {0: name}).removeprefix("`").removesuffix("`"), tmp_path)  # pyright: ignore
     assert modify[-1] == json.dumps({"0": name}, ensure_ascii=False)
     assert len(words(videos._listed(name), tmp_path)) == 1  # pyright: ignore
