@@ -30,6 +30,7 @@ from tests.policies.test_door import PLANTS
 from tests.scoring.test_foreign_model import REFUSED, own_classes
 from tests.support import REPO
 from tests.support.damaging import edit_episodes, edit_info, edit_rows, edit_tasks
+from tests.support.simulating import simulating_here
 from tests.training.test_foreign_checkpoint import Evil, archived, compiled, old_pickled, pickled
 
 SCORER = REPO / "checkpoints" / "so101-scorer"
@@ -262,9 +263,9 @@ def words(command: str, option: str, planted: Path, good_dataset: Path) -> list[
             "--output",
             "scorer",
             "--episodes",
-            "1",
+            "2",
             "--test_episodes",
-            "1",
+            "2",
             "--align_steps",
             "1",
             "--glance_steps",
@@ -334,7 +335,7 @@ def run(
         argv = words(command, option, planted, recorded_dataset)
         monkeypatch.setattr(sys, "argv", ["rabc", command, *argv])
         capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
+        with simulating_here(), pytest.raises(SystemExit) as ended:
             entry.run(command, argv)
         said = capfd.readouterr()
         assert not canary.exists()
