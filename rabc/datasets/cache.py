@@ -103,12 +103,15 @@ def _frames(root: Path, config: DatasetConfig) -> int:
     try:
         paths = sorted((root / "meta" / "episodes").glob("*/*.parquet"))
         tables = [pq.read_table(path, columns=["length"]).column("length").to_numpy() for path in paths]
-        lengths = np.concatenate(tables)
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        lengths = np.concatenate(tables) if tables else np.zeros(0)
+        if not len(lengths) or np.isnan(lengths).any():
+            raise ValueError("an episode without a length" if len(lengths) else "there is none")
+        frames = lengths[selected_episodes(config, len(lengths))].sum()
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise InputError(
             f"dataset {root}: meta/episodes cannot be read ({error}); download or record the dataset again"
         ) from error
-    return int(lengths[selected_episodes(config, len(lengths))].sum())
+    return int(frames)
 
 
 def _shapes(root: Path, config: Config) -> dict[str, tuple[int, int]]:
@@ -118,7 +121,10 @@ def _shapes(root: Path, config: Config) -> dict[str, tuple[int, int]]:
         features: dict[str, Any] = read_json(path)["features"]
         found = dict(_colour(features))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"file {path}: cannot be read; download or record the dataset again") from error
+        reason = f"{type(error).__name__} {error}"
+        raise InputError(
+            f"file {path}: its features cannot be read ({reason}); download or record the dataset again"
+        ) from error
     if config.policy.resize_shape is None:
         return found
     height, width = config.policy.resize_shape

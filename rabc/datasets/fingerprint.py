@@ -187,7 +187,7 @@ def read_json(path: Path) -> Any:
     """Content of a JSON file in `meta/`. Raises InputError where it cannot be read, with the cause."""
     try:
         return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         from rabc.datasets.metadata import check_marks  # imports LeRobot, which takes most of a start
 
         check_marks(path.parents[1])

@@ -114,6 +114,28 @@ def check_foreign(settings: WeightsConfig) -> None:
         raise InputError(f"weights file {foreign}: no such file; check the path")
 
 
+def check_fits(config: Config, root: Path) -> None:
+    """Raise InputError for progress or weights from elsewhere that are not of the dataset in `root`."""
+    weights = config.weights
+    if weights.foreign_file is None or weights.scheme == "none":
+        return
+    import numpy as np
+
+    from rabc.datasets.episodes import read_episodes
+    from rabc.datasets.fingerprint import fingerprint
+    from rabc.datasets.source import open_dataset
+    from rabc.weighting.progress_file import read_foreign
+    from rabc.weighting.weights_file import read_weights
+
+    lengths = read_episodes(open_dataset(config, root)).length
+    episode_index = np.repeat(np.arange(len(lengths)), lengths)
+    if weights.weights_file:
+        read_weights(Path(weights.weights_file), episode_index, fingerprint(root))
+    else:
+        file = Path(weights.foreign_file)
+        read_foreign(file, weights.progress_head, episode_index, fingerprint(root))
+
+
 def check_writable(folder: Path) -> None:
     """Raise InputError unless files can be made in `folder`, or in the nearest folder above that exists."""
     import os
@@ -200,6 +222,7 @@ def check_dataset(config: Config, root: Path, trains: bool = True) -> bool:
         cameras += policy.image_features
         normalisation_statistics(policy, meta)
         check_split(config, root)
+        check_fits(config, root)
     said = thresholds(config, config.weights, root) if trains else []
     for sentence in said:
         print(f"weights: {sentence}")

@@ -164,7 +164,8 @@ METADATA = (
         "video_path '../",
         command=SCORE,
     ),
-    damaged("features as a list", info(features=[1]), "info.json: cannot be read"),
+    damaged("brackets without end in info.json", holds(INFO, b"[" * 100_000), "info.json: cannot be read"),
+    damaged("features as a list", info(features=[1]), "info.json: its features cannot be read"),
     damaged("an empty stats.json", holds(STATISTICS, b""), "stats.json: cannot be read"),
     damaged("no stats.json", gone(STATISTICS), "meta/stats.json is missing", remedy=RECOMPUTE),
     damaged(

@@ -51,10 +51,8 @@ def written(change: Change = whole, *damages: Damage) -> Damage:
     return write
 
 
-def foreign(
-    name: str, damaging: Damage, *says: str, command: tuple[str, ...] = PROGRESS, leaves: str = "outputs"
-) -> Case:
-    return Case(name, command, ("weights", "own.parquet: ", *says), damaging, ("arm",), leaves, slow=True)
+def foreign(name: str, damaging: Damage, *says: str, command: tuple[str, ...] = PROGRESS) -> Case:
+    return Case(name, command, ("weights", "own.parquet: ", *says), damaging, ("arm",))
 
 
 def progress(name: str, damaging: Damage, *says: str) -> Case:

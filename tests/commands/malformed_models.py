@@ -117,8 +117,8 @@ POLICIES = (
         "give a LeRobot policy folder",
     ),
     policy("weights by a link out of the folder", linked_out, "is a link out of the folder", "put the file"),
-    policy("a folder for the weights", folder(POLICY / "model.safetensors"), "irectory"),
-    policy("a pipe for the weights", pipe(POLICY / "model.safetensors"), "cannot be read", "pipe"),
+    policy("a folder for the weights", folder(POLICY / "model.safetensors"), "is a folder"),
+    policy("a pipe for the weights", pipe(POLICY / "model.safetensors"), "can be read", "pipe"),
     Case("no folder at all", ("check-policy",), ("name one policy folder", "--help")),
     Case(
         "a file for a folder",

@@ -27,13 +27,13 @@ def test_it_is_refused_in_one_line(case: Case, stock: Path, tmp_path: Path) -> N
     folder = tmp_path / "work"
     folder.mkdir()
     lay_out(case, stock, folder)
-    before = tree(folder, case.leaves)
+    before = tree(folder)
     outcome = run(case, folder, tmp_path / "kept")
     assert outcome.code == 2, outcome.said
     assert [line[:7] for line in lines(outcome)] == ["error: "], outcome.said
     said = refusal(outcome, folder)
     assert [words for words in case.says if words not in said] == [], said
-    assert tree(folder, case.leaves) == before
+    assert tree(folder) == before
     assert row(case, said) in PAGE.read_text(), f"{said}; write the page anew"
 
 

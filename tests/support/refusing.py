@@ -46,8 +46,6 @@ class Case:
     damage: Damage = lambda: None
     takes: tuple[str, ...] = ()
     """Of the stock, by name; none: nothing lies there but `small.yaml`."""
-    leaves: str | None = None
-    """Folder of a run that had begun when this was met: what was done before stays."""
     slow: bool = False
     """Whether it takes more than a moment."""
 
@@ -132,12 +130,10 @@ def refusal(outcome: Outcome, folder: Path) -> str:
     return line
 
 
-def tree(folder: Path, leaves: str | None) -> Mapping[str, str]:
-    """Every path below `folder`, without `leaves`, and what it is: a file's content, a link's target."""
+def tree(folder: Path) -> Mapping[str, str]:
+    """Every path below `folder`, and what it is: a file's content, a link's target."""
     found: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
-        if path.relative_to(folder).parts[0] == leaves:
-            continue
         mode, what = path.lstat().st_mode, "not to be read"
         if stat.S_ISLNK(mode):
             what = f"link to {os.readlink(path)}"
