@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import torch
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -26,10 +27,10 @@ from rabc.datasets.fingerprint import pictures_identities
 from rabc.system.errors import InputError
 from rabc.system.home import CACHE
 from rabc.system.lock import alone
+from rabc.system.threads import usable_cores
 
 # Decoded frames in memory at a time, for each decoding thread.
 _BLOCK_BYTES = 32_000_000
-_THREADS = os.cpu_count() or 1
 _EARLIER = re.compile(r"[0-9a-f]{16}")
 """Folder of an earlier release's cache, which was thrown away whenever anything of the dataset changed."""
 _ALTERNATIVES = (
@@ -224,7 +225,10 @@ def _decode_all(meta: LeRobotDatasetMetadata, files: Sequence[EpisodeFile], fold
         bar = stack.enter_context(
             tqdm(total=sum(file.length for file in files), desc="decoding", unit="frame")
         )
-        pool = stack.enter_context(ThreadPoolExecutor(max_workers=_THREADS))  # decoding releases the GIL
+        # Decoding releases the GIL: a thread a core, none of which resizes with threads of its own.
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(1)
+        pool = stack.enter_context(ThreadPoolExecutor(max_workers=usable_cores()))
         stack.callback(pool.shutdown, cancel_futures=True)
         counting = threading.Lock()
 

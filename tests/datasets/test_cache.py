@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
@@ -17,7 +19,7 @@ from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from rabc.config.settings import Config, DatasetConfig
 from rabc.config.training_settings import PolicyConfig, TrainerConfig
 from rabc.datasets.cache import cache_cost, cache_folder
-from rabc.datasets.decoding import DecodedFrames
+from rabc.datasets.decoding import DecodedFrames, decode
 from rabc.datasets.filling import choose
 from rabc.datasets.frames import cached_frames, episode_files
 from rabc.datasets.metadata import load_meta
@@ -199,6 +201,29 @@ def test_a_smaller_bound_makes_room_and_a_reader_does_not_notice(
     assert cached_episodes(meta, tmp_path) == [[0, 1], [0, 1]]
     assert_same(all_of_it, DecodedFrames(meta, CAMERAS, SMALL), np.arange(FRAMES))
     assert_same(other_size, DecodedFrames(meta, CAMERAS), np.arange(FRAMES))
+
+
+def test_a_core_has_one_thread_however_many_torch_would_take(
+    meta: LeRobotDatasetMetadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoding threads, each with torch's own for its resizing, were hundreds on sixteen cores."""
+    seen: list[tuple[str, int]] = []
+
+    def decoding(*arguments: Any) -> Any:
+        seen.append((threading.current_thread().name, torch.get_num_threads()))
+        return decode(*arguments)
+
+    monkeypatch.setattr("rabc.datasets.filling.decode", decoding)
+    monkeypatch.setattr("rabc.datasets.filling.usable_cores", lambda: 3)
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        cached_frames(meta, CAMERAS, tmp_path, SMALL)
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
+    assert {count for _, count in seen} == {1}
+    assert 1 <= len({name for name, _ in seen}) <= 3
 
 
 def test_nothing_fits(meta: LeRobotDatasetMetadata, tmp_path: Path) -> None:
