@@ -76,8 +76,8 @@ class ScoreStore:
     def reopen(cls, folder: Path, root: Path | None = None) -> "ScoreStore":
         """What `leave` left in `folder`, without the dataset and the scorer.
 
-        root: folder of all scores now, to which those of `folder` may have been moved since. Raises InputError
-        where it is missing or damaged.
+        root: folder of all scores now, to which those of `folder` may have been moved since. Raises
+        InputError where it is missing or damaged.
         """
         if root is not None and not folder.is_dir():
             folder = root / folder.name
