@@ -30,6 +30,13 @@ def test_voc_is_spearman_with_ties(scores: NDArray[np.float64]) -> None:
         assert voc(scores) == pytest.approx(spearmanr(scores, np.arange(len(scores))).statistic)
 
 
+def test_voc_of_perfect_order_is_one_and_no_more() -> None:
+    for count in range(2, 200):
+        in_order = voc(np.arange(count, dtype=np.float64))
+        assert in_order == -voc(-np.arange(count, dtype=np.float64)) == pytest.approx(1)
+        assert in_order <= 1
+
+
 def test_voc_of_one_score_is_zero() -> None:
     assert voc(np.array([-1.0])) == 0
 

@@ -1,6 +1,7 @@
 """Intervals claim what their data support: against published figures, by hand, and by how often they hold."""
 
 import math
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -61,7 +62,8 @@ def test_it_holds_with_few_values_as_well(count: int) -> None:
 
 def test_what_resampling_cannot_support_has_no_interval() -> None:
     assert undefined(mean(np.full(1, 3.0)), 3.0, 1)
-    assert undefined(mean(np.ones(0)), math.nan, 0)
+    with warnings.catch_warnings(action="error"):
+        assert undefined(mean(np.ones(0)), math.nan, 0)
     alike = mean(np.full(5, 0.1))
     assert (alike.value, alike.standard_error, alike.count) == (pytest.approx(0.1), 0, 5)
     assert np.isnan([alike.low, alike.high]).all()
@@ -90,11 +92,34 @@ def test_the_interval_of_a_ratio_of_means_is_fiellers() -> None:
     assert (found.standard_error, found.count) == (pytest.approx(error), 9)
 
 
+def test_the_ratio_of_two_pairs_has_an_interval() -> None:
+    part, whole = np.array([4.0, 6.0]), np.array([10.0, 10.5])
+    found = ratio_of_means(part, whole)
+    assert (found.value, found.count) == (pytest.approx(10 / 20.5), 2)
+    for end in (found.low, found.high):
+        test: Any = ttest_1samp(part - end * whole, 0)
+        assert test.pvalue == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_a_ratio_has_the_scale_of_its_parts(scale: float) -> None:
+    """Also where it hardly varies; not at all is another matter."""
+    whole = np.array([13.0, 11.0, 14.0, 12.0])
+    part = whole / 4 * (1 + 1e-4 * np.array([1.0, -1.0, -1.0, 2.0]))
+    plain, found = ratio_of_means(part, whole), ratio_of_means(scale * part, whole)
+    assert math.isfinite(plain.low)
+    assert (found.low / scale, found.high / scale) == pytest.approx((plain.low, plain.high), rel=1e-9)
+    nothing = ratio_of_means(np.zeros(4), whole)
+    assert (nothing.value, nothing.standard_error) == (0, 0)
+    assert np.isnan([nothing.low, nothing.high]).all()
+
+
 def test_a_ratio_that_may_be_anything_has_no_interval() -> None:
     part, whole = np.array([1.0, 2.0, 2.5, 0.5]), np.array([3.0, 1.0, 4.0, 2.0])
     assert undefined(ratio_of_means(part, -whole), math.nan, 4)
     assert undefined(ratio_of_means(part, whole - whole.mean()), math.nan, 4)
-    assert undefined(ratio_of_means(part[:0], whole[:0]), math.nan, 0)
+    with warnings.catch_warnings(action="error"):
+        assert undefined(ratio_of_means(part[:0], whole[:0]), math.nan, 0)
     assert undefined(ratio_of_means(part[:1], whole[:1]), 1 / 3, 1)
     # Student's test of the whole against 0 says whether its mean might be 0: p is 0.0500 at the border.
     spread = whole - whole.mean()

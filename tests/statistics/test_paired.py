@@ -393,6 +393,10 @@ def test_where_all_start_states_end_alike_the_interval_says_how_few_they_are() -
         low = found.low
         none = paired_difference(nothing, nothing)
         assert none.low == -none.high < 0
+    # Two: 1/4 +- 12.7 standard errors, cut off.
+    two = paired_difference(np.ones((1, 2), bool), np.array([[False, True]]))
+    assert (two.value, two.low, two.high) == (0.5, -1, 1)
+    assert two.standard_error == pytest.approx(math.sqrt((3 / 4 - 1 / 16) / 4))
     single = paired_difference(np.ones((1, 1), bool), np.zeros((1, 1), bool))
     assert (single.value, single.count) == (1, 1)
     assert np.isnan([single.low, single.high, single.standard_error]).all()
