@@ -9,6 +9,7 @@ however the work was cut up and interrupted.
 
 import fcntl
 import hashlib
+import io
 import json
 import os
 from collections.abc import Generator, Iterable, Mapping
@@ -17,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rabc.scoring.store_part import EpisodeScores, Line, Part, Shown, differing, read_lines, say
+from rabc.scoring.store_part import EpisodeScores, Line, Part, Shown, differing, no_link, read_lines, say
 from rabc.scoring.variants import Variant
 from rabc.system.atomic import whole_file
 from rabc.system.errors import InputError
+from rabc.system.hashing import stamp
 
 FORMAT = 3
 META = "meta.json"
@@ -152,15 +154,16 @@ class CameraStore:
         A missing or unreadable one is written again: the folder's name is the hash of what it has to say.
         """
         try:
+            stamp(self.folder / META)  # a pipe or a device would be read for ever
             return json.loads((self.folder / META).read_text()) != self.meta
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return False
 
     @contextmanager
     def _locked(self) -> Generator[None]:
         """The folder, with its `meta.json`, for whoever opens or removes parts; waits for milliseconds."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("ab") as file:
+        with io.FileIO(self.folder / ".lock", "a", opener=no_link) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if self._of_another_question():
                 self._set_aside()
@@ -200,7 +203,8 @@ def _place(line: Line) -> tuple[int, str, str, int]:
 
 def _is_json(path: Path) -> bool:
     try:
+        stamp(path)
         json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return True

@@ -20,6 +20,7 @@ from rabc.scoring.store_part import EpisodeScores, Shown
 from rabc.scoring.variants import Variant
 from rabc.system.atomic import whole_file
 from rabc.system.errors import InputError
+from rabc.system.hashing import stamp
 
 __all__ = ["EpisodeScores", "ScoreStore", "Shown"]
 
@@ -83,6 +84,7 @@ class ScoreStore:
             folder = root / folder.name
         path = folder / FILE
         try:
+            stamp(path)  # a pipe or a device would be read for ever
             content = cast(dict[str, Any], json.loads(path.read_text()))
             texts = [str(text) for text in content["instructions"]]
             episodes = {
@@ -90,8 +92,14 @@ class ScoreStore:
                 for episode, length, number, pictures in content["episodes"]
             }
             store = cls(folder.parent, content["meta"], episodes, tuple(map(int, content["unjudged"])))
+            if any(len(shown) != len(store.cameras) for shown in episodes.values()):
+                raise ValueError("an episode without a camera")
             matches = store.key == folder.name
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        # Whatever JSON of another form makes Python stumble over.
+        except (
+            OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError,
+            RecursionError,
+        ) as error:  # fmt: skip
             raise InputError(f"scores {path}: is missing or damaged; {_AGAIN}") from error
         if not matches:
             raise InputError(f"scores {path}: was made for something else; {_AGAIN}")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rabc.scoring.base import PrefixScores
 from rabc.system.errors import InputError
+from rabc.system.hashing import stamp
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Part:
 
         Raises InputError if another process holds it, OSError if it cannot be written.
         """
-        with io.FileIO(path, "a+") as file:
+        with io.FileIO(path, "a+", opener=no_link) as file:
             if not _try_lock(file):
                 raise InputError(f"scores {path}: is being scored by another process; wait for it or stop it")
             file.seek(0)
@@ -111,12 +112,18 @@ class Part:
             ) from error
 
 
+def no_link(path: str, flags: int) -> int:
+    """Opener of a file to write; not through a link, which in a store of others leads anywhere."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
 def read_lines(path: Path) -> tuple[Line, ...]:
     """The episodes of a file; none if it is missing. An unchanged file is read once a process.
 
     A torn last line is dropped, a damaged one left out and named. Raises InputError if it cannot be read.
     """
     try:
+        stamp(path)  # a pipe or a device would be read for ever
         found = path.stat()
         return _read_lines(path, found.st_ino, found.st_size, found.st_mtime_ns)
     except FileNotFoundError:

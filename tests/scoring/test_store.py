@@ -243,3 +243,69 @@ def test_what_was_left_is_opened_again_without_the_dataset(tmp_path: Path) -> No
     store.path.write_text(other.path.read_text())
     with pytest.raises(InputError, match="made for something else; run the same command"):
         ScoreStore.reopen(store.folder)
+
+
+@pytest.mark.parametrize("planted", ["part-0.jsonl", ".lock"])
+def test_a_link_in_the_place_of_a_part_is_not_written_through(tmp_path: Path, planted: str) -> None:
+    """A score store of somebody else's may hold one to any file of the user's."""
+    store, other = open_store(tmp_path / "scores"), tmp_path / "profile"
+    store.folder.mkdir(parents=True)
+    (store.folder / planted).symlink_to(other)
+    with pytest.raises(InputError, match=r"scores .*: cannot be written \(.*links\)"):
+        store.append(record(0))
+    assert not other.exists()
+    other.write_text("export A=1\nexport B=2")
+    with pytest.raises(InputError):
+        store.append(record(0))
+    assert other.read_text() == "export A=1\nexport B=2"
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize("part", ["meta", "unjudged", "instructions", "episodes"])
+@pytest.mark.parametrize(
+    "content", ["null", "[1]", '[[0, 7, 0, [["p"]]], 1]', '{"a": 1}', "1e999", "[1e999]", DEEP]
+)
+def test_what_was_left_in_another_form_is_one_line(tmp_path: Path, part: str, content: str) -> None:
+    store = of_dataset(tmp_path)
+    store.leave()
+    parts = {name: json.dumps(value) for name, value in json.loads(store.path.read_text()).items()}
+    parts[part] = content
+    store.path.write_text("{" + ", ".join(f'"{name}": {value}' for name, value in parts.items()) + "}")
+    with pytest.raises(InputError, match=r"was made for something else|is missing or damaged"):
+        ScoreStore.reopen(store.folder)
+
+
+def test_a_meta_without_end_is_written_again(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    (store.folder / "meta.json").write_text(DEEP)
+    assert found(store) == [0, 1, 2]
+    store.append(record(0))
+    assert json.loads((store.folder / "meta.json").read_text()) == store.meta
+
+
+def test_a_pipe_or_a_device_in_a_store_is_not_read(tmp_path: Path) -> None:
+    """As a link to one that never ends would be; of a pipe the reading never begins."""
+    store = filled(tmp_path)
+    store.merge()
+    (store.folder / "meta.json").unlink()
+    os.mkfifo(store.folder / "meta.json")
+    assert found(store) == [0, 1, 2]
+    store.append(record(0))
+    assert json.loads((store.folder / "meta.json").read_text()) == store.meta
+    left = of_dataset(tmp_path)
+    left.folder.mkdir()
+    os.mkfifo(left.path)
+    with pytest.raises(InputError, match=r"dataset\.json: is missing or damaged"):
+        ScoreStore.reopen(left.folder)
+    store.path.unlink()
+    store.path.symlink_to("/dev/null")
+    with pytest.raises(InputError, match=r"scores\.jsonl: cannot be read \(is a pipe or a device"):
+        store.read()
+
+
+def test_what_was_left_of_a_dataset_without_episodes_to_judge_is_opened_again(tmp_path: Path) -> None:
+    store = replace(of_dataset(tmp_path), episodes={}, unjudged=(0, 1))
+    store.leave()
+    assert ScoreStore.reopen(store.folder) == store
