@@ -18,7 +18,7 @@ def voc(scores: NDArray[np.float64]) -> float:
     ranks -= ranks.mean()
     time -= time.mean()
     norm = np.sqrt((ranks @ ranks) * (time @ time))
-    return float(np.clip(ranks @ time / norm, -1.0, 1.0)) if norm > 0 else 0.0
+    return float(ranks @ time / norm) if norm > 0 else 0.0
 
 
 def success_score(log_prob_true: NDArray[np.float64]) -> float:

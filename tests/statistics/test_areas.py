@@ -1,6 +1,7 @@
 """Areas with their intervals, against DeLong's and Obuchowski's formulas written out pair by pair."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -126,7 +127,8 @@ def test_where_nothing_says_how_sure_an_area_is_there_is_no_interval() -> None:
         # All of one cluster, or such as cancel each other.
         (np.array([1.0, 3, 2, 4]), good, None, np.zeros(4, np.int64), 0.25, 4),
     ):  # fmt: skip
-        found = area(scores, success, strata, clusters)
+        with warnings.catch_warnings(action="error"):
+            found = area(scores, success, strata, clusters)
         assert found.value == pytest.approx(value, nan_ok=True)
         assert found.count == count
         assert np.isnan([found.low, found.high, found.standard_error]).all()

@@ -1,5 +1,7 @@
 """How good a curve of scores or progress is, against SciPy, by hand and by properties."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -59,6 +61,11 @@ def test_roc_auc_counts_pairs(scores: NDArray[np.float64], success: NDArray[np.b
     else:
         pairs = (good[:, None] > bad).mean() + 0.5 * (good[:, None] == bad).mean()
         assert roc_auc(scores, success) == pytest.approx(pairs)
+
+
+def test_one_kind_alone_has_no_area() -> None:
+    with warnings.catch_warnings(action="error"):
+        assert np.isnan([roc_auc(np.arange(3.0), np.full(3, kind)) for kind in (True, False)]).all()
 
 
 def test_not_finite_curves_are_refused() -> None:
