@@ -67,11 +67,14 @@ def scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def _root_logger_as_python_has_it() -> None:
-    """LeRobot's clients make it write everything to stderr, for the rest of the process."""
+    """LeRobot's clients make it write everything to stderr and to a file, for the rest of the process."""
     root = logging.getLogger()
     root.setLevel(logging.WARNING)
-    for handler in [one for one in root.handlers if type(one) is logging.StreamHandler]:
+    theirs = (logging.StreamHandler, logging.FileHandler)
+    for handler in [one for one in root.handlers if type(one) in theirs]:
         root.removeHandler(handler)
+        if isinstance(handler, logging.FileHandler):
+            handler.close()
 
 
 @pytest.fixture(autouse=True)

@@ -218,6 +218,7 @@ UNREAD = {
     ),
     ("export", "dataset.path"),
     *(("compare", key) for key in SETTLED),
+    ("closed-loop", "dataset.path"),
 }
 """Keys that a command does not look at, or only after it has recorded or got a checkpoint of one's own, and
 then as `train` does: nothing may run all the same, but the answer is about something else."""
