@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> None:
     days = command.extra["unused_for"]
     if days is not None and not (command.extra["remove"] and days >= 0):
         raise InputError(f"--unused_for {days:g}: is for --remove, and 0 or more days; give both")
-    from rabc.datasets.housekeeping import entries, remove
+    from rabc.datasets.housekeeping import bytes_of, entries, remove
     from rabc.system.home import scores_root, user_cache
     from rabc.system.quiet import quiet_libraries
     from rabc.system.terminal import table
@@ -42,8 +42,7 @@ def main(argv: Sequence[str]) -> None:
     if found:
         rows = [_row(entry) for entry in found]
         print("\n" + table(rows, ["dataset", "size", "last used", "", "folder"]) + "\n")
-    kept = [path for path in scores.rglob("*") if path.is_file()] if scores.is_dir() else []
-    print(f"scores {scores}: {_size(sum(path.stat().st_size for path in kept))}; no command removes them")
+    print(f"scores {scores}: {_size(bytes_of(scores))}; no command removes them")
     idle = [entry for entry in found if days is not None and entry.idle_days() >= days]
     unneeded = [entry for entry in found if entry.unneeded and entry not in idle]
     if command.extra["remove"]:

@@ -17,7 +17,7 @@ from rabc.config.settings import Config, DatasetConfig
 from rabc.datasets.fingerprint import derived_folder, read_json
 from rabc.datasets.selection import selected_episodes
 from rabc.system.errors import InputError
-from rabc.system.home import CACHE
+from rabc.system.home import CACHE, user_cache
 
 SUFFIX = ".rgb"
 """Of a file with the frames of one episode: bytes (T, height, width, 3), nothing else."""
@@ -28,9 +28,14 @@ PARTS = "parts.json"
 
 
 def made_of(root: Path) -> list[Path]:
-    """Folders of the datasets that a view was made of; none for any other dataset."""
+    """Folders of the datasets that a view was made of; none for any other, which others may have made."""
     path = root / PARTS
-    return [Path(part) for part in json.loads(path.read_text())] if path.is_file() else []
+    if root.absolute().parent != user_cache() / VIEWS or not path.is_file():
+        return []
+    try:
+        return [Path(part) for part in json.loads(path.read_text())]
+    except (OSError, ValueError, TypeError):  # damaged; what is asked here is for tidying alone
+        return []
 
 
 def cache_folder(root: Path) -> Path:

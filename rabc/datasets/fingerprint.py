@@ -144,8 +144,8 @@ def derived_folder(dataset_root: Path) -> Path:
 def _derived(cache: Path, root: Path) -> Path:
     # Names that are not equal by chance: datasets of the same name lie in many folders.
     folder = cache / f"{root.name}-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
-    if not (folder / BELONGS).exists():
-        with contextlib.suppress(InputError):  # whoever needs it to be written says so
+    with contextlib.suppress(InputError, OSError):  # whoever needs it to be written says so
+        if not (folder / BELONGS).exists():
             disk = next(place for place in (root, *root.parents) if place.is_mount())
             write_json(folder / BELONGS, {"dataset": str(root), "disk": str(disk)})
     return folder

@@ -1,10 +1,12 @@
 """What lies in the user's cache: of which dataset, how much, since when unused, and what nothing needs."""
 
+import contextlib
 import json
 import os
 import shutil
+import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +51,14 @@ def entries(cache: Path) -> list[Entry]:
 
     Only what says itself which dataset it is of: whatever else lies there is not this program's to judge.
     """
-    found = [*_of_datasets(cache), *_views(cache / VIEWS)]
+    notes = {note: said for note in sorted(cache.glob(f"*/{BELONGS}")) if (said := _said(note))}
+    found = [*_of_datasets(notes), *_views(cache / VIEWS, dict(notes.values()))]
     return sorted(found, key=lambda entry: (-entry.size, str(entry.folder)))
+
+
+def bytes_of(folder: Path) -> int:
+    """Bytes of the files in a folder, which others may be writing; 0 where there is none."""
+    return sum(found.st_size for path in folder.rglob("*") if (found := _file(path)))
 
 
 def remove(entry: Entry, whole: bool = False) -> int:
@@ -69,43 +77,65 @@ def remove(entry: Entry, whole: bool = False) -> int:
     return entry.size if whole else entry.freed
 
 
-def _of_datasets(cache: Path) -> Iterator[Entry]:
-    for note in sorted(cache.glob(f"*/{BELONGS}")):
-        try:
-            said = json.loads(note.read_text())
-            root, disk = Path(str(said["dataset"])), str(said["disk"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+def _said(note: Path) -> tuple[Path, str] | None:
+    """The dataset that a note names and where its disk is mounted; None where it cannot be read."""
+    try:
+        said = json.loads(note.read_text())
+        return Path(str(said["dataset"])), str(said["disk"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _of_datasets(notes: Mapping[Path, tuple[Path, str]]) -> Iterator[Entry]:
+    for note, (root, disk) in notes.items():
         unneeded, why = _unneeded(root, disk, note.parent)
         yield _entry(note.parent, str(root), unneeded, why)
 
 
-def _views(folder: Path) -> Iterator[Entry]:
+def _views(folder: Path, disks: Mapping[Path, str]) -> Iterator[Entry]:
+    """disks: dataset -> where its disk was mounted."""
     for view in sorted(path for path in folder.glob("*") if path.is_dir()):
         parts = made_of(view)
         if not parts:
             continue
+        mounts = [disks[part.resolve()] for part in parts if part.resolve() in disks]
+        away = next((disk for disk in mounts if not os.path.ismount(disk)), None)
         lost = next((part for part in parts if not part.exists()), None)  # made again in seconds
-        made = (view / "meta" / "info.json").stat().st_mtime
-        changed = any(path.stat().st_mtime > made for part in parts for path in (part / "meta").rglob("*"))
+        made = _file(view / "meta" / "info.json")
+        # Not those of the episodes: labels are added there, and change no view.
+        says = [found for part in parts for path in (part / "meta").glob("*.*") if (found := _file(path))]
+        changed = made is None or any(found.st_mtime > made.st_mtime for found in says)
         why = f"{lost} is gone" if lost else "a dataset has changed since" if changed else ""
-        yield _entry(view, " + ".join(map(str, parts)), (view,) if why else (), why)
+        # The frames of a view would go after it.
+        unneeded = (view,) if why and away is None else ()
+        yield _entry(view, " + ".join(map(str, parts)), unneeded, why if away is None else _not_mounted(away))
+
+
+def _not_mounted(disk: str) -> str:
+    return f"{disk}, where the dataset is, is not mounted"
 
 
 def _entry(folder: Path, dataset: str, unneeded: Sequence[Path], why: str) -> Entry:
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    sizes = {path: path.stat().st_size for path in files}
+    files = {path: found for path in folder.rglob("*") if (found := _file(path))}
+    sizes = {path: found.st_size for path, found in files.items()}
     size = sum(sizes.values())
     freed = size if tuple(unneeded) == (folder,) else sum(sizes.get(path, 0) for path in unneeded)
     # Read by a training are frames alone, and the other files by this command as well.
-    times = [(path.stat().st_mtime, path.stat().st_atime * (path.suffix == SUFFIX)) for path in files]
-    used = max(map(max, times), default=0.0)
-    return Entry(folder, dataset, size, used, tuple(unneeded), freed, why)
+    times = [max(of.st_mtime, of.st_atime * (path.suffix == SUFFIX)) for path, of in files.items()]
+    return Entry(folder, dataset, size, max(times, default=0.0), tuple(unneeded), freed, why)
+
+
+def _file(path: Path) -> os.stat_result | None:
+    """What the disk says of a file; None where it is none, or none any more: a training may be at work."""
+    with contextlib.suppress(OSError):
+        found = path.lstat()
+        return found if stat.S_ISREG(found.st_mode) else None
+    return None
 
 
 def _unneeded(root: Path, disk: str, folder: Path) -> tuple[Sequence[Path], str]:
     if not os.path.ismount(disk):
-        return (), f"{disk}, where the dataset is, is not mounted"
+        return (), _not_mounted(disk)
     if not root.exists():
         return (folder,), "the dataset is gone"
     frames = sorted(cache_folder(root).glob(f"*.*x*/*{SUFFIX}"))

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from tqdm import tqdm
 from rabc.datasets.cache import SUFFIX, cache_folder, made_of
 from rabc.datasets.fingerprint import derived_folder, pictures_identities
 from rabc.scoring.camera_store import FORMAT, META, CameraStore
+from rabc.scoring.store import ScoreStore
 from rabc.system.errors import InputError
 from rabc.system.home import CACHE
 from rabc.system.lock import alone
@@ -76,7 +78,11 @@ def _move_scores(root: Path, old: Path, scores: Path) -> None:
     """Copies those that count, and puts the folder aside as it is: nothing of it is lost."""
     if not old.is_dir():
         return
-    taken = sum(_take(root, store, scores) for store in sorted(old.glob("*")) if store.is_dir())
+    stores = [store for store in sorted(old.glob("*")) if store.is_dir()]
+    taken = sum(_take(root, store, scores) for store in stores)
+    for store in stores:
+        with contextlib.suppress(InputError):  # a camera's, or damaged: made again, which takes the scorer
+            replace(ScoreStore.reopen(store), root=scores).leave()
     aside = _free(scores / "moved" / root.name)
     aside.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(old, aside)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rabc.commands import cache as command
-from rabc.datasets.cache import cache_folder
+from rabc.datasets.cache import cache_folder, made_of
 from rabc.datasets.fingerprint import derived_folder
 from rabc.datasets.frames import cached_frames
 from rabc.datasets.housekeeping import entries
@@ -97,6 +97,56 @@ def test_of_a_disk_that_is_not_mounted_nothing_is_removed(dataset: Path, cache: 
     (entry,) = entries(cache)
     assert not entry.unneeded
     assert entry.why == f"{cache}, where the dataset is, is not mounted"
+
+
+def test_a_view_of_a_disk_that_is_not_mounted_stays_since_its_frames_would_follow_it(
+    dataset: Path, cache: Path
+) -> None:
+    other = shutil.copytree(dataset, dataset.with_name("other"))
+    joined = view([dataset, other], {})
+    note = derived_folder(other) / "dataset.json"
+    note.write_text(json.dumps({"dataset": str(other), "disk": str(cache)}))
+    shutil.rmtree(other)
+    entry = next(entry for entry in entries(cache) if entry.folder == joined)
+    assert not entry.unneeded
+    assert entry.why == f"{cache}, where the dataset is, is not mounted"
+
+
+def test_labels_leave_a_view_as_it_is(dataset: Path, cache: Path) -> None:
+    other = shutil.copytree(dataset, dataset.with_name("other"))
+    joined = view([dataset, other], {})
+    later = time.time() + 60
+    for path in (other / "meta" / "episodes").rglob("*.parquet"):
+        os.utime(path, (later, later))
+    assert not any(entry.unneeded for entry in entries(cache))
+    os.utime(other / "meta" / "info.json", (later, later))
+    (entry,) = (entry for entry in entries(cache) if entry.unneeded)
+    assert (entry.folder, entry.why) == (joined, "a dataset has changed since")
+
+
+def test_a_dataset_that_calls_itself_a_view_is_none(dataset: Path, cache: Path) -> None:
+    """The file may have come with it, and would have other folders of the user's tidied."""
+    parts = dataset / "parts.json"
+    parts.write_text(json.dumps([str(dataset.parent)]))
+    assert made_of(dataset) == []
+    joined = view([dataset, shutil.copytree(dataset, dataset.with_name("other"))], {})
+    assert len(made_of(joined)) == 2
+    (joined / "parts.json").write_text("5")
+    assert made_of(joined) == []
+
+
+def test_what_is_moved_meanwhile_is_no_error(
+    dataset: Path, cache: Path, scores: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training decodes, a scoring merges."""
+    found = Path.rglob
+
+    def and_gone(path: Path, pattern: str) -> list[Path]:
+        return [*found(path, pattern), path / "half.rgb.partial"]
+
+    monkeypatch.setattr(Path, "rglob", and_gone)
+    monkeypatch.setattr(Path, "is_file", lambda path: True)
+    command.main([])
 
 
 def test_what_was_not_used_for_long_is_removed_where_asked(

@@ -18,6 +18,7 @@ from rabc.datasets.fingerprint import derived_folder
 from rabc.datasets.frames import cached_frames
 from rabc.datasets.metadata import load_meta
 from rabc.scoring.moving import move_out
+from rabc.scoring.store import ScoreStore
 from rabc.system.errors import InputError
 from tests.support import REPO, hub
 from tests.support.frame_caches import CAMERAS, SMALL
@@ -163,6 +164,19 @@ def test_what_an_earlier_version_left_in_the_dataset_is_moved_once(
     assert {path.name: path.read_bytes() for path in cache_folder(root).rglob("*.rgb")} == frames
     assert not (root / ".rabc").exists()
     assert "moved" not in scored(root)
+
+
+def test_a_run_that_was_finished_before_finds_its_scores_without_the_scorer(
+    earlier: tuple[Path, set[bytes], dict[str, bytes]], scores: Path
+) -> None:
+    """What it noted is where they were; the scorer may be one that this machine cannot load."""
+    root, *_ = earlier
+    noted = [path.parent for path in (root / ".rabc" / "scores").glob("*/dataset.json")]
+    move_out(root, scores)
+    found = [ScoreStore.reopen(folder, scores) for folder in noted]
+    (store,) = (one for one in found if one.meta["variant"] == "real")
+    assert store.root == scores
+    assert store.missing(store.episodes) == []
 
 
 def test_scores_of_other_pictures_that_came_with_a_dataset_do_not_count(
