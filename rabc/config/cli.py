@@ -28,7 +28,7 @@ from rabc.config.checks import validate
 from rabc.config.places import settled
 from rabc.config.settings import Config
 from rabc.config.simulated import with_defaults_of_dataset
-from rabc.system.disk import disk_error
+from rabc.system.disk import disk_error, instead
 from rabc.system.errors import InputError, RabcError, Stopped
 from rabc.system.hub import local_path
 
@@ -294,7 +294,8 @@ def run(main: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None
     except Stopped as stopped:
         print(f"stopped: {stopped}", file=sys.stderr)
         sys.exit(stopped.exit_code)
-    except RabcError as error:
+    except RabcError as raised:
+        error = instead(raised) or raised
         one_line = isinstance(error, InputError) and not isinstance(error, _Problems)
         print(f"error: {_one_line(str(error)) if one_line else error}", file=sys.stderr)
         sys.exit(error.exit_code)

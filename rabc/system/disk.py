@@ -18,6 +18,16 @@ _REMEDIES = {
 }
 
 
+_BROKEN = (errno.EIO, errno.ESTALE, errno.ENOTCONN)
+"""Whatever a place of the program proposes, such as to download a file again, does not help against these."""
+
+
+def instead(error: BaseException) -> InputError | None:
+    """The line in the place of `error`'s own where a disk or share that is broken or gone is the cause."""
+    cause = error.__cause__
+    return disk_error(cause) if isinstance(cause, OSError) and cause.errno in _BROKEN else None
+
+
 def disk_error(error: OSError) -> InputError | None:
     """The line for an error that no place knew better; None for one that says nothing of a disk."""
     remedy = _REMEDIES.get(error.errno or 0)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rabc.config import cli
+from rabc.system.errors import InputError
 
 
 def ended(error: OSError, capsys: pytest.CaptureFixture[str]) -> str:
@@ -37,6 +38,28 @@ def test_it_is_one_line_with_the_path_and_a_remedy(
     said = ended(OSError(number, os.strerror(number), "outputs/a\nrun"), capsys)
     assert said.startswith(rf"error: path outputs/a\nrun: {line}")
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "replaced"), [(errno.ESTALE, True), (errno.EIO, True), (errno.EACCES, False)]
+)
+def test_a_remedy_that_does_not_help_is_not_given(
+    number: int, replaced: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table on a share that is gone is not damaged: to download it again helps nobody."""
+
+    def main(_: object) -> None:
+        try:
+            raise OSError(number, os.strerror(number), "data/arm/meta/info.json")
+        except OSError as error:
+            raise InputError("dataset data/arm: cannot be read; download it again") from error
+
+    with pytest.raises(SystemExit) as left:
+        cli.run(main, [])
+    said = capsys.readouterr().err
+    assert left.value.code == 2
+    assert said.startswith("error: path data/arm/meta/info.json: ") == replaced
+    assert ("download it again" in said) != replaced
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
