@@ -28,7 +28,7 @@ from rabc.config.checks import validate
 from rabc.config.places import settled
 from rabc.config.settings import Config
 from rabc.config.simulated import with_defaults_of_dataset
-from rabc.system.disk import disk_error, instead
+from rabc.system.disk import denied, disk_error, instead
 from rabc.system.errors import InputError, RabcError, Stopped
 from rabc.system.hub import local_path
 
@@ -286,8 +286,8 @@ def run(main: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None
     """Runs a command's `main` on `argv` (None: the command line's) and exits.
 
     An error a user can cause is `error: <message>` on stderr and its exit code; any other keeps its
-    traceback. A name too long, a full or broken disk and a share that is gone are the user's wherever they
-    are met. Ctrl-C exits with 130, as a shell expects.
+    traceback. A name too long, a full, broken or forbidden disk and a share that is gone are the user's
+    wherever they are met. Ctrl-C exits with 130, as a shell expects.
     """
     try:
         main(sys.argv[1:] if argv is None else argv)
@@ -300,7 +300,7 @@ def run(main: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None
         print(f"error: {_one_line(str(error)) if one_line else error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
-        told = disk_error(error)
+        told = disk_error(error) or denied(error)
         if told is None:
             raise
         print(f"error: {_one_line(str(told))}", file=sys.stderr)

@@ -85,13 +85,13 @@ def cache_cost(config: Config, root: Path) -> CacheCost | None:
     folder = cache_folder(root)
     frames, shapes = _frames(root, config.dataset), _shapes(root, config)
     needed = sum(frames * math.prod(shape) * 3 for shape in shapes.values())
-    there = cached_bytes(config, root)
-    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    nearest = next(place for place in (folder, *folder.parents) if os.path.exists(place))
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise InputError(
             f"frame cache {folder}: cannot be written ({nearest} is not a writable folder); set the "
             f"environment variable {CACHE} to a folder that can, or dataset.cache false"
         )
+    there = cached_bytes(config, root)
     bounded = int(min(needed, budget(config.dataset)))
     return CacheCost(folder, bounded, min(there, bounded), shutil.disk_usage(nearest).free)
 

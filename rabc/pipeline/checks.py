@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -237,7 +238,7 @@ def take_out(config: Config, root: Path) -> None:
 
     # Asked here as well: the answer needs no library, and is no but for a view of several datasets.
     before, cached = root.with_name(f"{root.name}_old"), derived_folder(root) / "scores"
-    if any(path.exists() for path in (root / ".rabc", before / ".rabc", root / "parts.json", cached)):
+    if any(os.path.exists(path) for path in (root / ".rabc", before / ".rabc", root / "parts.json", cached)):
         from rabc.scoring.moving import move_out
         from rabc.system.home import scores_root
 

@@ -28,6 +28,16 @@ def instead(error: BaseException) -> InputError | None:
     return disk_error(cause) if isinstance(cause, OSError) and cause.errno in _BROKEN else None
 
 
+def denied(error: OSError) -> InputError | None:
+    """The line for what nobody allowed; unlike those of `disk_error` it is no better than a place's own."""
+    if not isinstance(error, PermissionError) or error.filename is None:
+        return None
+    path = os.fsdecode(error.filename)
+    return InputError(
+        f"path {path}: {error.strerror}; mend the permissions or work in another folder, {_AGAIN}"
+    )
+
+
 def disk_error(error: OSError) -> InputError | None:
     """The line for an error that no place knew better; None for one that says nothing of a disk."""
     remedy = _REMEDIES.get(error.errno or 0)

@@ -30,6 +30,10 @@ def ended(error: OSError, capsys: pytest.CaptureFixture[str]) -> str:
         (errno.EIO, "Input/output error; see whether the disk or the network share is well, then run"),
         (errno.ESTALE, "Stale file handle; mount the network share anew, then run the same command again"),
         (errno.ENAMETOOLONG, "File name too long; give a shorter name"),
+        (
+            errno.EACCES,
+            "Permission denied; mend the permissions or work in another folder, then run the same",
+        ),
     ],
 )
 def test_it_is_one_line_with_the_path_and_a_remedy(
