@@ -92,11 +92,22 @@ def train_along(config: Config) -> None:
     markers = Stages(where.outputs / "stages")
     results: dict[str, Result] = {}
     for name in STAGES[: STAGES.index("training")]:
-        while stage_state(config, name, markers, results).status != "done":
+        lacking = partial(_lacking, config, name, results)
+        while markers.state(name, inputs(config, name, results), lacking).status != "done":
             time.sleep(1)
         results[name] = markers.result(name)
     if stage_state(config, "training", markers, results).status != "done":
         work.do_training(config, where, results)
+
+
+def _lacking(config: Config, stage: str, results: dict[str, Result], result: Result) -> str:
+    """`lost`, of what a process beside the first needs itself: scores may be on that one's machine alone."""
+    if stage == "scores":
+        return ""
+    if stage == "weights":
+        gone = [path for path in (result["weights_file"], result["page"]) if not Path(path).exists()]
+        return f"{gone[0]} is gone" if gone else ""
+    return lost(config, stage, results, result)
 
 
 def describe(config: Config) -> str:

@@ -228,6 +228,28 @@ def test_lost_scores_and_another_policy_make_their_stages_stale(config: Config):
     assert state.inputs(config, "rollouts", results) != of_this
 
 
+def test_other_machines_do_not_wait_for_scores_that_are_on_the_first_alone(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+):
+    """They are in the home of whoever scored, which a cluster need not share."""
+
+    def waiting(_: float) -> None:
+        raise TimeoutError("it waits for ever")
+
+    monkeypatch.setattr(time, "sleep", waiting)
+    folder = Path(json.loads(Path("outputs/small/stages/scores.json").read_text())["result"]["store"]).parent
+    away = folder.rename(folder.with_name("away"))
+    try:
+        main_job.train_along(config)
+        weights = Path("outputs/small/weights.npy")
+        hidden = weights.rename("outputs/small/hidden.npy")
+        with pytest.raises(TimeoutError):  # these it reads itself
+            main_job.train_along(config)
+        hidden.rename(weights)
+    finally:
+        away.rename(folder)
+
+
 def test_a_lost_video_is_filmed_again_and_the_card_is_never_stale(config: Config):
     summary = json.loads(Path("outputs/small/summary.json").read_text())
     (video,) = map(Path, summary["rollouts"]["videos"])
