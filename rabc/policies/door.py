@@ -45,6 +45,7 @@ _MOST, _MOST_OF, _MOST_ENTRIES = 2**24, {"layer": 1000, "ensemble": 1000}, 1000
 
 What the rest makes large is counted before it is built (see `rabc.policies.sizes`).
 """
+_MOST_FEATURES = 100
 _MOST_PIXELS = 2**25
 """Of an input, such as a picture with its channels (4K: 25 million); some are made up to build with."""
 _VOCABULARIES = ("tokenizer.json", "vocab.json", "added_tokens.json", "model.safetensors.index.json")
@@ -156,10 +157,18 @@ def _in_config(content: Json) -> Iterator[str]:
         numbers: list[Any] = value if isinstance(value, list) else [value]
         if len(numbers) > _MOST_ENTRIES:
             yield f"{key[:60]} has {len(numbers)} entries, more than {_MOST_ENTRIES}; export it again"
-        if any(isinstance(number, int) and abs(number) > most for number in numbers):
+        if any(abs(_as_number(number)) > most for number in numbers):
             yield f"{key[:60]} {value!r:.60} may be no more than {most}; export it again"
     if content.get("use_peft"):
         yield "use_peft: adapters are not loaded; merge them into the policy"
+
+
+def _as_number(value: Any) -> int:
+    """What LeRobot makes of it where it wants a whole number, of text as well; 0 for what is none."""
+    try:
+        return int(value) if isinstance(value, int | str) else 0
+    except ValueError:
+        return 0
 
 
 def _in_record(content: Json) -> Iterator[str]:
@@ -218,6 +227,9 @@ def _in_features(name: str, features: Any) -> Iterator[str]:
         return
     if not isinstance(features, dict):
         yield f"{name} {features!r:.60} is no object; export the policy again"
+        return
+    if len(cast(Json, features)) > _MOST_FEATURES:  # an encoder of its own may be made for each
+        yield f"{name} has {len(cast(Json, features))} features, more than {_MOST_FEATURES}; export it again"
         return
     for key, feature in cast(Json, features).items():
         known = isinstance(feature, dict) and cast(Json, feature).get("type") in _FEATURES

@@ -179,6 +179,13 @@ PLANTS: dict[str, tuple[Plant, str]] = {
     "other letters": (other_letters, "cannot be read"),
     "layers without end": (config(n_encoder_layers=10**9), "may be no more than 1000"),
     "a chunk without end": (config(chunk_size=10**30), "may be no more than"),
+    "layers without end as text": (config(n_encoder_layers="1_000_000_000"), "may be no more than 1000"),
+    "cameras without end": (
+        config(
+            input_features={f"observation.{n}": {"type": "VISUAL", "shape": [3, 8, 8]} for n in range(2000)}
+        ),
+        "2000 features",
+    ),
     "layers of another name": (config(type="vqbet", gpt_n_layer=10**6), "may be no more than 1000"),
     "a list of sizes": (config(down_dims=[64, 2**25]), "may be no more than"),
     "a list without end": (config(down_dims=[1] * 2000), "2000 entries"),
