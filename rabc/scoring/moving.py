@@ -1,7 +1,8 @@
 """Takes what earlier versions kept inside a dataset's folder out of it, once: scores and decoded frames.
 
 There it was uploaded, shared and copied with the dataset. A `.rabc` may also have come with a dataset from
-others, so that of its scores only those of the dataset's own pictures count; the rest is put aside.
+others, so that of its scores only those of the dataset's own pictures count; the rest is put aside. One with
+a link in it is left as it is.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ from rabc.datasets.fingerprint import derived_folder, pictures_identities
 from rabc.scoring.camera_store import FORMAT, META, CameraStore
 from rabc.scoring.store import ScoreStore
 from rabc.system.errors import InputError
+from rabc.system.hashing import stamp
 from rabc.system.home import CACHE
 from rabc.system.lock import alone
 
@@ -34,9 +36,9 @@ def move_out(root: Path, scores: Path) -> None:
     """Moves what lies in `.rabc` of the dataset in `root` to the user's cache, and to `scores`.
 
     Also of the datasets that it is joined of, and of what LeRobot's edits left as `<name>_old` beside it;
-    scores of hub datasets lay in the cache. Says what it moved. Where `.rabc` is a link or cannot be written,
-    nothing of it was ever used, and nothing is moved. Raises InputError where the new places cannot be
-    written; what is not moved by then stays where it was, and the next call goes on.
+    scores of hub datasets lay in the cache. Says what it moved. Where `.rabc` is a link, holds one or cannot
+    be written, nothing is moved. Raises InputError where the new places cannot be written; what is not moved
+    by then stays where it was, and the next call goes on.
     """
     for place in (root, *made_of(root), root.with_name(f"{root.name}_old")):
         old, kept = place / OLD, derived_folder(place)
@@ -56,7 +58,7 @@ def move_out(root: Path, scores: Path) -> None:
 
 
 def _holds_ours(old: Path, scores: Path) -> bool:
-    linked = any(path.is_symlink() for path in (old, *old.glob("*")))
+    linked = any(path.is_symlink() for path in (old, *old.rglob("*")))  # which may lead anywhere
     chosen = scores.resolve() == (old / "scores").resolve()
     return old.is_dir() and not linked and not chosen and os.access(old, os.W_OK)
 
@@ -94,9 +96,10 @@ def _take(root: Path, folder: Path, scores: Path) -> int:
     from rabc.datasets.metadata import load_meta
 
     try:
+        stamp(folder / META)  # a pipe or a device would be read for ever
         asked = cast(dict[str, Any], json.loads((folder / META).read_text()))
         camera, current = str(asked["camera"]), asked["format"] == FORMAT
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0  # what was derived from scores, or damaged
     if not current:
         print(

@@ -16,10 +16,12 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from rabc.datasets.cache import cache_folder
 from rabc.datasets.fingerprint import derived_folder
 from rabc.datasets.frames import cached_frames
+from rabc.datasets.housekeeping import entries
 from rabc.datasets.metadata import load_meta
 from rabc.scoring.moving import move_out
 from rabc.scoring.store import ScoreStore
 from rabc.system.errors import InputError
+from rabc.system.home import user_cache
 from tests.support import REPO, hub
 from tests.support.frame_caches import CAMERAS, SMALL
 from tests.support.recordings import record_dataset
@@ -158,12 +160,13 @@ def test_what_an_earlier_version_left_in_the_dataset_is_moved_once(
     assert not lines(scores)
     said = scored(root)
     assert "scoring" not in said
-    assert f"scored episodes moved to {scores}" in said
+    assert f"scores of 4 episodes moved to {scores}" in said  # each in several variants
     assert f"moved to {cache_folder(root)}" in said
     assert lines(scores) == kept
     assert {path.name: path.read_bytes() for path in cache_folder(root).rglob("*.rgb")} == frames
     assert not (root / ".rabc").exists()
     assert "moved" not in scored(root)
+    assert [entry.dataset for entry in entries(user_cache())] == [str(root)]
 
 
 def test_a_run_that_was_finished_before_finds_its_scores_without_the_scorer(
@@ -248,3 +251,21 @@ def test_what_the_user_keeps_beside_the_dataset_stays(
     assert "scoring" not in scored(root, "--scorer.scores_folder", str(beside))
     assert lines(beside) == kept
     assert not lines(scores)
+
+
+@pytest.mark.parametrize(
+    "linked", ["frames/observation.images.front.9x9", "frames/a.9x9/b.rgb", "scores/0123456789abcdef"]
+)
+def test_links_that_came_with_a_dataset_are_not_followed(tmp_path: Path, scores: Path, linked: str) -> None:
+    """Else they would have files of the user's moved, or read without end."""
+    root, own = record_dataset(tmp_path / "arm"), tmp_path / "own"
+    own.mkdir()
+    (own / "picture.rgb").write_bytes(b"mine")
+    link = root / ".rabc" / linked
+    link.parent.mkdir(parents=True)
+    link.symlink_to(own)
+    move_out(root, scores)
+    assert (own / "picture.rgb").read_bytes() == b"mine"
+    assert link.is_symlink()
+    assert not scores.exists()
+    assert not list(cache_folder(root).rglob("*.rgb"))

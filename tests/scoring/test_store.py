@@ -265,7 +265,8 @@ DEEP = "[" * 100_000
 
 @pytest.mark.parametrize("part", ["meta", "unjudged", "instructions", "episodes"])
 @pytest.mark.parametrize(
-    "content", ["null", "[1]", '[[0, 7, 0, [["p"]]], 1]', '{"a": 1}', "1e999", "[1e999]", DEEP]
+    "content",
+    ["null", "[1]", '[[0, 7, 0, [["p"]]], 1]', '{"a": 1}', "1e999", "[1e999]", pytest.param(DEEP, id="deep")],
 )
 def test_what_was_left_in_another_form_is_one_line(tmp_path: Path, part: str, content: str) -> None:
     store = of_dataset(tmp_path)
