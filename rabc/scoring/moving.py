@@ -41,6 +41,8 @@ def move_out(root: Path, scores: Path) -> None:
     by then stays where it was, and the next call goes on.
     """
     for place in (root, *made_of(root), root.with_name(f"{root.name}_old")):
+        if not place.is_dir():
+            continue
         old, kept = place / OLD, derived_folder(place)
         inside, in_cache = _holds_ours(old, scores), (kept / "scores").is_dir()
         if inside or in_cache:
@@ -81,18 +83,18 @@ def _move_scores(root: Path, old: Path, scores: Path) -> None:
     if not old.is_dir():
         return
     stores = [store for store in sorted(old.glob("*")) if store.is_dir()]
-    taken = sum(_take(root, store, scores) for store in stores)
+    taken = {episode for store in stores for episode in _take(root, store, scores)}
     for store in stores:
         with contextlib.suppress(InputError):  # a camera's, or damaged: made again, which takes the scorer
             replace(ScoreStore.reopen(store), root=scores).leave()
     aside = _free(scores / "moved" / root.name)
     aside.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(old, aside)
-    print(f"dataset {root}: {taken} scored episodes moved to {scores}; their files as they were: {aside}")
+    print(f"dataset {root}: scores of {len(taken)} episodes moved to {scores}; as they were: {aside}")
 
 
-def _take(root: Path, folder: Path, scores: Path) -> int:
-    """Copies the scores of a camera of the dataset in `root` from an old store; returns how many."""
+def _take(root: Path, folder: Path, scores: Path) -> set[int]:
+    """Copies the scores of a camera of the dataset in `root` from an old store; returns of which episodes."""
     from rabc.datasets.metadata import load_meta
 
     try:
@@ -100,12 +102,12 @@ def _take(root: Path, folder: Path, scores: Path) -> int:
         asked = cast(dict[str, Any], json.loads((folder / META).read_text()))
         camera, current = str(asked["camera"]), asked["format"] == FORMAT
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return 0  # what was derived from scores, or damaged
+        return set()  # what was derived from scores, or damaged
     if not current:
         print(
             f"scores {folder}: of an earlier version, whose scorer did not see the last frames; scored anew"
         )
-        return 0
+        return set()
     meta = load_meta(root)
     own = set(pictures_identities(meta, camera)) if camera in meta.camera_keys else set[str]()
     source, target = CameraStore(folder, asked), CameraStore.of(scores, asked)
@@ -117,7 +119,7 @@ def _take(root: Path, folder: Path, scores: Path) -> int:
             for record in lacking:
                 part.append(record)
         target.merge()
-    return len(found)
+    return {record.episode_index for record in found}
 
 
 def _move_frames(old: Path, new: Path) -> int:
