@@ -15,6 +15,9 @@ from rabc.datasets.fingerprint import BELONGS
 from rabc.system.errors import InputError
 
 _DAY_S = 24 * 3600.0
+_SCORES = "scores", ".rabc/scores"
+"""Where earlier versions kept those of a hub dataset and of a view (see `rabc.scoring.moving`)."""
+_HOLDS_SCORES = "holds scores of an earlier version; scoring the dataset moves them"
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,12 @@ def bytes_of(folder: Path) -> int:
 
 
 def remove(entry: Entry, whole: bool = False) -> int:
-    """Removes what of it nothing needs, or all; returns the bytes. Raises InputError where it cannot."""
+    """Removes what of it nothing needs, or all; returns the bytes. Raises InputError where it cannot.
+
+    Nothing where there are scores of an earlier version.
+    """
+    if _holds_scores(entry.folder):
+        return 0
     gone = (entry.folder,) if whole else entry.unneeded
     try:
         for path in gone:
@@ -133,7 +141,13 @@ def _file(path: Path) -> os.stat_result | None:
     return None
 
 
+def _holds_scores(folder: Path) -> bool:
+    return any((folder / name).exists() for name in _SCORES)
+
+
 def _unneeded(root: Path, disk: str, folder: Path) -> tuple[Sequence[Path], str]:
+    if _holds_scores(folder):
+        return (), _HOLDS_SCORES
     if not os.path.ismount(disk):
         return (), _not_mounted(disk)
     if not root.exists():

@@ -168,3 +168,23 @@ def test_what_was_not_used_for_long_is_removed_where_asked(
 def test_days_belong_to_removing(argv: list[str], cache: Path) -> None:
     with pytest.raises(InputError, match=r"--unused_for .*: is for --remove, and 0 or more days"):
         command.main(argv)
+
+
+def test_scores_that_an_earlier_version_kept_there_are_not_removed(
+    dataset: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are moved when the dataset is next scored, and its folder may be gone until then."""
+    old = derived_folder(dataset) / "scores" / "0123" / "scores.jsonl"
+    joined = view([dataset, shutil.copytree(dataset, dataset.with_name("other"))], {})
+    of_view = joined / ".rabc" / "scores" / "0123" / "scores.jsonl"
+    for path in (old, of_view):
+        path.parent.mkdir(parents=True)
+        path.write_text("hours")
+    shutil.rmtree(dataset)
+    command.main(["--remove"])
+    command.main(["--remove", "--unused_for", "0"])
+    assert old.read_text() == of_view.read_text() == "hours"
+    assert "holds scores of an earlier version" in capsys.readouterr().out
+    shutil.rmtree(old.parents[1])
+    command.main(["--remove"])
+    assert not derived_folder(dataset).joinpath("frames").exists()
