@@ -49,7 +49,7 @@ class CameraStore:
         num_prefixes: int,
         variant: Variant = "real",
     ) -> "CameraStore":
-        """The store for this question under `root` (see `rabc.scoring.store.scores_root`).
+        """The store for this question under `root` (see `rabc.system.home.scores_root`).
 
         identity: of the scorer; camera: the dataset's key of it; fps: of the dataset, Hz; image_size: height
         and width of the pictures as the scorer sees them, pixels; num_prefixes: 0 for every sampled frame;
