@@ -184,6 +184,8 @@ def _opened(root: Path, picture: Any) -> Image.Image:
     path = Path(picture["path"])
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{str(path)!r:.80} is a path out of the dataset")
+    if not (root / path).is_file():  # of a pipe the reading never begins
+        raise ValueError(f"{str(path)!r:.80} is no file")
     return Image.open(root / path, formats=_FORMATS)
 
 

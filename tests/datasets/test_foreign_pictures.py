@@ -1,6 +1,7 @@
 """Pictures in a dataset's tables start no program, and are those of the dataset alone."""
 
 import io
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -61,3 +62,10 @@ def test_a_path_in_the_dataset_is_read(root: Path) -> None:
     Image.new("RGB", (32, 32)).save(root / "own.png")
     edit_rows(root, first({"bytes": None, "path": "own.png"}))
     read(root)
+
+
+def test_a_pipe_in_the_dataset_is_not_waited_for(root: Path) -> None:
+    os.mkfifo(root / "own.png")
+    edit_rows(root, first({"bytes": None, "path": "own.png"}))
+    with pytest.raises(InputError, match=r"own\.png.* is no file"):
+        read(root)
