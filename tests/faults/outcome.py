@@ -17,6 +17,7 @@ _TIMES = re.compile(r"second|_s$|duration|^skipped$|^time$|data_wait")
 """Keys of JSON files, and names of curves, whose values are times."""
 CHECKED = "checked.json"
 """A run that begins with its dataset notes that it is sound; one that records it has no reason to."""
+LOG = "comparison.log"
 PICTURES = "pictures.jsonl"
 """Several processes append to it what each has found; the order of lines says nothing."""
 _NANOSECONDS = 10**17
@@ -27,13 +28,13 @@ def outcome(folder: Path) -> dict[str, str]:
     """Relative path -> digest of everything that is left in `folder`.
 
     Checkpoints without their clocks, JSON without durations, curves by step and without speeds. Locks, the
-    note `CHECKED` and the names of TensorBoard's files are left out; hidden partial files are not: none may
+    note `CHECKED`, what trainings of a comparison printed and the names of TensorBoard's files are left out; hidden partial files are not: none may
     be left.
     """
     found: dict[str, str] = {}
     for path in files(folder):
         name = path.relative_to(folder).as_posix()
-        if path.name.endswith(".lock") or path.name == CHECKED or "/tensorboard/events" in name:
+        if path.name.endswith(".lock") or path.name in (CHECKED, LOG) or "/tensorboard/events" in name:
             continue
         found[name] = _digest(path, folder)
     for events in {path.parent for path in files(folder) if path.name.startswith("events.out")}:
@@ -93,6 +94,8 @@ def _digest(path: Path, folder: Path) -> str:
     content = content.replace(os.fsencode(folder), b"<folder>")
     if path.name == PICTURES:
         content = b"\n".join(sorted(set(content.split(b"\n"))))
+    if path.suffix == ".html":  # how long trainings took
+        content = re.sub(rb"[\d.]+ (min|hours)\b", b"<time>", content)
     if path.suffix == ".json":
         return _hash(json.dumps(_timeless(json.loads(content)), sort_keys=True).encode())
     return _hash(content)
