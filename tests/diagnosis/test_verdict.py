@@ -133,6 +133,7 @@ def test_a_remedy_is_named_only_where_it_helps() -> None:
     [
         (0.25, "use", ""),
         (0.249, "use with care", "a wrong instruction lowers the final score by only 25 % of the rise"),
+        (0.244, "use with care", "a wrong instruction lowers the final score by only 24 % of the rise"),
         (0.1, "use with care", "a wrong instruction lowers the final score by only 10 % of the rise"),
         (0.099, "do not weight", "a wrong instruction lowers the final score by only 10 % of the rise"),
         (0.0, "do not weight", "a wrong instruction lowers the final score by only 0 % of the rise"),

@@ -132,3 +132,10 @@ def test_where_nothing_says_how_sure_an_area_is_there_is_no_interval() -> None:
         assert found.value == pytest.approx(value, nan_ok=True)
         assert found.count == count
         assert np.isnan([found.low, found.high, found.standard_error]).all()
+
+
+def test_a_single_cluster_says_nothing_though_its_sum_is_0_but_for_rounding() -> None:
+    clusters = np.zeros(30, np.int64)
+    for seed in range(30):
+        found = area(*drawn(seed, 12, 18), clusters=clusters)
+        assert np.isnan([found.low, found.high, found.standard_error]).all()

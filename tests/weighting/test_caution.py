@@ -31,6 +31,13 @@ def test_awr_on_data_that_hardly_ever_lag_is_warned_of():
     )
 
 
+def test_the_share_that_lags_is_said_in_whole_percents():
+    # 149 of 380 frames: 39.2 %.
+    said = caution(WeightsConfig(scheme="awr"), deltas(149 / 380), EPISODES, CHUNK)
+    assert said is not None
+    assert said.startswith("only 39 % of the frames")
+
+
 @pytest.mark.parametrize("scheme", ["awr", "mask", "rabc", "topreward", "none"])
 def test_nothing_is_said_where_many_lag(scheme):
     assert caution(WeightsConfig(scheme=scheme), deltas(MIN_BEHIND), EPISODES, CHUNK) is None

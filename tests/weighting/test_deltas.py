@@ -1,5 +1,7 @@
 """What is usual: where episodes lie, how long they are, how far a chunk of one gets."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -68,3 +70,35 @@ def test_deltas_are_those_of_every_frame_by_itself(horizon: str, chunk: int) -> 
         delta for part in np.split(whole, np.cumsum(lengths)[:-1]) for delta in by_hand(part, chunk, horizon)
     ]
     assert chunk_deltas(whole, episode.tolist(), chunk, horizon) == pytest.approx(expected)  # pyright: ignore[reportArgumentType]
+
+
+def test_progress_that_is_unknown_makes_unknown_deltas() -> None:
+    progress, episode = np.array([np.nan, np.nan, 0.2, 0.4]), np.array([0, 0, 1, 1])
+    for horizon in ("per_step", "clamped"):
+        deltas = chunk_deltas(progress, episode, 2, horizon)
+        assert np.isnan(deltas).tolist() == [True, True, False, False]
+    with pytest.raises(ValueError, match=r"^progress of episode 0: must be known of all frames or none$"):
+        chunk_deltas(np.array([0.1, np.nan]), np.array([0, 0]), 2, "clamped")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"progress": np.zeros((3, 1))}, r"progress \(3, 1\), episode_index \(3,\): must be one \(N,\)"),
+        ({"progress": np.zeros(2)}, r"progress \(2,\), episode_index \(3,\): must be one \(N,\)"),
+        (
+            {"progress": np.zeros((3, 1)), "episode_index": np.zeros((3, 1), np.int64)},
+            r"progress .* must be one \(N,\)",
+        ),
+        ({"progress": np.array([0.0, np.inf, 1.0])}, "progress: must be finite, or NaN where it is unknown"),
+        ({"chunk": 0}, "chunk 0: must be at least 1"),
+        ({"horizon": "half"}, "horizon half: must be per_step or clamped"),
+    ],
+)
+def test_what_makes_no_deltas_is_refused(changes: dict[str, Any], said: str) -> None:
+    given: dict[str, Any] = {
+        "progress": np.zeros(3), "episode_index": np.zeros(3, np.int64), "chunk": 1, "horizon": "per_step"
+    }  # fmt: skip
+    assert np.array_equal(chunk_deltas(**given), np.zeros(3))
+    with pytest.raises(ValueError, match=f"^{said}$"):
+        chunk_deltas(**given | changes)

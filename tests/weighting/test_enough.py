@@ -1,6 +1,7 @@
 """A threshold that leaves nothing is refused before the scoring where lengths say so, else right after it."""
 
 import re
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -54,12 +55,16 @@ def test_a_threshold_for_short_demonstrations_is_refused_for_long_ones() -> None
         (LONG, {"scheme": "mask", "min_delta": -0.5}),
         ([30] * 5, {"scheme": "mask", "min_delta": 1.0}),  # a chunk is all of it
         (LONG, {"scheme": "awr", "min_delta": 0.2}),  # which does not read it
+        (LONG, {"scheme": "rabc", "min_delta": 3.0}),  # nor does this
+        ([21] * 5, {"scheme": "mask", "min_delta": 1.01}),  # a hundredth more than the 1 that it gains
+        ([21] * 5, {"scheme": "rabc", "kappa": 1.01}),
         (LONG, {"scheme": "rabc"}),
         ([], {"scheme": "mask", "min_delta": 0.2}),
     ],
 )
 def test_nothing_is_said_of_a_threshold_that_fits(length: Any, weights: dict[str, Any]) -> None:
-    assert thresholds(length, ONE_TASK[: len(length)], **weights) == []
+    chunk = 20 if 21 in length else CHUNK
+    assert thresholds(length, ONE_TASK[: len(length)], chunk, **weights) == []
 
 
 def test_the_task_whose_demonstrations_are_shorter_than_a_chunk_is_measured_by_its_own_length() -> None:
@@ -106,6 +111,7 @@ def test_a_threshold_out_of_reach_is_named_with_what_is_in_reach() -> None:
         (101, 150, "per_step", 1.5),  # as an episode of 200 frames would
         (101, 500, "per_step", 2.0),
         (101, 150, "clamped", 1.0),
+        (2, 1, "per_step", 1.0),
         (1, 20, "per_step", 2.0),
         (1, 20, "clamped", 1.0),
     ],
@@ -141,7 +147,8 @@ def test_what_is_proposed_is_rounded_down_to_two_digits(frames: int, chunk: int,
 def left(share: float, deltas: Any = (), final: Any = (), frames: int = 1000, **weights: Any) -> list[str]:
     """Of frames of which `share` have a weight, all the same."""
     some = np.where(np.arange(frames) < round(share * frames), 7.0, 0.0)
-    return check_left(WeightsConfig(**weights), some, np.asarray(deltas), np.asarray(final))
+    with warnings.catch_warnings(action="error"):
+        return check_left(WeightsConfig(**weights), some, np.asarray(deltas), np.asarray(final))
 
 
 DELTAS = np.linspace(0, 1, 101) ** 2

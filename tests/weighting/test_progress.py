@@ -111,6 +111,9 @@ def test_a_scale_is_of_the_bounds_and_of_what_guards_the_division() -> None:
     assert second == pytest.approx([0, 0, 2 / 2.5])
     flat = progress.dataset_progress([np.array([-1.0, -1.0]), np.array([-1.0])], 0.5)
     assert [curve.tolist() for curve in flat] == [[0, 0], [0]]
+    # Bounds that are one number leave nothing of a single curve that rises above it.
+    *_, odd = progress.dataset_progress([np.array([-1.0])] * 99 + [np.array([-1.0, 5.0])], 0.5)
+    assert odd.tolist() == [0, 0]
 
 
 def test_no_curves_have_no_bounds() -> None:
@@ -126,11 +129,13 @@ def test_curves_of_other_prefixes_are_not_subtracted() -> None:
 def test_prefixes_lie_within_their_episode_from_first_to_last() -> None:
     values = progress.per_frame(np.array([1, 4]), np.array([1.0, 4.0]), 4)
     assert values == pytest.approx([1, 2, 3, 4])
+    assert progress.per_frame(np.array([2]), np.array([0.5]), 3).tolist() == [0.5] * 3
     for lengths, numbers, said in (
         ([1, 2], [0.0], r"^2 prefixes, 1 values: must be equal and positive$"),
         ([], [], r"^0 prefixes, 0 values: must be equal and positive$"),
         ([0, 2], [0.0, 1.0], r"^prefix lengths \[0 2\]: must increase within 1\.\.4$"),
         ([1, 5], [0.0, 1.0], r"must increase within 1\.\.4$"),
+        ([1, 2, 5], [0.0, 0.5, 1.0], r"must increase within 1\.\.4$"),
         ([2, 2], [0.0, 1.0], r"must increase within 1\.\.4$"),
     ):
         with pytest.raises(ValueError, match=said):

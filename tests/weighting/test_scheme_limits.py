@@ -143,6 +143,23 @@ def test_one_task_or_none_is_normalised_as_one() -> None:
         schemes.normalise_tasks(np.empty(0), np.empty(0, np.int64))
 
 
+def test_weights_below_1_are_weights() -> None:
+    assert schemes.normalise(np.array([0.0, 0.2, 0.6])) == pytest.approx([0, 0.5, 1.5])
+    weights, task = np.array([0.2, 0.6, 0.5, 0.5, 0.0]), np.array([0, 0, 1, 1, 2])
+    assert schemes.normalise_tasks(weights[:4], task[:4]) == pytest.approx([0.5, 1.5, 1, 1])
+    assert schemes.normalise_tasks(weights, task) == pytest.approx([0.5, 1.5, 1, 1, 0])
+
+
+def test_weights_of_single_precision_count_as_of_double() -> None:
+    weights = np.random.default_rng(0).random(1000).astype(np.float32)
+    double = weights.astype(np.float64)
+    assert schemes.normalise(weights) == pytest.approx(double / double.mean(), rel=1e-12)
+    relative = double / double.max()
+    assert schemes.summary(weights).effective_sample_size == pytest.approx(
+        relative.sum() ** 2 / (relative**2).sum(), rel=1e-12
+    )
+
+
 def test_a_summary_number_by_number() -> None:
     weights = np.array([0.0, 0.05, 0.1, 1.0, 2.0, 2.0 * (1 - 1e-10), 1.999])
     found = schemes.summary(weights)
@@ -161,3 +178,10 @@ def test_a_summary_number_by_number() -> None:
     assert large.share_saturated == pytest.approx(2 / 3)
     # None is saturated for being small beside an absolute tolerance.
     assert schemes.summary(np.array([1e-12, 5e-13])).share_saturated == 0.5
+
+
+def test_a_summary_of_weights_of_which_none_is_0() -> None:
+    found = schemes.summary(np.array([1.0, 2.0, 2.0 * (1 - 1e-7)]))
+    assert (found.share_zero, found.share_saturated) == (0, pytest.approx(1 / 3))
+    assert found.histogram_edges == pytest.approx(tuple(np.arange(21) / 10))
+    assert found.histogram_counts == (*[0] * 10, 1, *[0] * 8, 2)

@@ -1,7 +1,6 @@
 """Chunk deltas, schemes, normalisation and summary; parity with LeRobot's RA-BC weights."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -86,15 +85,6 @@ def test_what_happened_before_a_frame_does_not_count_against_it_at_the_end() -> 
     assert deltas[150:195].max() < 0.25
 
 
-def test_progress_that_is_unknown_makes_unknown_deltas() -> None:
-    progress, episode = np.array([np.nan, np.nan, 0.2, 0.4]), np.array([0, 0, 1, 1])
-    for horizon in ("per_step", "clamped"):
-        deltas = chunk_deltas(progress, episode, 2, horizon)
-        assert np.isnan(deltas).tolist() == [True, True, False, False]
-    with pytest.raises(ValueError, match="of episode 0: must be known of all frames or none"):
-        chunk_deltas(np.array([0.1, np.nan]), np.array([0, 0]), 2, "clamped")
-
-
 @given(progress_values, st.integers(1, 30))
 def test_deltas_stay_within_their_episode(progress: NDArray[np.float64], chunk: int) -> None:
     episode = np.zeros(len(progress), dtype=np.int64)
@@ -102,26 +92,6 @@ def test_deltas_stay_within_their_episode(progress: NDArray[np.float64], chunk: 
     joined = chunk_deltas(np.r_[progress, progress + 5], np.r_[episode, episode + 1], chunk, "per_step")
     assert np.allclose(joined[: len(progress)], alone)
     assert np.allclose(joined[len(progress) :], alone, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"progress": np.zeros((3, 1))}, r"progress \(3, 1\), episode_index \(3,\): must be one \(N,\)"),
-        ({"progress": np.zeros(2)}, r"progress \(2,\), episode_index \(3,\): must be one \(N,\)"),
-        ({"progress": np.zeros((3, 1)), "episode_index": np.zeros((3, 1), np.int64)}, r"must be one \(N,\)"),
-        ({"progress": np.array([0.0, np.inf, 1.0])}, "must be finite, or NaN"),
-        ({"chunk": 0}, "chunk 0: must be at least 1"),
-        ({"horizon": "half"}, "horizon half: must be per_step or clamped"),
-    ],
-)
-def test_what_makes_no_deltas_is_refused(changes: dict[str, Any], said: str) -> None:
-    given: dict[str, Any] = {
-        "progress": np.zeros(3), "episode_index": np.zeros(3, np.int64), "chunk": 1, "horizon": "per_step"
-    }  # fmt: skip
-    assert np.array_equal(chunk_deltas(**given), np.zeros(3))
-    with pytest.raises(ValueError, match=said):
-        chunk_deltas(**given | changes)
 
 
 def test_interleaved_episodes_are_refused() -> None:
