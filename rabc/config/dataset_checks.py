@@ -11,12 +11,16 @@ _TRANSFORMS = {"enable": bool, "max_num_transforms": int, "random_order": bool, 
 
 
 def data_problems(config: Config) -> Iterator[str]:
-    """Every problem of the sizes and changes of the pictures."""
+    """Every problem of the columns' names and of the sizes and changes of the pictures."""
     shape, transforms = config.policy.resize_shape, config.dataset.image_transforms
     if shape is not None and len(shape) != 2:
         yield f"policy.resize_shape {shape}: not a height and a width; give two numbers, e.g. [96, 96]"
     elif shape is not None and min(shape) < _SMALLEST:
         yield f"policy.resize_shape {shape}: too small for the backbone; give {_SMALLEST} pixels or more"
+    for old, new in config.dataset.rename_map.items():
+        # The view's videos lie in folders of these names.
+        if not (new and new.isprintable()) or "/" in new or "\\" in new or new in (".", ".."):
+            yield f"dataset.rename_map {old}: {new!r:.80} is a path and no name of a column; give a name"
     yield from _image_transforms(transforms)
 
 

@@ -62,6 +62,8 @@ def find_checkpoint(given: Path) -> Checkpoint:
     except ValueError as error:
         raise InputError(f"checkpoint {path}: its name is not step=<steps>.ckpt; copy it again") from error
     try:
+        if (training / "identity.json").exists() and not (training / "identity.json").is_file():
+            raise ValueError("it is no file")  # a pipe would be waited for
         identity = json.loads((training / "identity.json").read_text())
         if not isinstance(identity, dict):
             raise ValueError("not a JSON object")

@@ -45,6 +45,8 @@ def read_checkpoint(path: Path) -> Any:
 
     Raises ValueError, in one line, for one that cannot be read.
     """
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")  # a pipe would be waited for
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except MemoryError:

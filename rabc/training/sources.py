@@ -1,5 +1,7 @@
 """Everything between a dataset and the batches of a training: cache, windows, split, order, augmentation."""
 
+import contextlib
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from rabc.config.settings import Config
 from rabc.datasets.cache import budget, cache_folder
 from rabc.datasets.decoding import DecodedFrames, Frames
+from rabc.datasets.fingerprint import BELONGS
 from rabc.datasets.frames import cached_frames
 from rabc.datasets.selection import selected_episodes
 from rabc.datasets.tables import FrameTable, read_frames
@@ -93,6 +96,8 @@ def open_frames(
     if config.trainer.eval_steps:
         draws[frames.validation] += 1.0
     folder = cache_folder(meta.root)
+    with contextlib.suppress(OSError):  # disks often do not note when a file was read
+        os.utime(folder.parent / BELONGS)
     return cached_frames(meta, cameras, folder, shape, draws, budget(config.dataset))
 
 

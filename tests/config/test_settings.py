@@ -153,6 +153,11 @@ def test_numbers_are_finite(item: cli.Argument, value: float) -> None:
         ({"policy.n_action_steps": 21}, ["policy.n_action_steps 21", "policy.chunk_size 20"]),
         ({"policy.n_heads": 12}, ["policy.dim_model 128", "policy.n_heads 12"]),
         ({"policy.dim_model": 126, "policy.n_heads": 2}, ["policy.dim_model 126", "multiple of 4"]),
+        (
+            {"dataset.rename_map": {"a": "../../b"}},
+            ["dataset.rename_map a: '../../b' is a path", "give a name"],
+        ),
+        ({"dataset.rename_map": {"a": "b\n"}}, ["is a path and no name"]),
         ({"policy.resize_shape": [96]}, ["policy.resize_shape [96]", "[96, 96]"]),
         ({"policy.resize_shape": [96, 8]}, ["policy.resize_shape [96, 8]", "32 pixels or more"]),
         ({"dataset.image_transforms": {"tfs": {}}}, ["dataset.image_transforms", "add enable: true"]),

@@ -1,6 +1,7 @@
 """What the frame cache depends on when a dataset changes, the bound on its size, its place, its cost."""
 
 import math
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -272,6 +273,10 @@ def test_a_training_caches_what_it_draws(
     assert set(frames.table.episode_index[frames.drawable]) == {1}
     opened = open_frames(config, meta, [*CAMERAS], frames)
     (folder,) = tmp_path.glob("tiny-*/frames")
+    note = folder.parent / "dataset.json"
+    os.utime(note, (0, 0))
+    open_frames(config, meta, [*CAMERAS], frames)
+    assert note.stat().st_mtime > 1e9  # that they were used, on a disk that does not note it
     assert cached_episodes(meta, folder) == ([[1, 2, 3]] if validated else [[1]]) * 2
     index = np.arange(STARTS[1], FRAMES)
     assert_same(opened, DecodedFrames(meta, CAMERAS, SMALL), index)

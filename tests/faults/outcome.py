@@ -27,9 +27,9 @@ _NANOSECONDS = 10**17
 def outcome(folder: Path) -> dict[str, str]:
     """Relative path -> digest of everything that is left in `folder`.
 
-    Checkpoints without their clocks, JSON without durations, curves by step and without speeds. Locks, the
-    note `CHECKED`, what trainings of a comparison printed and the names of TensorBoard's files are left out; hidden partial files are not: none may
-    be left.
+    Checkpoints without their clocks, JSON and pages without durations, curves by step and without speeds.
+    Locks, the note `CHECKED`, what trainings of a comparison printed and the names of TensorBoard's files are
+    left out; hidden partial files are not: none may be left.
     """
     found: dict[str, str] = {}
     for path in files(folder):

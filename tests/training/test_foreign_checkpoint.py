@@ -1,6 +1,7 @@
 """A checkpoint that others made runs nothing when it is looked for, trained on or exported."""
 
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +49,18 @@ def compiled(path: Path, canary: Path) -> None:
             return x
 
     torch.jit.save(torch.jit.script(Nothing()), str(path))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    (folder / "step=5.ckpt").write_bytes(b"x")
+    os.mkfifo(tmp_path / "identity.json")
+    with pytest.raises(InputError, match=r"identity.json cannot be read .*it is no file.*copy it again"):
+        find_checkpoint(folder / "step=5.ckpt")
+    (folder / "step=5.ckpt").unlink()
+    os.mkfifo(folder / "step=7.ckpt")
+    assert last_good_checkpoint(folder) is None
 
 
 @pytest.mark.parametrize("make", [pickled, old_pickled, archived, compiled])

@@ -170,9 +170,10 @@ def _kept(path: Path, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
 
 def _read(fields: dict[str, Any]) -> Finding:
     """Lists of JSON as tuples."""
-    return Finding(
-        **{name: value if isinstance(value, str) else tuple(value) for name, value in fields.items()}
-    )
+    found: dict[str, Any] = {
+        name: one if isinstance(one, str) else tuple(one) for name, one in fields.items()
+    }
+    return Finding(**found)
 
 
 def _remove_others(folder: Path, identity: str) -> None:
