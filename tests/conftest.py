@@ -1,5 +1,6 @@
 """Fixtures shared by all rooms: small real datasets, simulated demonstrations, tiny policies, a browser."""
 
+import faulthandler
 import logging
 import os
 import shutil
@@ -63,6 +64,13 @@ def scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where scores of this test alone are kept."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     return tmp_path / "data" / "rabc" / "scores"
+
+
+@pytest.fixture(autouse=True)
+def _slow_tests_take_their_time(request: pytest.FixtureRequest) -> None:
+    """`faulthandler_timeout` ends a run in which a test hangs; some slow ones take an hour."""
+    if request.node.get_closest_marker("slow"):
+        faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(autouse=True)
