@@ -98,7 +98,8 @@ def listed() -> dict[Mutation, str]:
     for group in tomllib.loads(LISTED.read_text())["equivalent"]:
         for block in group["mutations"].strip().split("\n\n"):
             place, *lines = block.splitlines()
-            mutation = Mutation(*place.split(), tuple(lines))
+            file, function = place.split()
+            mutation = Mutation(file, function, tuple(lines))
             assert mutation not in found, f"listed twice: {mutation}"
             found[mutation] = group["why"]
     return found

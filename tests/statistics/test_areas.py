@@ -93,7 +93,7 @@ def test_items_that_hang_together_are_obuchowskis(clusters: list[int]) -> None:
     parts = np.array([of_good.var(ddof=1) / 10, of_bad.var(ddof=1) / 8])
     freedom = parts.sum() ** 2 / (parts**2 / [9, 7]).sum()
     error = math.sqrt((sums**2).sum())
-    found = area(scores, success, clusters=clusters)
+    found = area(scores, success, clusters=np.array(clusters))
     assert said(found) == pytest.approx((value, error, *interval(value, error, min(freedom, len(sums) - 1))))
 
 

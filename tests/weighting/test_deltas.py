@@ -40,7 +40,7 @@ def test_the_pace_is_at_most_all_of_the_task() -> None:
     assert (pace(episodes, 10), pace(episodes, 40), pace(episodes, 41)) == (0.25, 1, 1)
 
 
-def by_hand(progress: NDArray[np.float64], chunk: int, horizon: str) -> list[float]:
+def by_hand(progress: NDArray[Any], chunk: int, horizon: str) -> list[float]:
     """Of one episode, frame after frame, as the documentation of `chunk_deltas` has it."""
     last = len(progress) - 1
     found: list[float] = []

@@ -10,6 +10,8 @@ from rabc.config.settings import WeightsConfig
 from rabc.system.errors import InputError
 from rabc.weighting import schemes
 
+ZEROS = np.zeros(2)
+
 
 @pytest.mark.parametrize(
     ("made", "said"),
@@ -21,7 +23,7 @@ from rabc.weighting import schemes
         (lambda: schemes.filter_frames(np.zeros(2), -0.1), r"drop_share -0.1: must be in \[0, 1\)"),
         (lambda: schemes.filter_frames(np.zeros(2), 1), r"drop_share 1: must be in \[0, 1\)"),
         (
-            lambda: schemes.by_scheme(*3 * [np.zeros(2)], WeightsConfig(scheme="static"), 1),
+            lambda: schemes.by_scheme(ZEROS, ZEROS, np.zeros(2, np.int64), WeightsConfig(scheme="static"), 1),
             "scheme static: its weights come from a file, not from progress",
         ),
         (
@@ -113,7 +115,7 @@ def test_a_gain_of_just_the_least_stays() -> None:
 def test_a_task_twice_as_fast_has_twice_the_thresholds() -> None:
     """Medians 6 of all episodes, 8 of the first task and 4 of the second."""
     index, task = np.repeat([0, 1, 2, 3], [8, 8, 4, 4]), np.repeat([0, 1], [16, 8])
-    deltas = np.linspace(0, 1, 24)
+    deltas = np.linspace(0, 1, 24).astype(np.float64)
     for gained in (0.375, 0.5):
         deltas[[0, 16]] = gained
         kept = schemes.by_scheme(deltas, deltas, index, WeightsConfig(scheme="mask", min_delta=0.5), 4, task)

@@ -79,7 +79,9 @@ def test_noise_counts_little_more_at_the_end_than_in_the_middle(length: int, mos
 
 def test_what_happened_before_a_frame_does_not_count_against_it_at_the_end() -> None:
     """A cube that was dropped and is picked up again to the end: the recovery is good."""
-    curve = np.concatenate([np.linspace(0, 0.8, 200), np.linspace(0.8, 0.2, 30), np.linspace(0.2, 1, 60)])
+    curve = np.concatenate(
+        [np.linspace(0, 0.8, 200), np.linspace(0.8, 0.2, 30), np.linspace(0.2, 1, 60)]
+    ).astype(np.float64)
     deltas = chunk_deltas(curve, np.zeros(len(curve), np.int64), 100, "per_step")
     assert deltas[230:].min() > 0.3
     assert deltas[150:195].max() < 0.25
