@@ -1,6 +1,8 @@
 """How good a curve of scores or progress is, against SciPy, by hand and by properties."""
 
+import re
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from rabc.statistics.curves import (
+    checked_curve,
     rise,
     roc_auc,
     stage_error,
@@ -68,9 +71,12 @@ def test_one_kind_alone_has_no_area() -> None:
         assert np.isnan([roc_auc(np.arange(3.0), np.full(3, kind)) for kind in (True, False)]).all()
 
 
-def test_not_finite_curves_are_refused() -> None:
-    with pytest.raises(ValueError, match="finite"):
-        voc(np.array([0.0, np.nan]))
+@pytest.mark.parametrize("values", [[0.0, np.nan], [0.0, np.inf], [], [[0.0, 1.0]], 0.0])
+def test_what_is_no_curve_is_refused(values: Any) -> None:
+    curve = np.array(values)
+    said = f"curve of shape {curve.shape}: must be one-dimensional, finite and not empty"
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        checked_curve(curve)
 
 
 @given(hnp.arrays(np.float64, st.integers(2, 20), elements=nats))

@@ -101,7 +101,7 @@ def test_the_ratio_of_two_pairs_has_an_interval() -> None:
         assert test.pvalue == pytest.approx(0.05)
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("scale", [1e-9, 1e-6, 1.0, 1e6])
 def test_a_ratio_has_the_scale_of_its_parts(scale: float) -> None:
     """Also where it hardly varies; not at all is another matter."""
     whole = np.array([13.0, 11.0, 14.0, 12.0])
