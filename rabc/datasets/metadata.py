@@ -137,6 +137,8 @@ def _foreign(facts: Mapping[str, Any]) -> Iterator[str]:
     for name in ("total_episodes", "total_frames"):
         if not (type(facts[name]) is int and 0 <= facts[name] < 2**40):
             yield f"{name} {facts[name]!r:.40} is no number of them"
+    if not isinstance(facts.get("splits") or {}, dict):
+        yield f"splits {facts['splits']!r:.40} is no table of them"
     fps = facts["fps"]
     if not (isinstance(fps, int | float) and 0 < fps < 1e6):
         yield f"fps {fps!r:.40} is no rate in Hz"

@@ -42,6 +42,7 @@ OUTSIDE: dict[str, tuple[Change, str]] = {
         template("video_path", "{video_key}/{chunk_index:09999999999d}"), "asks for more than"
     ),
     "a template of text": (template("data_path", "data/{chunk_index}"), "as numbers"),
+    "splits that are a truth": (lambda info: info.update(splits=True), "splits True is no table"),
     "a rate beyond all": (lambda info: info.update(fps=10**400), "is no rate in Hz"),
     "a template that is none": (lambda info: info.update(data_path=["data"]), "is no template of paths"),
     "a template without end": (template("video_path", "{video_key"), "cannot be read"),
@@ -60,7 +61,7 @@ def test_nothing_outside_of_the_folder_is_named(name: str, dataset_copy: Callabl
     assert str(error.value).isprintable()
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, derandomize=True)  # at random: tests/commands/test_fuzz.py
 @given(data=st.data())
 @pytest.mark.parametrize("name", ["info.json", "stats.json"])
 def test_whatever_the_metadata_hold_there_is_an_answer(

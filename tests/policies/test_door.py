@@ -243,7 +243,7 @@ def test_a_good_folder_comes_in_also_from_the_hubs_cache(good: Path, tmp_path: P
     admit(snapshot)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, derandomize=True)  # at random: tests/commands/test_fuzz.py
 @given(data=st.data())
 def test_whatever_a_folder_holds_there_is_an_answer(
     data: st.DataObject, good: Path, tmp_path_factory: pytest.TempPathFactory
