@@ -16,8 +16,8 @@ def put_before_now(folder: Path) -> None:
     """Renames the event files of earlier sessions that claim to be of now or later.
 
     TensorBoard reads the files of a folder in the order of their names, which begin with the second they were
-    made in. Where the clock was set back it would read this session first, and forget it at the start of the
-    one before. Raises OSError.
+    made in. Where the clock was set back it would read the newest file first, and forget it at the start of
+    the one before. Raises OSError.
 
     folder: of the curves; need not be there.
     """
