@@ -22,6 +22,7 @@ LESS_MEMORY = (
 )
 
 
+@memory_told("training a scorer", LESS_MEMORY)
 def make_scorer(
     folder: Path,
     data: Path,
@@ -38,20 +39,6 @@ def make_scorer(
     before anything is done, if `folder` holds anything but a scorer; and when memory runs out.
     """
     check_target(folder)
-    with memory_told("training a scorer", LESS_MEMORY):
-        return _made(folder, data, episodes, test_episodes, curriculum, seed, threads, task)
-
-
-def _made(
-    folder: Path,
-    data: Path,
-    episodes: int,
-    test_episodes: int,
-    curriculum: Curriculum,
-    seed: int,
-    threads: int,
-    task: Task,
-) -> ScorerReport:
     if threads:
         torch.set_num_threads(threads)
     training = scorer_episodes(data / "train", seeds.SCORER_TRAINING, episodes, processes=2, task=task)
