@@ -51,7 +51,7 @@ READ = {
     "weights.progress_file": "table", "weights.weights_file": "table", "data": "episodes",
 }  # fmt: skip
 """Option -> what is read there."""
-WRITTEN = {"output", "json", "page", "scorer.scores_folder", "dataset.cache_folder"}
+WRITTEN = {"output", "json", "page", "scorer.scores_folder"}
 """Options that name places where something of ours goes."""
 SETTLED = {
     "dataset.path",
