@@ -104,7 +104,8 @@ def write_rollout_video(
     with whole_file(path) as partial, av.open(str(partial), "w") as container:
         stream: Any = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
         stream.width, stream.height, stream.pix_fmt = 2 * side, side, "yuv420p"
-        stream.options = {"crf": "20", "x264-params": "log-level=error"}
+        # mbtree: see rabc/sim/recorder.py
+        stream.options = {"crf": "20", "mbtree": "0", "x264-params": "log-level=error"}
         for index, frame in enumerate(frames):
             picture = Image.fromarray(rearrange(frame, "c h w -> h w c"))
             picture = picture.resize((side, side), Image.Resampling.NEAREST)

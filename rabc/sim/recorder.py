@@ -35,6 +35,9 @@ EPISODES_PER_SHARD = 10
 ROBOT_TYPE = "so101_follower"
 # Nearly lossless: a rollout shows the policy raw renderings, so the recording must look the same.
 VIDEO_CODEC, VIDEO_QUALITY = "h264", 12
+# Without x264's macroblock tree: with it, where two encoders are at work in a process, one video in a hundred
+# differs in a few pixels from another of the same pictures. With a key frame every other frame it is no loss.
+VIDEO_OPTIONS = {"mbtree": "0"}
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def record(config: DemonstrationsConfig, root: Path) -> None:
 def _work_folder(config: DemonstrationsConfig, root: Path) -> Path:
     """Where the shards go; those of other settings, which nobody will join any more, are removed."""
     partial = _partial(root)
-    work = partial / settings_key(config)
+    work = partial / shards_key(config)
     work.mkdir(parents=True, exist_ok=True)
     for other in partial.iterdir():
         if other.is_dir() and other != work:
@@ -152,6 +155,12 @@ def settings_key(config: DemonstrationsConfig) -> str:
     if config.task == "pick":
         del facts["task"]  # as before there was another: what was recorded then is still the same
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def shards_key(config: DemonstrationsConfig) -> str:
+    """Short hash of all that shards to be joined must have in common: settings, and what encodes."""
+    facts = [settings_key(config), VIDEO_CODEC, VIDEO_QUALITY, VIDEO_OPTIONS]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
 def recorded_with(root: Path) -> str | None:
@@ -223,7 +232,6 @@ def dataset_features(image_size: int) -> dict[str, dict[str, Any]]:
 
 def _record_shard(shard: _Shard) -> int:
     import av.logging as libav
-    from lerobot.configs.video import RGBEncoderConfig
     from lerobot.datasets import LeRobotDataset
 
     quiet_libraries()
@@ -237,7 +245,7 @@ def _record_shard(shard: _Shard) -> int:
         features=dataset_features(shard.image_size),
         root=partial,
         robot_type=ROBOT_TYPE,
-        rgb_encoder=RGBEncoderConfig(vcodec=VIDEO_CODEC, crf=VIDEO_QUALITY),
+        rgb_encoder=video_encoder(),
         streaming_encoding=True,
         encoder_queue_maxsize=1000,  # the simulator is faster than the encoder; no frame may be dropped
         encoder_threads=1,
@@ -250,6 +258,13 @@ def _record_shard(shard: _Shard) -> int:
     _write_truth(partial, truths)
     partial.replace(shard.folder)
     return len(shard.episodes)
+
+
+def video_encoder() -> Any:
+    """LeRobot's `RGBEncoderConfig` of the recordings: the same pictures give the same bytes."""
+    from lerobot.configs.video import RGBEncoderConfig
+
+    return RGBEncoderConfig(vcodec=VIDEO_CODEC, crf=VIDEO_QUALITY, extra_options=VIDEO_OPTIONS)
 
 
 def _record_episode(simulator: Simulator, planned: PlannedEpisode, dataset: Any) -> EpisodeTruth:

@@ -122,9 +122,7 @@ def test_labels_come_from_the_simulator_or_the_dataset(simulated: Path, tmp_path
     expected = {episode: record.success for episode, record in enumerate(read_ground_truth(simulated))}
     assert success_labels(load_meta(simulated)) == expected
     assert sum(expected.values()) == 6
-    copy = shutil.copytree(
-        simulated, tmp_path / "copy", ignore=shutil.ignore_patterns("ground_truth")
-    )
+    copy = shutil.copytree(simulated, tmp_path / "copy", ignore=shutil.ignore_patterns("ground_truth"))
     assert success_labels(load_meta(copy)) == {}
     path = next((copy / "meta" / "episodes").rglob("*.parquet"))
     table = pd.read_parquet(path)
@@ -134,9 +132,7 @@ def test_labels_come_from_the_simulator_or_the_dataset(simulated: Path, tmp_path
 
 
 def test_labels_of_frames(simulated: Path, tmp_path: Path) -> None:
-    copy = shutil.copytree(
-        simulated, tmp_path / "copy", ignore=shutil.ignore_patterns("ground_truth")
-    )
+    copy = shutil.copytree(simulated, tmp_path / "copy", ignore=shutil.ignore_patterns("ground_truth"))
     for path in (copy / "data").rglob("*.parquet"):
         table = pd.read_parquet(path)
         table["next.success"] = (table["episode_index"] % 3 == 0) & (table["frame_index"] == 4)

@@ -101,6 +101,8 @@ def _hurry(memory: Path) -> None:
 
     memory: folder that keeps the meshes.
     """
+    import torch
+
     from rabc.comparison import trainings
     from rabc.export import proof
     from rabc.sim import recorder
@@ -121,6 +123,8 @@ def _hurry(memory: Path) -> None:
     recorder.EPISODES_PER_SHARD = 2
     proof.subprocess = Forking  # pyright: ignore[reportAttributeAccessIssue]
     trainings.multiprocessing = ForkingContext  # pyright: ignore[reportAttributeAccessIssue]
+    # After a fork PyTorch makes its pool anew when it is first asked for: by two threads at once, that fails.
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(torch.get_num_threads()))
 
 
 class ForkingContext:
