@@ -122,7 +122,10 @@ NOT_EMPTY = (
     "policy.pretrained_path",
     "policy.pretrained_backbone_weights",
 )
-SHARES = tuple(f"demonstrations.{kind}" for kind in ("clean", "stall", "retry", "drop", "detour", "give_up"))
+SHARES = tuple(
+    f"demonstrations.{kind}"
+    for kind in ("clean", "stall", "retry", "drop", "detour", "give_up", "slow", "pause")
+)
 
 
 def validate(config: Config) -> list[str]:

@@ -68,6 +68,10 @@ class DemonstrationsConfig:
     """Share that wanders off before it approaches."""
     give_up: float = 0.2
     """Share that misses the cube, or with place the disc, and goes home: the failed episodes."""
+    slow: float = 0.0
+    """Share of clean demonstrations at half the speed."""
+    pause: float = 0.0
+    """Share that stops for one second, once to three times."""
     image_size: int = 96
     """Height and width of both cameras, pixels."""
     first_seed: int = 0

@@ -1,4 +1,4 @@
-"""A scripted demonstrator on privileged state: clean demonstrations and five kinds of flawed ones.
+"""A scripted demonstrator on privileged state: clean demonstrations, slow ones and six kinds of flawed ones.
 
 The one here picks the cube up; `rabc.sim.place_demonstrator` goes on to place it. It plans on where the cube
 really is and moves like a person at a leader arm: minimum-jerk strokes at a pace of its own, small aiming
@@ -16,7 +16,8 @@ from rabc.sim.environment import Simulator, Vector
 from rabc.sim.kinematics import Grasp, Kinematics, grasp_for, polar
 from rabc.sim.scene import Truth
 
-Kind = Literal["clean", "stall", "retry", "drop", "detour", "give_up"]
+# A kind's place is in the seed of its episodes: new ones come last.
+Kind = Literal["clean", "stall", "retry", "drop", "detour", "give_up", "slow", "pause"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 Targets = Iterator[NDArray[np.float64]]
@@ -26,6 +27,13 @@ HOVER_M = 0.07  # above the cube before the descent
 LIFT_M = 0.09
 AIM_ERROR_M = 0.001
 PACE_SPREAD = 0.12
+SLOWNESS = 2
+"""How many times as many ticks as a `clean` demonstration a `slow` one takes."""
+STALLS: dict[Kind, tuple[range, range]] = {
+    "stall": (range(1, 3), range(12, 30)),
+    "pause": (range(1, 4), range(10, 11)),
+}
+"""Of the kinds that stop on the way: at how many spots, and for how many ticks at each."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ class Demonstrator:
     """Plays one demonstration of `kind` in a simulator that has just been reset: picks the cube up."""
 
     stall_spots = ("halfway", "above", "around", "holding")
-    """Where a `stall` may stop."""
+    """Where a `stall` and a `pause` may stop."""
 
     def __init__(
         self, simulator: Simulator, kind: Kind, rng: np.random.Generator, aim_error_m: float = AIM_ERROR_M
@@ -67,6 +75,7 @@ class Demonstrator:
         self._rng = rng
         self._kinematics = Kinematics(simulator.nexus)
         self._pace = float(np.exp(rng.normal(0, PACE_SPREAD)))
+        self._slowness = SLOWNESS if kind == "slow" else 1
         self._tick = 0
         self.phases: list[Phase] = []
 
@@ -79,6 +88,8 @@ class Demonstrator:
             "drop": self._drop,
             "detour": self._detour,
             "give_up": self._give_up,
+            "slow": self._clean,
+            "pause": self._stall,
         }
         for target in programs[self._kind]():
             action = self._sim.action_for(target)
@@ -95,7 +106,7 @@ class Demonstrator:
 
     def _stall(self) -> Targets:
         grasp = self._grasp()
-        spots = set(self._rng.choice(self.stall_spots, self._rng.integers(1, 3), replace=False))
+        spots = set(self._rng.choice(self.stall_spots, self._one_of(STALLS[self._kind][0]), replace=False))
         hover = self._reach(grasp.shifted(np.array([0, 0, HOVER_M])), OPEN)
         if "halfway" in spots:
             yield from self._stroke((self._sim.target_qpos + hover) / 2, 9, "approach")
@@ -199,8 +210,11 @@ class Demonstrator:
 
     def _wait(self) -> Targets:
         self._mark("stall")
-        yield from self._hold(int(self._rng.integers(12, 30)))
+        yield from self._hold(self._one_of(STALLS[self._kind][1]))
         self._mark("resume")
+
+    def _one_of(self, numbers: range) -> int:
+        return int(self._rng.integers(numbers.start, numbers.stop))
 
     def _up(self, low: float, high: float) -> NDArray[np.float64]:
         return np.array([0, 0, self._rng.uniform(low, high)])
@@ -211,7 +225,7 @@ class Demonstrator:
         return np.append(self._kinematics.solve_from_anywhere(grasp), gripper)
 
     def _stroke(self, goal: NDArray[np.float64], ticks: int, phase: str) -> Targets:
-        """Joint-space minimum-jerk move to `goal` (6,), radians, in about `ticks` control ticks."""
+        """Joint-space minimum-jerk move to `goal` (6,), radians, in about `ticks` ticks at full speed."""
         self._mark(phase)
         start, count = self._sim.target_qpos.copy(), self._count(ticks)
         for k in range(1, count + 1):
@@ -238,11 +252,12 @@ class Demonstrator:
 
     def _hold(self, ticks: int) -> Targets:
         target = self._sim.target_qpos.copy()
-        for _ in range(ticks):
+        for _ in range(ticks * self._slowness):
             yield target
 
     def _count(self, ticks: int) -> int:
-        return max(2, round(ticks / self._pace))
+        # A whole multiple of the ticks at full speed: those targets are among the slow ones.
+        return self._slowness * max(2, round(ticks / self._pace))
 
     def _mark(self, name: str) -> None:
         self.phases.append(Phase(self._tick, name))

@@ -1,7 +1,8 @@
 """The scripted demonstrator of the place task: picks the cube up, carries it onto the disc, lets go of it.
 
-Its flaws are those of the pick task, with three of their own: a `stall` may also stop with the cube in the
-air, a `drop` happens on the way to the disc, and a `give_up` may also put the cube down short of the disc.
+Its flaws are those of the pick task, with three of their own: a `stall` and a `pause` may also stop with the
+cube in the air, a `drop` happens on the way to the disc, and a `give_up` may also put the cube down short of
+the disc.
 """
 
 from collections.abc import Collection

@@ -38,6 +38,8 @@ VIDEO_CODEC, VIDEO_QUALITY = "h264", 12
 # Without x264's macroblock tree: with it, where two encoders are at work in a process, one video in a hundred
 # differs in a few pixels from another of the same pictures. With a key frame every other frame it is no loss.
 VIDEO_OPTIONS = {"mbtree": "0"}
+# Settings that came later, where they leave all as it was: what was recorded before is still the same.
+_AS_BEFORE = (("task", "pick"), ("slow", 0), ("pause", 0))
 
 
 @dataclass(frozen=True)
@@ -151,9 +153,8 @@ def _partial(root: Path) -> Path:
 
 def settings_key(config: DemonstrationsConfig) -> str:
     """Short hash of everything that decides what is recorded (not how many processes do it)."""
-    facts = {key: value for key, value in asdict(config).items() if key not in ("processes", "simulate")}
-    if config.task == "pick":
-        del facts["task"]  # as before there was another: what was recorded then is still the same
+    left_out = ("processes", "simulate")
+    facts = {k: v for k, v in asdict(config).items() if k not in left_out and (k, v) not in _AS_BEFORE}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 

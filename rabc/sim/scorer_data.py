@@ -1,4 +1,4 @@
-"""Episodes for training and testing the small scorer: many colours, distractors, every kind of flaw.
+"""Episodes for training and testing the small scorer: many colours, distractors, many kinds of flaws.
 
 Seeds come from ranges of their own, so that no start state is shared with the demonstrations a policy
 learns from or with the rollouts it is judged by.
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from rabc.sim.demonstrate import demonstrate
-from rabc.sim.demonstrator import AIM_ERROR_M, KINDS, Kind
+from rabc.sim.demonstrator import AIM_ERROR_M, Kind
 from rabc.sim.environment import Simulator
 from rabc.sim.scene import COLORS, Scene, Task
 from rabc.sim.workers import in_processes
@@ -22,6 +22,8 @@ from rabc.system.atomic import whole_file
 from rabc.system.errors import InputError
 
 EPISODES_PER_FILE = 20
+# Drawn from by number, so not all that there are: one more would make other episodes of the same seeds.
+KINDS: tuple[Kind, ...] = ("clean", "stall", "retry", "drop", "detour", "give_up")
 # A policy's near misses look unlike the scripted ones; clumsy aim makes some for the scorer to see.
 CLUMSY_SHARE = 0.4
 CLUMSY_AIM_ERROR_M = 0.012

@@ -79,7 +79,7 @@ def test_every_kind_ends_as_it_says_and_makes_its_flaw(simulator: Simulator, kin
         if kind == "drop":
             assert progress[phases["drop"]] > 0.6
             assert progress[phases["regrasp"]] < 0.4
-        if kind == "stall":
+        if kind in ("stall", "pause"):
             stalled = progress[phases["stall"] + 2 : phases["resume"]]
             assert np.ptp(stalled) < 0.03
         if kind == "give_up":

@@ -1,4 +1,4 @@
-"""Picking is as it was before there was another task: episodes, and the key of the recorder's settings."""
+"""Picking is as it was before there were other tasks and kinds: episodes, plans, the key of the settings."""
 
 import dataclasses
 import json
@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from rabc.config.settings import DemonstrationsConfig
+from rabc.sim import seeds
 from rabc.sim.demonstrate import demonstrate
 from rabc.sim.demonstrator import KINDS, Kind
 from rabc.sim.environment import COLORS, Simulator
-from rabc.sim.recorder import settings_key
+from rabc.sim.recorder import plan, settings_key
+from rabc.sim.scorer_data import play
 
 GOLDEN = Path(__file__).with_name("pick_episodes.json")
 # A hundredth of a degree: another processor's linear algebra may round otherwise, another program moves more.
@@ -36,3 +38,16 @@ def test_what_was_recorded_of_picking_is_still_the_same_dataset() -> None:
     default = DemonstrationsConfig()
     assert settings_key(default) == "b3b137b9afa0"
     assert settings_key(dataclasses.replace(default, task="place")) != settings_key(default)
+
+
+def test_the_same_episodes_are_planned() -> None:
+    kinds = ["clean", "retry", "stall", "give_up", "drop", "clean", "clean"]
+    assert [episode.kind for episode in plan(DemonstrationsConfig(episodes=7))] == kinds
+
+
+def test_the_scorer_learns_from_the_same_episodes() -> None:
+    with Simulator(COLORS, image_size=48) as simulator:
+        episodes = [play(simulator, seeds.SCORER_TRAINING + offset) for offset in range(4)]
+    assert [(episode.kind, len(episode.progress)) for episode in episodes] == [
+        ("detour", 108), ("retry", 77), ("detour", 78), ("clean", 42)
+    ]  # fmt: skip

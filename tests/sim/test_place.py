@@ -124,7 +124,7 @@ def test_every_kind_ends_as_it_says_and_makes_its_flaw(simulator: Simulator, kin
             assert progress[phases["regrasp"]] < 0.3
             assert height[phases["drop"]] > 0.04
             assert height[phases["regrasp"]] < 0.02
-        if kind == "stall":
+        if kind in ("stall", "pause"):
             assert np.ptp(progress[phases["stall"] + 2 : phases["resume"]]) < 0.03
         if kind == "retry":
             assert progress[: phases["open"]].max() < 0.5
