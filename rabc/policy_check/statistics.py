@@ -28,6 +28,7 @@ _NORMALIZER, _UNNORMALIZER = "normalizer_processor", "unnormalizer_processor"
 _CENTRES = (("mean", "std"), ("min", "max"), ("q01", "q99"), ("q10", "q90"))
 _RADIAN = 180 / np.pi
 _OF_DATASET = "statistics of the dataset"
+_MODES = [mode.value for mode in NormalizationMode]
 
 
 def statistics_findings(files: PolicyFiles) -> Iterator[Finding]:
@@ -43,7 +44,11 @@ def statistics_findings(files: PolicyFiles) -> Iterator[Finding]:
     for steps, name, features in sides:
         step = next((step for step in steps if step.name == name), None)
         for key, feature in features.items():
-            mode = _mode(step, files.config, str(feature["type"]))
+            stated = _mode(step, files.config, str(feature["type"]))
+            if stated not in _MODES:
+                problems.append(f"{key}: normalised by {stated!r:.40}, which is none of {', '.join(_MODES)}")
+                continue
+            mode = NormalizationMode(stated)
             if mode is NormalizationMode.IDENTITY:
                 continue
             if step is None:
@@ -170,9 +175,10 @@ def _vectors(files: PolicyFiles) -> Iterator[tuple[str, Step, str]]:
                         yield step.name, step, key
 
 
-def _mode(step: Step | None, config: dict[str, Any], kind: str) -> NormalizationMode:
+def _mode(step: Step | None, config: dict[str, Any], kind: str) -> Any:
+    """What the folder says: one of `_MODES`, or anything else that somebody wrote."""
     modes = (step.config.get("norm_map") if step else None) or config.get("normalization_mapping") or {}
-    return NormalizationMode(modes.get(kind, "IDENTITY"))
+    return modes.get(kind, "IDENTITY") if isinstance(modes, dict) else modes
 
 
 def _feature_problems(

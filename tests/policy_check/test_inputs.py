@@ -11,7 +11,7 @@ from rabc.policy_check.files import PolicyFiles, Step
 from rabc.policy_check.findings import Finding
 from rabc.policy_check.inputs import camera_findings, robot_joint_findings
 from rabc.policy_check.joints import SO101
-from rabc.policy_check.statistics import unit_findings
+from rabc.policy_check.statistics import statistics_findings, unit_findings
 
 Size = tuple[int, int]
 FRONT, WRIST = "observation.images.front", "observation.images.wrist"
@@ -39,6 +39,22 @@ def sizes(
     front: tuple[int, int], wrist: tuple[int, int], name: str = FRONT
 ) -> dict[str, tuple[int, int] | None]:
     return {name: front, WRIST: wrist}
+
+
+@pytest.mark.parametrize("stated", ["Z_SCORE", {"mode": "MEAN_STD"}, 3, None, ["MEAN_STD"]])
+@pytest.mark.parametrize("place", ["configuration", "step"])
+def test_a_normalisation_that_there_is_not(stated: object, place: str) -> None:
+    of = {"normalization_mapping": {"VISUAL": stated}} if place == "configuration" else {}
+    found = folder(**of)
+    norm = {"norm_map": {"VISUAL": stated}} if place == "step" else {}
+    found.preprocessor.append(Step("normalizer_processor", norm, None))
+    said = failed(statistics_findings(found))
+    assert f"{FRONT}: normalised by {stated!r}, which is none of MIN_MAX" in said.replace("MEAN_STD, ", "")
+
+
+def test_a_normalisation_that_is_no_table() -> None:
+    said = failed(statistics_findings(folder(normalization_mapping="MEAN_STD of all")))
+    assert f"{FRONT}: normalised by 'MEAN_STD of all', which is none of" in said
 
 
 def test_a_resize_may_not_distort() -> None:
