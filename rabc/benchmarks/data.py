@@ -18,7 +18,7 @@ from rabc.config.training_settings import PolicyConfig, TrainerConfig
 from rabc.datasets.metadata import load_meta
 from rabc.datasets.pictures import as_float
 from rabc.policies.settings import policy_settings
-from rabc.training.run import training_frames
+from rabc.training.drawn import training_frames
 from rabc.training.sources import data_module
 
 REPOSITORY = "local/benchmark"

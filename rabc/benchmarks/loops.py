@@ -15,10 +15,10 @@ from rabc.benchmarks.lines import synchronise
 from rabc.config.settings import Config
 from rabc.datasets.metadata import load_meta
 from rabc.policies.build import build_policy
+from rabc.training.drawn import training_frames
 from rabc.training.fitting import fit
 from rabc.training.module import WeightedPolicy
 from rabc.training.optimizers import optimization
-from rabc.training.run import training_frames
 from rabc.training.sources import data_module
 
 IN_MEMORY = 16

@@ -98,6 +98,7 @@ POSITIVE = (
     "weights.epsilon",
     "weights.tau",
     "weights.delta_max",
+    "weights.window",
     "weights.beta",
     "weights.weight_max",
     "trainer.lr",

@@ -162,9 +162,14 @@ class WeightsConfig:
     """Column of `progress_file`: `progress_sparse` or `progress_dense`."""
     weights_file: str | None = None
     """static: parquet with columns `index` and `weight`, which then takes the place of scoring."""
-    apply: Literal["loss", "sampler"] = "loss"
+    apply: Literal["loss", "sampler", "ticks", "cuts", "joins"] = "loss"
     """Where weights act. loss: frames are drawn equally often, their losses multiplied; sampler: frames are
-    drawn in proportion to their weights, and count the same."""
+    drawn in proportion to their weights, and count the same; ticks: every action of a chunk has a weight of
+    its own; cuts: as loss, and moments of weight 0 are cut out: a chunk ends there as at an episode's end;
+    joins: as cuts, but where the arm is in the same place before and behind, the chunk goes on behind."""
+    window: float = 2.0
+    """ticks, cuts, joins: seconds around an action whose progress judges it, in place of the chunk that
+    begins there."""
     horizon: Literal["per_step", "clamped"] = "per_step"
     """Delta over a chunk that the episode's end cuts short. per_step: what lacks counts at the episode's
     average pace; clamped: left as it is (LeRobot)."""

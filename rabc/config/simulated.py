@@ -16,6 +16,8 @@ GROUND_TRUTH = "ground_truth"
 """Folder beside a dataset's tables in which the simulator leaves what it alone knows."""
 RECORDING = "recording.json"
 """File in it that says how the dataset was recorded."""
+LATER_KINDS = ("slow", "pause")
+"""Kinds of demonstrations that came later: where there are none of them, all is as it was before."""
 
 
 def is_simulated(path: str | Path) -> bool:

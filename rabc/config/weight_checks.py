@@ -4,11 +4,15 @@ from collections.abc import Iterator
 
 from rabc.config.settings import Config, WeightsConfig
 
+TICK_LOSSES = ("act", "diffusion")
+"""Types of policies whose loss is kept for every action of a sample (`rabc.policies.losses`)."""
+
 
 def weight_problems(config: Config) -> Iterator[str]:
     """Every problem between the settings of the weights."""
     yield from _progress_source(config)
     yield from _filter(config)
+    yield from _apply(config)
 
 
 def _progress_source(config: Config) -> Iterator[str]:
@@ -58,4 +62,12 @@ def _filter(config: Config) -> Iterator[str]:
         yield (
             "weights.calibration 'episode': stretches every episode to its own 0...1, so that a failed one "
             "ends like a success and weights.drop 'episodes' cannot tell them apart; give dataset or logodds"
+        )
+
+
+def _apply(config: Config) -> Iterator[str]:
+    if config.weights.apply == "ticks" and config.policy.type not in TICK_LOSSES:
+        yield (
+            f"weights.apply 'ticks': policy.type {config.policy.type!r} has one loss for all actions of a "
+            f"sample; give cuts or loss, or a policy of type {' or '.join(TICK_LOSSES)}"
         )

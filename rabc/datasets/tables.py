@@ -35,6 +35,8 @@ class FrameTable:
     """(N,) instruction of each frame, str."""
     vectors: dict[str, NDArray[np.float32]]
     """feature -> (N, D), dataset units: `action`, `observation.state`, ..."""
+    fps: float
+    """Frames per second."""
 
     def __len__(self) -> int:
         return len(self.episode_index)
@@ -101,6 +103,7 @@ def read_frames(
         episode_end=ends,
         task=_tasks(meta, joined("task_index"), episode_index),
         vectors=vectors,
+        fps=float(meta.fps),
     )
 
 
@@ -116,7 +119,18 @@ def _read_parquet(path: Path, columns: list[str]) -> Any:
 
 
 def _array(column: Any, name: str, vector: bool, meta: LeRobotDatasetMetadata) -> NDArray[Any]:
-    return _vectors(column, name, meta) if vector else np.asarray(column.to_numpy(), np.int64)
+    return _vectors(column, name, meta) if vector else _numbers(column, name, meta)
+
+
+def _numbers(column: Any, name: str, meta: LeRobotDatasetMetadata) -> NDArray[np.int64]:
+    """(N,) whole numbers; some tools write them as fractions of nothing, 3.0."""
+    values = column.to_numpy()
+    whole = pa.types.is_integer(column.type) or (
+        pa.types.is_floating(column.type) and bool((np.isfinite(values) & (values == np.floor(values))).all())
+    )
+    if whole and not column.null_count:
+        return np.asarray(values, np.int64)
+    raise InputError(f"column {name}: not a whole number in every row of {meta.root}; {AGAIN}")
 
 
 def _vectors(column: Any, name: str, meta: LeRobotDatasetMetadata) -> NDArray[np.float32]:
@@ -129,6 +143,7 @@ def _vectors(column: Any, name: str, meta: LeRobotDatasetMetadata) -> NDArray[np
     lists = pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)
     if (
         not lists
+        or not (pa.types.is_floating(column.type.value_type) or pa.types.is_integer(column.type.value_type))
         or not pc.all(pc.fill_null(pc.equal(pc.list_value_length(column), size), False), min_count=0).as_py()
     ):
         raise InputError(

@@ -13,7 +13,7 @@ from rabc.scoring.store import EpisodeScores
 from rabc.statistics.curves import stage_error
 from rabc.system.errors import InputError
 from rabc.weighting import schemes
-from rabc.weighting.deltas import chunk_deltas
+from rabc.weighting.deltas import judged_deltas, judged_span
 from rabc.weighting.progress import CALIBRATIONS, LENGTH_BIASES, Calibration, LengthBias, calibrate
 
 FAILURE_PERCENTILE = 10.0
@@ -49,6 +49,7 @@ def compare(
     episodes: Mapping[int, EpisodeScores],
     static: Mapping[int, EpisodeScores],
     success: Mapping[int, bool],
+    fps: float,
     stages: StageLabels | None = None,
 ) -> list[CalibrationRow]:
     """A row for each calibration and length bias, over the episodes that have static scores.
@@ -58,6 +59,7 @@ def compare(
         episodes: scores by episode.
         static: scores of the still pictures; at least one of `episodes`.
         success: labels by episode, as far as there are any.
+        fps: of the dataset, Hz.
         stages: annotated stages, if there are any.
     """
     shared = {episode: episodes[episode] for episode in sorted(episodes) if episode in static}
@@ -65,7 +67,7 @@ def compare(
         raise InputError("static scores of no episode: nothing to compare; score the dataset again")
     labels = np.array([success.get(episode) for episode in shared], dtype=object)
     return [
-        _row(config, calibration, length_bias, shared, static, labels, stages)
+        _row(config, calibration, length_bias, shared, static, labels, fps, stages)
         for calibration in CALIBRATIONS
         for length_bias in LENGTH_BIASES
     ]
@@ -94,6 +96,7 @@ def _row(
     episodes: Mapping[int, EpisodeScores],
     static: Mapping[int, EpisodeScores],
     labels: NDArray[np.object_],
+    fps: float,
     stages: StageLabels | None,
 ) -> CalibrationRow:
     settings = config.weights
@@ -107,12 +110,13 @@ def _row(
     )
     groups = task_groups([record.instruction for record in episodes.values()])
     task = np.repeat(groups, [len(values) for values in progress.values()])
-    deltas = chunk_deltas(joined, episode_index, config.policy.chunk, settings.horizon)
+    span = judged_span(settings, config.policy.chunk, fps)
+    deltas = judged_deltas(joined, episode_index, settings, span)
     # The weights of a file do not depend on the calibration, so that there is nothing to compare.
     raw = (
         np.zeros_like(deltas)
         if settings.scheme == "static"
-        else schemes.by_scheme(deltas, joined, episode_index, settings, config.policy.chunk, task)
+        else schemes.by_scheme(deltas, joined, episode_index, settings, span, task)
     )
     return CalibrationRow(
         calibration=calibration,

@@ -91,7 +91,11 @@ def diagnose_scores(config: Config, root: Path, stores: Mapping[Variant, ScoreSt
     ]
     figures, verdict, tasks = judge_curves(curves, config.weights.length_bias)
     still = scores["real"].keys() & scores["static"].keys()
-    rows = compare(config, scores["real"], scores["static"], labels.success, stages) if still else []
+    rows = (
+        compare(config, scores["real"], scores["static"], labels.success, float(meta.fps), stages)
+        if still
+        else []
+    )
     asked = {record.instruction for record in scores["wrong_instruction"].values()}
     remarks = (*_replaced(config, asked), *labels.remarks, *stages.remarks)
     return DatasetDiagnosis(curves, figures, verdict, rows, tasks, remarks)

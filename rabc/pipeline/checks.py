@@ -267,12 +267,15 @@ def thresholds(config: Config, weights: WeightsConfig, root: Path) -> list[str]:
     from rabc.datasets.selection import selected_episodes
     from rabc.datasets.source import open_dataset
     from rabc.datasets.tasks import task_groups
+    from rabc.weighting.deltas import judged_span
     from rabc.weighting.enough import check_thresholds
 
-    records = read_episodes(open_dataset(config, root))
+    meta = open_dataset(config, root)
+    records = read_episodes(meta)
     selected = selected_episodes(config.dataset, len(records))
     tasks = task_groups(["\n".join(records.tasks[episode]) for episode in selected])
-    return check_thresholds(weights, records.length[selected], tasks, config.policy.chunk)
+    span = judged_span(weights, config.policy.chunk, meta.fps)
+    return check_thresholds(weights, records.length[selected], tasks, span)
 
 
 def check_values(config: Config, root: Path) -> None:

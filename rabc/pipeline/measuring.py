@@ -144,6 +144,7 @@ def _table(vectors: dict[str, tuple[int, ...]]) -> FrameTable:
         episode_end=zeros + _FRAMES,
         task=np.array(["measure"] * _FRAMES, object),
         vectors={name: rng.random((_FRAMES, *shape), np.float32) for name, shape in vectors.items()},
+        fps=1.0,  # nothing here looks at the time
     )
 
 

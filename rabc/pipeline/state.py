@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from rabc.config.settings import Config
+from rabc.config.simulated import LATER_KINDS
 from rabc.policies.start import start_content
 from rabc.system.errors import InputError
 from rabc.system.hashing import file_hash, folder_hash
@@ -13,6 +14,7 @@ from rabc.system.home import scores_root
 from rabc.system.shipped import here_or_shipped
 from rabc.system.stages import Inputs, Result, Stages, StageState
 from rabc.training.identity import learned_from
+from rabc.weighting.deltas import CENTRED
 
 STAGES = ("demonstrations", "scores", "weights", "training", "rollouts")
 # Changing these changes nothing that a stage makes. More `videos` are filmed without playing the rest again.
@@ -97,11 +99,17 @@ def inputs(config: Config, stage: str, results: Mapping[str, Result]) -> Inputs:
                 facts.update({f"dataset.{name}": getattr(value, name) for name in names})
             else:
                 facts.update({f"{section}.{k}": v for k, v in asdict(value).items() if k not in _FREE})
+            if section == "demonstrations":
+                for kind in LATER_KINDS:
+                    if not getattr(value, kind):
+                        del facts[f"demonstrations.{kind}"]
             if section == "scorer":
                 facts["scorer.content"] = scorer_content(config)
                 facts["scorer.dtype"] = device.resolve_dtype(config.scorer.dtype, resolved)
         if name == "weights" and stage not in _JUDGED:
             del facts["weights.accept_poor_scorer"]
+        if name == "weights" and config.weights.apply not in CENTRED:
+            del facts["weights.window"]  # decides nothing; what was weighted before it was there is the same
         if name == "training":
             # Only there: earlier trainings from scratch keep their keys.
             if config.policy.pretrained_path is not None:

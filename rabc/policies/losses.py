@@ -9,6 +9,10 @@ its n_i valid elements, it is
 
     sum_i w_i e_i / sum_i n_i
 
+or, with a weight for every action of a sample and e_ik its error at tick k,
+
+    sum_i sum_k w_ik e_ik / sum_i n_i
+
 over the whole optimizer step, all micro-batches and processes. The weights are not in the denominator: they
 have mean 1 over the dataset, and dividing by their sum would let a step of bad samples count as much as one
 of good ones.
@@ -44,10 +48,11 @@ class StepSize:
 
 @dataclass(frozen=True)
 class LossTerm:
-    """One part of a loss, one value per sample."""
+    """One part of a loss, of every sample."""
 
-    sums: Tensor
-    """(B,) float32: error summed over what it is averaged over."""
+    errors: Tensor
+    """(B, H, D) float32 of every element of every tick, 0 where it does not count; or (B,), summed over what
+    it is averaged over, for a part that has no ticks."""
     per: Literal["sample", "valid tick"]
     """What the mean of the step is taken over."""
     elements: int
@@ -55,10 +60,23 @@ class LossTerm:
     factor: float = 1.0
     """Factor in the total."""
 
-    def mean(self, weights: Tensor, step: StepSize) -> Tensor:
-        """() this batch's share of the step's weighted mean, before `factor`; weights (B,)."""
+    @property
+    def sums(self) -> Tensor:
+        """(B,) float32: error summed over what it is averaged over."""
+        return self.errors if self.errors.ndim == 1 else reduce(self.errors, "b h d -> b", "sum")
+
+    def mean(self, weights: Tensor, step: StepSize, ticks: Tensor | None = None) -> Tensor:
+        """() this batch's share of the step's weighted mean, before `factor`.
+
+        weights: (B,) of the samples; ticks: (B, H) of their actions, which take the place of those where the
+        part has ticks.
+        """
         units = step.samples if self.per == "sample" else step.valid_ticks
-        return (weights * self.sums).sum() / max(1, units * self.elements)
+        if ticks is None or self.errors.ndim == 1:
+            weighted = weights * self.sums
+        else:
+            weighted = ticks * reduce(self.errors, "b h d -> b h", "sum")
+        return weighted.sum() / max(1, units * self.elements)
 
 
 @dataclass(frozen=True)
@@ -125,22 +143,26 @@ def sample_losses(
     raise ValueError(f"policy {kind}: LeRobot gives no losses per sample for it")
 
 
-def weighted_loss(losses: dict[str, LossTerm], weights: Tensor, step: StepSize) -> BatchLoss:
+def weighted_loss(
+    losses: dict[str, LossTerm], weights: Tensor, step: StepSize, ticks: Tensor | None = None
+) -> BatchLoss:
     """The batch's share of the step's weighted mean of every term; the shares of all batches add up to it.
 
     Args:
         losses: terms per sample.
         weights: (B,) non-negative, mean 1 over the frames that are drawn.
         step: of which the batch is a part; of the batch alone where that is the whole step.
+        ticks: (B, H) non-negative, of every action, mean 1 over those of the frames that are drawn; None:
+            every action has the weight of its sample.
     """
-    parts = {name: term.mean(weights, step) for name, term in losses.items()}
+    parts = {name: term.mean(weights, step, ticks) for name, term in losses.items()}
     total = torch.stack([losses[name].factor * part for name, part in parts.items()]).sum()
     return BatchLoss(total, parts)
 
 
-def valid_error_sums(error: Tensor, is_pad: Tensor) -> Tensor:
-    """(B,) error (B, H, D) summed over the ticks that `is_pad` (B, H) does not mark."""
-    return reduce(error * ~rearrange(is_pad, "b h -> b h 1"), "b h d -> b", "sum")
+def valid_errors(error: Tensor, is_pad: Tensor) -> Tensor:
+    """(B, H, D) error, 0 at the ticks that `is_pad` (B, H) marks."""
+    return error * ~rearrange(is_pad, "b h -> b h 1")
 
 
 def latent_divergences(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -167,7 +189,7 @@ def _act_terms(policy: "ACTPolicy", batch: dict[str, Tensor]) -> dict[str, LossT
     error = (batch["action"] - predicted.float()).abs()
     terms = {
         "l1_loss": LossTerm(
-            valid_error_sums(error, batch["action_is_pad"]), "valid tick", batch["action"].shape[-1]
+            valid_errors(error, batch["action_is_pad"]), "valid tick", batch["action"].shape[-1]
         )
     }
     if mean is not None and log_variance is not None:
@@ -200,13 +222,9 @@ def _diffusion_terms(
         target = actions
     error = functional.mse_loss(predicted.float(), target, reduction="none")
     if config.do_mask_loss_for_padding:
-        sums = valid_error_sums(error, batch["action_is_pad"])
-        return {"mse_loss": LossTerm(sums, "valid tick", actions.shape[-1])}
-    return {
-        "mse_loss": LossTerm(
-            reduce(error, "b h d -> b", "sum"), "sample", actions.shape[1] * actions.shape[2]
-        )
-    }
+        valid = valid_errors(error, batch["action_is_pad"])
+        return {"mse_loss": LossTerm(valid, "valid tick", actions.shape[-1])}
+    return {"mse_loss": LossTerm(error, "sample", actions.shape[1] * actions.shape[2])}
 
 
 def _own_terms(policy: "PreTrainedPolicy", batch: dict[str, Tensor]) -> dict[str, LossTerm]:

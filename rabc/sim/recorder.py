@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from rabc.config.settings import DemonstrationsConfig
-from rabc.config.simulated import GROUND_TRUTH, RECORDING
+from rabc.config.simulated import GROUND_TRUTH, LATER_KINDS, RECORDING
 from rabc.sim import seeds
 from rabc.sim.demonstrate import demonstrate
 from rabc.sim.demonstrator import KINDS, Kind
@@ -39,7 +39,7 @@ VIDEO_CODEC, VIDEO_QUALITY = "h264", 12
 # differs in a few pixels from another of the same pictures. With a key frame every other frame it is no loss.
 VIDEO_OPTIONS = {"mbtree": "0"}
 # Settings that came later, where they leave all as it was: what was recorded before is still the same.
-_AS_BEFORE = (("task", "pick"), ("slow", 0), ("pause", 0))
+_AS_BEFORE = (("task", "pick"), *((kind, 0) for kind in LATER_KINDS))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from rabc.datasets.decoding import Frames
 from rabc.datasets.tables import FrameTable
 from rabc.training.augmentation import Augmentation
 from rabc.training.order import BatchOrder
-from rabc.training.windows import Windows, rows
+from rabc.training.windows import Timeline, Windows
 
 Batch = dict[str, Any]
 
@@ -54,15 +54,19 @@ class ChunkDataset:
     at once, and pictures stay uint8.
     """
 
-    def __init__(self, table: FrameTable, frames: Frames, windows: Windows) -> None:
+    def __init__(
+        self, table: FrameTable, frames: Frames, windows: Windows, timeline: Timeline | None = None
+    ) -> None:
         """
         Args:
             table: low-dimensional columns, with `action` among its vectors.
             frames: of the cameras.
             windows: ticks of a sample.
+            timeline: of which the samples are windows; by default every episode as it was recorded.
         """
         self.table = table
         self.windows = windows
+        self.timeline = timeline or Timeline.whole(table)
         self._frames = frames
 
     def __len__(self) -> int:
@@ -76,15 +80,16 @@ class ChunkDataset:
 
         Returns:
             Each camera (B, 3, H, W) uint8 in channels-last memory; each observation vector (B, D) float32;
-            `action` (B, T, D) float32; `action_is_pad` (B, T) bool; `index`, `episode_index`, `frame_index`
+            `action` (B, T, D) float32; `action_is_pad` (B, T) bool; `action_index` (B, T) int64, the frames
+            of the actions; `index`, `episode_index`, `frame_index`
             (B,) int64; `task` list of B strings. With an observation window of T ticks the cameras are
             (B, T, 3, H, W), but without T where it is 1, as LeRobot's video reader has it; the vectors are
             (B, T, D); and each has its `..._is_pad` (B, T) bool.
         """
-        acted, after = self._rows(index, self.windows.action)
+        acted, after = self.timeline.window(index, self.windows.action)
         observed, before = index, None
         if self.windows.observation is not None:
-            observed, before = self._rows(index, self.windows.observation)
+            observed, before = self.timeline.window(index, self.windows.observation)
         pictures = observed[:, 0] if before is not None and observed.shape[1] == 1 else observed
         batch: Batch = {
             camera: rearrange(torch.from_numpy(frames), "... h w c -> ... c h w")
@@ -96,20 +101,20 @@ class ChunkDataset:
             padding = torch.from_numpy(before)
             batch.update({f"{name}_is_pad": padding for name in list(batch) if name != "action"})
         batch["action_is_pad"] = torch.from_numpy(after)
+        batch["action_index"] = torch.from_numpy(acted)
         batch["index"] = torch.from_numpy(index)
         batch["episode_index"] = torch.from_numpy(self.table.episode_index[index])
         batch["frame_index"] = torch.from_numpy(self.table.frame_index[index])
         batch["task"] = self.table.task[index].tolist()
         return batch
 
+    def on(self, timeline: Timeline) -> "ChunkDataset":
+        """The same frames as windows of another timeline."""
+        return ChunkDataset(self.table, self._frames, self.windows, timeline)
+
     def valid_ticks(self, index: NDArray[np.int64]) -> int:
         """Actions of the samples (B,) that are no padding."""
-        return int((~self._rows(index, self.windows.action)[1]).sum())
-
-    def _rows(
-        self, index: NDArray[np.int64], ticks: tuple[int, ...]
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        return rows(index, ticks, self.table.episode_start[index], self.table.episode_end[index])
+        return int((~self.timeline.window(index, self.windows.action)[1]).sum())
 
 
 class _TrainingBatches(Dataset[Batch]):
@@ -228,6 +233,7 @@ class ChunkDataModule(LightningDataModule):
         self._order = order
         self._augmentation = augmentation
         self._eval_index = np.empty(0, np.int64) if eval_index is None else eval_index
+        self._whole = dataset.on(Timeline.whole(dataset.table))
         self._workers = workers
         self._pin_memory = pin_memory
         self._first_step = 0
@@ -241,7 +247,7 @@ class ChunkDataModule(LightningDataModule):
         """Every process's part of the validation set, batch by batch; an empty list where there is none."""
         if len(self._eval_index) == 0:
             return []
-        batches = _ValidationBatches(self.dataset, self._eval_index, self._share.batch_size)
+        batches = _ValidationBatches(self._whole, self._eval_index, self._share.batch_size)
         return self._loader(batches, range(self._share.rank, len(batches), self._share.world_size))
 
     def _loader(self, batches: Dataset[Batch], numbers: Sampler[int] | range) -> DataLoader[Batch]:

@@ -82,7 +82,7 @@ def fit(
         monitor,
         *([Threads(folder)] if chosen_here(settings, device) else []),
         WeightPictures(weights, moments),
-        *_evaluations(config, meta, data, weights, clock),
+        *_evaluations(config, meta, data, clock),
         interrupts,
         TrainingBar(clock, monitor),
         *([last_words] if settings.devices * settings.num_nodes > 1 else []),
@@ -121,12 +121,11 @@ def _evaluations(
     config: Config,
     meta: LeRobotDatasetMetadata,
     data: ChunkDataModule,
-    weights: NDArray[np.float32],
     clock: Clock,
 ) -> list[Callback]:
     settings, chosen = config.trainer, list[Callback]()
     if settings.eval_steps:
-        chosen.append(Validation(data, weights, settings.eval_steps, settings.patience, clock))
+        chosen.append(Validation(data, settings.eval_steps, settings.patience, clock))
     if settings.rollout_every:
         from rabc.training.periodic_rollouts import PeriodicRollouts
 

@@ -33,24 +33,34 @@ _LAYERS, _NOISE, _STATE_NOISE = range(3)
 _VALIDATION_STEP = 2**32 - 1
 
 
-def sample_weights(weights: Tensor, batch: dict[str, Any]) -> Tensor:
-    """The weights of a batch's samples, found by its `index`.
+def sample_weights(weights: Tensor, batch: dict[str, Any], apply: str = "loss") -> dict[str, Tensor]:
+    """The weights of a batch's samples, and those of their actions where `apply` is `ticks`.
 
     Args:
         weights: (N,) weight of every frame of the dataset; NaN where there is none.
-        batch: has `index`, (B,) int64.
+        batch: has `index`, (B,) int64, by which they are found; for ticks `action_index` and `action_is_pad`,
+            both (B, H).
+        apply: as in `weights.apply`.
 
     Returns:
-        (B,) weights.
+        `weight`, (B,); for ticks the mean of `tick_weight`, (B, H), over the actions that are no padding.
 
     Raises:
         InputError: no `index`, or a frame without weight. LeRobot would train on with weight 1.
     """
-    if "index" not in batch:
+    if apply != "ticks":
+        return {"weight": _looked_up(weights, batch, "index")}
+    ticks = _looked_up(weights, batch, "action_index")
+    valid = ~batch["action_is_pad"]
+    return {"weight": (ticks * valid).sum(1) / valid.sum(1).clamp(min=1), "tick_weight": ticks}
+
+
+def _looked_up(weights: Tensor, batch: dict[str, Any], key: str) -> Tensor:
+    if key not in batch:
         raise InputError(
-            f"batch {sorted(batch)}: has no `index` to find weights by; read it from the dataset"
+            f"batch {sorted(batch)}: has no `{key}` to find weights by; read it from the dataset"
         )
-    index = batch["index"]
+    index = batch[key]
     outside = (index < 0) | (index >= len(weights))
     if outside.any():
         frame = int(index[outside][0])
@@ -78,16 +88,17 @@ class WeightedPolicy(LightningModule):
         trainer: TrainerConfig,
         seed: int,
         live_norm: bool,
-        sampled: bool = False,
+        apply: str = "loss",
     ) -> None:
         """
         Args:
             parts: a stock policy and its processors; the policy is trained in place.
-            weights: (N,) weight of every frame.
+            weights: (N,) weight of every frame; of the action there, where `apply` is `ticks`.
             trainer: optimisation settings.
             seed: of the training noise.
             live_norm: train batch normalisation (see `rabc.policies.batch_norm`).
-            sampled: the sampler draws in proportion to the weights, so each sample counts once in the loss.
+            apply: as in `weights.apply`; with `sampler` frames are drawn in proportion to their weights, so
+                each sample counts once in the loss.
         """
         super().__init__()
         self.parts = parts
@@ -100,7 +111,7 @@ class WeightedPolicy(LightningModule):
         """Of the last optimizer step."""
         self._settings = trainer
         self._seed = seed
-        self._sampled = sampled
+        self._applied = apply
         self._clip_norm = 0.0
         self._micro_batches: list[MicroBatch] = []
         if live_norm:
@@ -110,8 +121,12 @@ class WeightedPolicy(LightningModule):
             cast(Any, encoder).to(memory_format=torch.channels_last)
 
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Adds `weight`, (B,), while the frame numbers are on the CPU and looking them up stops nothing."""
-        return {**batch, "weight": sample_weights(self.weights, batch)}
+        """Adds `sample_weights`, while the frame numbers are on the CPU and looking them up stops nothing."""
+        return {**batch, **self.weigh(batch)}
+
+    def weigh(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        """`sample_weights` of a batch that is on the CPU."""
+        return sample_weights(self.weights, batch, self._applied)
 
     def prepare(self, batch: dict[str, Any]) -> dict[str, Any]:
         """A batch of `ChunkDataset` in the policy's units, on its device, as `lerobot-train` does it."""
@@ -150,15 +165,18 @@ class WeightedPolicy(LightningModule):
         if batch["step"] != step:
             raise RuntimeError(f"batch of step {batch['step']} arrived at step {step}")
         terms = self.losses(batch, step)
-        weights = torch.ones_like(batch["weight"]) if self._sampled else batch["weight"]
-        loss = self.weighted_loss(batch, terms, weights)
+        weights = torch.ones_like(batch["weight"]) if self._applied == "sampler" else batch["weight"]
+        loss = self.weighted_loss(batch, terms, weights, batch.get("tick_weight"))
         self._micro_batches.append(micro_batch(batch, batch["weight"], terms, loss))
         # The shares of a step add up to its loss; Lightning divides by the one, DDP by the other.
         return loss.total * (self._settings.accumulate_grad_batches * self.trainer.world_size)
 
-    def weighted_loss(self, batch: dict[str, Any], terms: dict[str, LossTerm], weights: Tensor) -> BatchLoss:
-        """The batch's share of the weighted loss of what it is a part of; weights (B,)."""
-        return weighted_loss(terms, weights, StepSize(batch["step_samples"], batch["step_valid_ticks"]))
+    def weighted_loss(
+        self, batch: dict[str, Any], terms: dict[str, LossTerm], weights: Tensor, ticks: Tensor | None = None
+    ) -> BatchLoss:
+        """The batch's share of the weighted loss of what it is a part of; weights (B,), ticks (B, H)."""
+        size = StepSize(batch["step_samples"], batch["step_valid_ticks"])
+        return weighted_loss(terms, weights, size, ticks)
 
     def configure_gradient_clipping(
         self,

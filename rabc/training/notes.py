@@ -12,7 +12,7 @@ from rabc.datasets.features import ACTION, ignored, policy_features, vector_inpu
 from rabc.datasets.preflight.names import joint_names
 from rabc.policies.build import without_statistics
 from rabc.policies.still import still
-from rabc.training.sources import SplitFrames, first_tasks
+from rabc.training.drawn import SplitFrames, first_tasks
 from rabc.training.windows import Windows
 
 _SHOWN = 5

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lerobot.configs import PreTrainedConfig
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from numpy.typing import NDArray
 
@@ -16,7 +15,7 @@ from rabc.datasets.metadata import load_meta
 from rabc.policies.build import PolicyParts, build_policy
 from rabc.policies.settings import policy_settings
 from rabc.system.device import resolve_device
-from rabc.system.errors import CheckFailed, InputError
+from rabc.system.errors import CheckFailed
 from rabc.system.lock import alone
 from rabc.system.memory import memory_told
 from rabc.system.processes import (
@@ -27,14 +26,14 @@ from rabc.system.processes import (
     started_by_lightning,
 )
 from rabc.training.checkpoints import checkpoint_step, last_good_checkpoint
+from rabc.training.drawn import TrainingFrames, drawn_frames, split_frames
 from rabc.training.fitting import fit, training_ended
 from rabc.training.identity import claim, identity
 from rabc.training.last_words import less_memory
 from rabc.training.module import WeightedPolicy
 from rabc.training.notes import training_notes
 from rabc.training.optimizers import state_rates
-from rabc.training.sources import SplitFrames, TrainingFrames, data_module, split_frames
-from rabc.weighting.schemes import normalise
+from rabc.training.sources import data_module
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def train(
     device = resolve_device(config.device)
     policy = policy_settings(config.policy, meta, device)
     split = split_frames(config, meta, policy)
-    frames = _weighted(split, weights)
+    frames = drawn_frames(config, policy, split, weights)
     if rank > 0:
         with memory_told("training", *less_memory(settings)):
             return _continued(config, meta, frames, folder, moments or {}, device, rank)
@@ -101,59 +100,6 @@ def train(
         print(note)
     with alone(folder / ".lock", f"training {folder}"), memory_told("training", *less_memory(settings)):
         return _continued(config, meta, frames, folder, moments or {}, device, rank)
-
-
-def training_frames(
-    config: Config,
-    meta: LeRobotDatasetMetadata,
-    policy: PreTrainedConfig,
-    weights: NDArray[np.floating[Any]],
-) -> TrainingFrames:
-    """What training and validation draw of a dataset, and what it weighs.
-
-    weights: (N,) of every frame of the dataset. The others, and the errors, as in
-    `rabc.training.sources.split_frames` and `drawable_weights`.
-    """
-    return _weighted(split_frames(config, meta, policy), weights)
-
-
-def _weighted(split: SplitFrames, weights: NDArray[np.floating[Any]]) -> TrainingFrames:
-    scaled, drawable = drawable_weights(weights, len(split.table), split.allowed)
-    return TrainingFrames(split.table, scaled, drawable, split.validation)
-
-
-def drawable_weights(
-    weights: NDArray[np.floating[Any]], frames: int, allowed: NDArray[np.bool_] | None = None
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Check weights and scale them to mean 1 over the frames that training draws.
-
-    Args:
-        weights: (N,) one per frame.
-        frames: N of the dataset.
-        allowed: (N,) false for frames that training must not draw, whatever their weight; by default none.
-
-    Returns:
-        (N,) weights of all frames, scaled; and (M,) the allowed frames of positive weight.
-
-    Raises:
-        InputError: a missing, negative or non-finite weight, or no allowed frame has a positive one.
-    """
-    weights = np.asarray(weights, np.float64)
-    if weights.shape != (frames,):
-        raise InputError(f"weights {weights.shape}: the dataset has {frames} frames; weight every frame once")
-    bad = np.flatnonzero(~np.isfinite(weights) | (weights < 0))
-    if len(bad):
-        raise InputError(
-            f"weight {weights[bad[0]]} of frame {bad[0]}: not a non-negative number ({len(bad)} such "
-            "frames); score and weight every episode"
-        )
-    allowed = np.ones(frames, bool) if allowed is None else allowed
-    drawable = np.flatnonzero(allowed & (weights > 0))
-    # Without a positive weight this raises, and says how many frames there are.
-    drawn = normalise(weights, allowed & (weights > 0) if len(drawable) else allowed)
-    largest = drawable[drawn[drawable].argmax()]
-    scaled = weights * (drawn[largest] / weights[largest])
-    return scaled.astype(np.float32), drawable
 
 
 def _continued(
@@ -200,8 +146,7 @@ def training_module(
     if not config.trainer.lerobot_preset:
         state_rates(parts.policy, config.trainer)
     live_norm = config.policy.type == "act" and config.policy.batch_norm == "live"
-    sampled = config.weights.apply == "sampler"
-    return WeightedPolicy(parts, weights, config.trainer, config.seed, live_norm, sampled)
+    return WeightedPolicy(parts, weights, config.trainer, config.seed, live_norm, config.weights.apply)
 
 
 def _finished(config: Config, module: WeightedPolicy, folder: Path) -> TrainingResult:

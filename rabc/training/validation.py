@@ -4,15 +4,13 @@ import math
 from collections.abc import Iterable
 from typing import Any, cast
 
-import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from numpy.typing import NDArray
 from torchmetrics import SumMetric
 
 from rabc.training.data import ChunkDataModule
 from rabc.training.ema import policy_to_evaluate
-from rabc.training.module import WeightedPolicy, sample_weights
+from rabc.training.module import WeightedPolicy
 from rabc.training.monitor import Clock
 
 LOSSES = ("validation_loss", "validation_loss_weighted")
@@ -30,7 +28,6 @@ class Validation(Callback):
     def __init__(
         self,
         data: ChunkDataModule,
-        weights: NDArray[np.floating[Any]],
         every: int,
         patience: int,
         clock: Clock,
@@ -38,7 +35,6 @@ class Validation(Callback):
         """
         Args:
             data: the held-out frames, this process's part of them.
-            weights: (N,) weight of every frame.
             every: steps between validations.
             patience: validations without progress until training stops; 0: it never does.
             clock: does not count the time as training.
@@ -46,7 +42,6 @@ class Validation(Callback):
         self.stopped = False
         """Patience ended the training."""
         self._data = data
-        self._weights = torch.tensor(weights, dtype=torch.float32)
         self._every = every
         self._patience = patience
         self._clock = clock
@@ -91,9 +86,11 @@ class Validation(Callback):
         return {name: float(total.compute()) for name, total in zip(LOSSES, sums, strict=True)}
 
     def _losses(self, trainer: Trainer, module: WeightedPolicy, batch: dict[str, Any]) -> list[torch.Tensor]:
-        batch = trainer.strategy.batch_to_device({**batch, "weight": sample_weights(self._weights, batch)})
+        batch = trainer.strategy.batch_to_device({**batch, **module.weigh(batch)})
         terms, weights = module.validation_losses(batch), batch["weight"]
-        return [module.weighted_loss(batch, terms, one).total for one in (torch.ones_like(weights), weights)]
+        plain = module.weighted_loss(batch, terms, torch.ones_like(weights))
+        weighted = module.weighted_loss(batch, terms, weights, batch.get("tick_weight"))
+        return [plain.total, weighted.total]
 
     def state_dict(self) -> dict[str, Any]:
         """What patience has seen goes into the checkpoint."""

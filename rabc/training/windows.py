@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rabc.datasets.tables import FrameTable
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -30,6 +32,39 @@ class Windows:
     def chunk(cls, ticks: int) -> "Windows":
         """The current observation and the next `ticks` actions, as ACT has them."""
         return cls(None, tuple(range(ticks)))
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Which frame follows which: stretches of frames, at whose ends a window ends as at an episode's."""
+
+    frames: NDArray[np.int64]
+    """(K,) frames of the dataset, stretch after stretch."""
+    place: NDArray[np.int64]
+    """(N,) where each frame of the dataset stands among them; -1: nowhere, and nothing asks for it."""
+    start: NDArray[np.int64]
+    """(K,) place at which the stretch of each begins."""
+    end: NDArray[np.int64]
+    """(K,) place one past its last."""
+
+    @classmethod
+    def whole(cls, table: FrameTable) -> "Timeline":
+        """Every episode as it was recorded."""
+        every = np.arange(len(table), dtype=np.int64)
+        return cls(every, every, table.episode_start, table.episode_end)
+
+    def window(
+        self, index: NDArray[np.int64], ticks: tuple[int, ...]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The frames of a window of T ticks around each of B frames, and which are padding, (B, T) both."""
+        place = self.place[index]
+        found, outside = rows(place, ticks, self.start[place], self.end[place])
+        return self.frames[found], outside
+
+    def ahead(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(B,) frames from each of `index` (B,) to the end of its stretch, itself among them."""
+        place = self.place[index]
+        return self.end[place] - place
 
 
 def rows(

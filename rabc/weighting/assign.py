@@ -17,7 +17,7 @@ from rabc.system.errors import VerdictRefused
 from rabc.system.home import scores_root
 from rabc.system.lock import alone
 from rabc.weighting import schemes
-from rabc.weighting.deltas import chunk_deltas, episode_bounds
+from rabc.weighting.deltas import episode_bounds, judged_deltas, judged_span
 from rabc.weighting.enough import check_left
 from rabc.weighting.progress import calibrate, joined
 from rabc.weighting.progress_file import progress_path, read_foreign, write_progress
@@ -39,7 +39,9 @@ class FrameWeights:
     progress: NDArray[np.float64] | None = None
     """(N,) that they were made from, NaN where it is unknown; None: they were not made from progress."""
     deltas: NDArray[np.float64] | None = None
-    """(N,) progress over the chunk that starts at each frame, known where `progress` is."""
+    """(N,) progress over the frames that judge each (`rabc.weighting.deltas`), known where `progress` is."""
+    span: int = 0
+    """Number of those frames; 0 where there are no deltas."""
     unjudged: tuple[int, ...] = ()
     """Selected episodes of unknown progress, which have weight 1."""
     remarks: tuple[str, ...] = ()
@@ -103,7 +105,8 @@ def frame_weights(
         progress = joined(by_episode, episode_index, store.folder, without)
         bounds = episode_bounds(episode_index)
         source = leave_progress(settings, store, by_episode, bounds[:, 1] - bounds[:, 0])
-    deltas = chunk_deltas(progress, episode_index, config.policy.chunk, settings.horizon)
+    span = judged_span(settings, config.policy.chunk, table.fps)
+    deltas = judged_deltas(progress, episode_index, settings, span)
     judged = ~np.isnan(progress)
     values = np.where(chosen, 1.0, 0.0)
     if judged.any():
@@ -112,7 +115,7 @@ def frame_weights(
             progress[judged],
             episode_index[judged],
             settings,
-            config.policy.chunk,
+            span,
             task[judged],
         )
         ends = episode_bounds(episode_index[judged])[:, 1] - 1
@@ -128,7 +131,7 @@ def frame_weights(
         if chosen[of].any() and not values[of].any():
             instruction = str(table.task[int(of.argmax())])
             remarks.append(f"task {instruction!r}: every frame has weight 0, so that it is not trained")
-    return FrameWeights(values, chosen, task, source, progress, deltas, unjudged, tuple(remarks))
+    return FrameWeights(values, chosen, task, source, progress, deltas, span, unjudged, tuple(remarks))
 
 
 def check_verdict(config: Config, diagnosis: Mapping[str, Any]) -> None:

@@ -5,22 +5,28 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rabc.config.settings import WeightsConfig
+
+CENTRED = ("ticks", "cuts", "joins")
+"""`weights.apply` with weights of actions, not of the chunks that begin at a frame."""
+
 
 def chunk_deltas(
     progress: NDArray[np.float64],
     episode_index: NDArray[np.int64],
     chunk: int,
     horizon: Literal["per_step", "clamped"],
+    before: int = 0,
 ) -> NDArray[np.float64]:
-    """Progress made over the chunk of `chunk` frames that starts at each frame: float64 (N,).
+    """Progress made over the chunk of `chunk` frames that starts `before` frames before each: float64 (N,).
 
     progress (N,), episode_index (N,): one row per frame, each episode's frames contiguous and in order. An
     episode whose progress is NaN has NaN deltas.
 
-    SARM (arXiv 2509.25358): r = s(t + H) - s(t). Where the episode ends after m < H steps, `clamped` takes
-    s(end) - s(t) as LeRobot does, which shrinks the delta towards the end.
+    SARM (arXiv 2509.25358): r = s(t + H) - s(t). Where only m < H of the steps lie in the episode, `clamped`
+    takes their progress as LeRobot does, which shrinks the delta towards the end.
 
-    `per_step` adds what a chunk as long would have gained had it gone on: the H - m steps behind the end
+    `per_step` adds what a chunk as long would have gained had it gone on: the H - m steps outside
     count as steps of the episode's own average pace. A steady episode has one delta from first frame to last,
     and a good end is worth what a good middle is. Scaling s(end) - s(t) by H / m would be steady as well, but
     rests on ever fewer steps: noise of 0.01 in a frame's progress becomes 1 in the last delta of a chunk of
@@ -36,6 +42,8 @@ def chunk_deltas(
         raise ValueError("progress: must be finite, or NaN where it is unknown")
     if chunk < 1:
         raise ValueError(f"chunk {chunk}: must be at least 1")
+    if not 0 <= before <= chunk:
+        raise ValueError(f"before {before}: must be from 0 to chunk, {chunk}")
     if horizon not in ("per_step", "clamped"):
         raise ValueError(f"horizon {horizon}: must be per_step or clamped")
     deltas = np.empty_like(progress)
@@ -46,13 +54,30 @@ def chunk_deltas(
             raise ValueError(
                 f"progress of episode {episode_index[start]}: must be known of all frames or none"
             )
-        frames = np.arange(last + 1)
-        left = np.minimum(chunk, last - frames)
-        deltas[start:stop] = own[frames + left] - own
+        begins = np.arange(last + 1) - before
+        first, end = np.maximum(begins, 0), np.minimum(begins + chunk, last)
+        deltas[start:stop] = own[end] - own[first]
         if horizon == "per_step" and last > 0:
-            beyond = np.maximum(min(chunk, 2 * last) - left, 0)
+            beyond = np.maximum(min(chunk, 2 * last) - (end - first), 0)
             deltas[start:stop] += beyond * (own[-1] - own[0]) / last
     return deltas
+
+
+def judged_span(settings: WeightsConfig, chunk: int, fps: float) -> int:
+    """Frames whose progress judges one: the policy's `chunk` from there on, or those around an action.
+
+    An action is judged by what happens around it: looking ahead only, the good actions before a flaw would be
+    left out for it, and the longer the chunk, the more of them.
+    """
+    return max(2, round(settings.window * fps)) if settings.apply in CENTRED else chunk
+
+
+def judged_deltas(
+    progress: NDArray[np.float64], episode_index: NDArray[np.int64], settings: WeightsConfig, span: int
+) -> NDArray[np.float64]:
+    """`chunk_deltas` (N,) over the frames that judge each; span: their number, by `judged_span`."""
+    before = span // 2 if settings.apply in CENTRED else 0
+    return chunk_deltas(progress, episode_index, span, settings.horizon, before)
 
 
 def episode_bounds(episode_index: NDArray[np.int64]) -> NDArray[np.int64]:

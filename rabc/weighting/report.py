@@ -52,7 +52,12 @@ def write_report(
     cannot be decoded or a folder that cannot be written.
     """
     found = moments(
-        made.values, table.episode_index, config.policy.chunk, made.progress, made.deltas, made.judged
+        made.values,
+        table.episode_index,
+        made.span or config.policy.chunk,
+        made.progress,
+        made.deltas,
+        made.judged,
     )
     up, down = (_shown(config, meta, table, made, kind) for kind in (found.up, found.down))
     nothing = "no camera shows them" if found.up or found.down else "all weights are equal"

@@ -26,7 +26,7 @@ from rabc.datasets.frames import cached_frames, episode_files
 from rabc.datasets.metadata import load_meta
 from rabc.policies.settings import policy_settings
 from rabc.system.errors import InputError
-from rabc.training.run import training_frames
+from rabc.training.drawn import training_frames
 from rabc.training.sources import open_frames
 from tests.support.frame_caches import (
     CAMERAS,

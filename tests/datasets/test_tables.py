@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from lerobot.configs import PreTrainedConfig
@@ -166,6 +168,43 @@ def test_corrupt_metadata(dataset_copy: Copy) -> None:
     path.write_bytes(b"not parquet")
     with pytest.raises(InputError, match="metadata cannot be read"):
         load_meta(root)
+
+
+@pytest.mark.parametrize("name", ["index", "episode_index", "task_index"])
+@pytest.mark.parametrize("value", ["[]", None, 0.5, [1]], ids=["text", "missing", "fraction", "list"])
+def test_a_number_that_is_none(dataset_copy: Copy, name: str, value: object) -> None:
+    root = dataset_copy()
+    path = next((root / "data").rglob("*.parquet"))
+    table = pq.read_table(path)
+    place, rows = table.column_names.index(name), table.num_rows
+    if isinstance(value, float):
+        values = pa.array([value, *([1.0] * (rows - 1))])
+    else:
+        values = pa.array([value] * rows, pa.int64() if value is None else None)
+    pq.write_table(table.set_column(place, name, values), path)
+    with pytest.raises(InputError, match=rf"^column {name}: not a whole number in every row of .*again"):
+        read_frames(load_meta(root), VECTORS)
+
+
+def test_whole_numbers_that_a_tool_wrote_as_fractions(dataset_copy: Copy) -> None:
+    root = dataset_copy()
+    path = next((root / "data").rglob("*.parquet"))
+    expected = read_frames(load_meta(root), VECTORS)
+    table = pq.read_table(path)
+    place = table.column_names.index("frame_index")
+    pq.write_table(table.set_column(place, "frame_index", table["frame_index"].cast(pa.float64())), path)
+    assert np.array_equal(read_frames(load_meta(root), VECTORS).frame_index, expected.frame_index)
+
+
+def test_a_vector_of_text(dataset_copy: Copy) -> None:
+    root = dataset_copy()
+    path = next((root / "data").rglob("*.parquet"))
+    table = pq.read_table(path)
+    place = table.column_names.index("action")
+    text = pa.array([["1"] * 6] * table.num_rows)
+    pq.write_table(table.set_column(place, "action", text), path)
+    with pytest.raises(InputError, match=r"^column action: not 6 numbers in every row of .*again"):
+        read_frames(load_meta(root), VECTORS)
 
 
 def test_missing_frames(dataset_copy: Copy, tmp_path: Path) -> None:

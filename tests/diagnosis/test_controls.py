@@ -179,14 +179,14 @@ def test_calibrations_are_compared_on_the_same_episodes() -> None:
         item.episode_index: EpisodeScores(item.episode_index, item.length, item.controls["static"])
         for item in items[::2]
     }
-    rows = compare(Config(), real, static, {item.episode_index: bool(item.success) for item in items})
+    rows = compare(Config(), real, static, {item.episode_index: bool(item.success) for item in items}, 10)
     assert len(rows) == 6
     by_dataset = next(row for row in rows if (row.calibration, row.length_bias) == ("dataset", "none"))
     assert by_dataset.failed_below == 1
     assert by_dataset.final_success is not None
     assert by_dataset.final_failure is not None
     assert by_dataset.final_success > 0.9 > 0.2 > by_dataset.final_failure
-    without = compare(Config(), real, static, {})
+    without = compare(Config(), real, static, {}, 10)
     assert all(row.failed_below is None and row.final_success is None for row in without)
     final, success = np.array([0.1, 0.9, 0.8, 0.0]), np.array([False, True, True, False])
     assert failed_below(final, success, np.zeros(4, int)) == 1

@@ -16,7 +16,7 @@ from rabc.policies.losses import (
     StepSize,
     sample_losses,
     step_noise,
-    valid_error_sums,
+    valid_errors,
     weighted_loss,
 )
 from tests.support import small_resnet
@@ -66,11 +66,15 @@ def part(batch: dict[str, Tensor], start: int, stop: int) -> dict[str, Tensor]:
 
 
 def ours(
-    policy: Any, batch: dict[str, Tensor], weights: Tensor, noise: DiffusionNoise | None = None
+    policy: Any,
+    batch: dict[str, Tensor],
+    weights: Tensor,
+    noise: DiffusionNoise | None = None,
+    ticks: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     policy.zero_grad()
     torch.manual_seed(7)  # dropout, latent, diffusion noise, crop
-    loss = weighted_loss(sample_losses(policy, batch, noise), weights, size_of(batch))
+    loss = weighted_loss(sample_losses(policy, batch, noise), weights, size_of(batch), ticks)
     loss.total.backward()
     return loss.total.detach(), gradients(policy)
 
@@ -94,6 +98,11 @@ def test_weights_of_one_give_lerobots_loss_and_gradients(
     expected, wanted = theirs(policy, batch)
     assert_close(loss, expected, ELEMENTS, size=0.0)
     assert_gradients_close(found, wanted, TERMS)
+    if kind != "smolvla":
+        ticks = torch.ones(batch["action"].shape[:2])
+        loss, found = ours(policy, batch, torch.ones(4), ticks=ticks)
+        assert_close(loss, expected, ELEMENTS, size=0.0)
+        assert_gradients_close(found, wanted, TERMS)
     # The pictures' part of the network learns, too.
     seen = [g for name, g in wanted.items() if "backbone" in name or kind == "smolvla"]
     assert max(float(gradient.abs().max()) for gradient in seen) > 1e-6
@@ -164,24 +173,27 @@ def test_sample_of_weight_zero_gives_no_gradient(
     assert all(not g.any() for g in ours(policy, batch, torch.zeros(4))[1].values())
 
 
+@pytest.mark.parametrize("by_tick", [False, True], ids=["samples", "ticks"])
 @pytest.mark.parametrize(("kind", "changes"), QUIET, ids=QUIET_NAMES)
 def test_micro_batches_add_up_to_the_whole_step(
-    kind: str, changes: dict[str, Any], tiny_policy: MakePolicy, tiny_batch: MakeBatch
+    kind: str, changes: dict[str, Any], by_tick: bool, tiny_policy: MakePolicy, tiny_batch: MakeBatch
 ) -> None:
     """With varying padding a mean of the micro-batches' own means would differ."""
     policy = tiny_policy(kind, **changes)
     batch, weights = tiny_batch(policy), torch.tensor([0.5, 2.0, 0.0, 1.5])
     noise = step_noise(policy, 4, torch.Generator().manual_seed(3))
-    whole, wanted = ours(policy, batch, weights, noise)
+    ticks = torch.rand(batch["action"].shape[:2], generator=torch.Generator().manual_seed(5))
+    whole, wanted = ours(policy, batch, weights, noise, ticks if by_tick else None)
     policy.zero_grad()
     total, own_means = 0.0, 0.0
     for start, stop in ((0, 1), (1, 4)):
         some = part(batch, start, stop)
         terms = sample_losses(policy, some, noise.part(start, stop - start) if noise else None)
-        loss = weighted_loss(terms, weights[start:stop], size_of(batch))
+        own = ticks[start:stop] if by_tick else None
+        loss = weighted_loss(terms, weights[start:stop], size_of(batch), own)
         loss.total.backward()
         total += float(loss.total.detach())
-        own_means += float(weighted_loss(terms, weights[start:stop], size_of(some)).total.detach()) / 2
+        own_means += float(weighted_loss(terms, weights[start:stop], size_of(some), own).total.detach()) / 2
     assert_close(total, whole, ELEMENTS, size=0.0)
     assert own_means != pytest.approx(float(whole), rel=1e-3)
     assert_gradients_close(gradients(policy), wanted, TERMS, ROOM_OF[kind])
@@ -218,9 +230,80 @@ def test_the_weighted_mean_is_the_sum_over_valid_elements(weights: list[float], 
             total += weights[sample] * float(error[sample, t].sum())
     expected = total / max(1, sum(valid) * 2)
     pad = torch.arange(4) >= torch.tensor(valid)[:, None]
-    term = LossTerm(valid_error_sums(error, pad), "valid tick", 2)
+    term = LossTerm(valid_errors(error, pad), "valid tick", 2)
     found = term.mean(torch.tensor(weights), StepSize(3, sum(valid)))
     assert float(found) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    weights=st.lists(st.floats(0, 5), min_size=12, max_size=12),
+    valid=st.lists(st.integers(0, 4), min_size=3, max_size=3),
+)
+def test_the_mean_with_weights_of_ticks_is_the_sum_over_valid_elements(
+    weights: list[float], valid: list[int]
+) -> None:
+    error = torch.rand(3, 4, 2, generator=torch.Generator().manual_seed(0))
+    ticks = torch.tensor(weights).reshape(3, 4)
+    total = sum(
+        float(ticks[sample, tick] * error[sample, tick].sum())
+        for sample in range(3)
+        for tick in range(valid[sample])
+    )
+    pad = torch.arange(4) >= torch.tensor(valid)[:, None]
+    term = LossTerm(valid_errors(error, pad), "valid tick", 2)
+    found = term.mean(torch.full((3,), torch.nan), StepSize(3, sum(valid)), ticks)
+    assert float(found) == pytest.approx(total / max(1, sum(valid) * 2), rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "changes"), VARIANTS[:4], ids=NAMES[:4])
+def test_ticks_of_one_weight_are_a_sample_of_that_weight(
+    kind: str, changes: dict[str, Any], tiny_policy: MakePolicy, tiny_batch: MakeBatch
+) -> None:
+    policy = tiny_policy(kind, **changes)
+    batch, weights = tiny_batch(policy), torch.tensor([0.5, 2.0, 0.0, 1.5])
+    loss, wanted = ours(policy, batch, weights)
+    ticks = weights[:, None].expand(batch["action"].shape[:2])
+    found, gradient = ours(policy, batch, weights, ticks=ticks)
+    assert_close(found, loss, ELEMENTS, size=0.0)
+    assert_gradients_close(gradient, wanted, TERMS, ROOM_OF[kind])
+
+
+@pytest.mark.parametrize(("kind", "changes"), QUIET, ids=QUIET_NAMES)
+def test_the_gradient_is_the_weighted_sum_of_that_of_each_tick(
+    kind: str, changes: dict[str, Any], tiny_policy: MakePolicy, tiny_batch: MakeBatch
+) -> None:
+    """One tick after the other, alone: the slow reference."""
+    policy = tiny_policy(kind, **changes)
+    batch = tiny_batch(policy)
+    noise = step_noise(policy, 4, torch.Generator().manual_seed(3))
+    shape = batch["action"].shape[:2]
+    ticks = torch.rand(shape, generator=torch.Generator().manual_seed(5)) * 2
+    ticks[:, ::3] = 0
+    _, found = ours(policy, batch, torch.ones(4), noise, ticks)
+    wanted = {name: torch.zeros_like(gradient) for name, gradient in found.items()}
+    for tick in range(shape[1]):
+        alone = torch.zeros(shape)
+        alone[:, tick] = ticks[:, tick]
+        for name, gradient in ours(policy, batch, torch.ones(4), noise, alone)[1].items():
+            wanted[name] += gradient
+    assert_gradients_close(found, wanted, shape[1] * TERMS, ROOM_OF[kind])
+    assert all(not g.any() for g in ours(policy, batch, torch.zeros(4), noise, 0 * ticks)[1].values())
+
+
+def test_a_tick_of_weight_zero_is_nothing_to_imitate(tiny_policy: MakePolicy, tiny_batch: MakeBatch) -> None:
+    """Whatever the action there is: ACT without its variational encoder sees no action but as a target."""
+    policy = tiny_policy("act", use_vae=False, dropout=0.0, **SMALL)
+    batch = tiny_batch(policy)
+    ticks = torch.ones(batch["action"].shape[:2])
+    ticks[1:3, 2:5] = 0
+    _, wanted = ours(policy, batch, torch.ones(4), ticks=ticks)
+    other = dict(batch)
+    other["action"] = torch.where(ticks[:, :, None] > 0, batch["action"], 100 * torch.randn(6))
+    _, found = ours(policy, other, torch.ones(4), ticks=ticks)
+    assert_gradients_close(found, wanted, TERMS)
+    _, all_count = ours(policy, other, torch.ones(4))
+    assert max(float((all_count[name] - wanted[name]).abs().max()) for name in wanted) > 1e-2
 
 
 def test_a_policy_without_losses_per_sample_is_refused(tiny_policy: MakePolicy) -> None:

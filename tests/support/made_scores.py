@@ -28,6 +28,7 @@ def frame_table(lengths: Sequence[int], tasks: Sequence[str] | str = "Pick.") ->
         episode_end=np.repeat(ends, counts),
         task=np.repeat(texts, counts),
         vectors={},
+        fps=10.0,
     )
 
 

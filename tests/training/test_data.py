@@ -22,9 +22,10 @@ from rabc.datasets.metadata import load_meta
 from rabc.policies.settings import policy_settings
 from rabc.system.errors import InputError
 from rabc.training.data import ChunkDataModule
+from rabc.training.drawn import TrainingFrames, training_frames
 from rabc.training.module import WeightedPolicy
-from rabc.training.run import training_frames, training_module
-from rabc.training.sources import TrainingFrames, data_module, loading_processes
+from rabc.training.run import training_module
+from rabc.training.sources import data_module, loading_processes
 from tests.support.closeness import ROOM, assert_gradients_close
 from tests.support.training_runs import TERMS, tiny
 

@@ -6,9 +6,9 @@ import torch
 
 from rabc.system.device import resolve_device
 from rabc.system.errors import InputError
+from rabc.training.drawn import drawable_weights
 from rabc.training.module import sample_weights
 from rabc.training.optimizers import learning_rate_factor
-from rabc.training.run import drawable_weights
 
 FRAMES = 50
 WEIGHTS = np.resize([0.0, 0.5, 1.0, 2.5], FRAMES)
@@ -37,13 +37,30 @@ def test_unusable_weights(weights: np.ndarray, message: str) -> None:
 
 def test_sample_without_index_or_weight() -> None:
     weights = torch.tensor([1.0, float("nan")])
-    assert sample_weights(weights, {"index": torch.tensor([0, 0])}).tolist() == [1.0, 1.0]
+    assert sample_weights(weights, {"index": torch.tensor([0, 0])})["weight"].tolist() == [1.0, 1.0]
     with pytest.raises(InputError, match="no `index`"):
         sample_weights(weights, {"action": torch.zeros(1)})
     with pytest.raises(InputError, match="frame 1: has no weight"):
         sample_weights(weights, {"index": torch.tensor([0, 1])})
     with pytest.raises(InputError, match="frame 2: has no weight"):
         sample_weights(weights, {"index": torch.tensor([2])})
+    ticks = {"action_index": torch.tensor([[0, 1]]), "action_is_pad": torch.tensor([[False, False]])}
+    with pytest.raises(InputError, match="frame 1: has no weight"):
+        sample_weights(weights, ticks, "ticks")
+    with pytest.raises(InputError, match="no `action_index`"):
+        sample_weights(weights, {"index": torch.tensor([0])}, "ticks")
+
+
+def test_the_weight_of_a_sample_is_the_mean_of_its_actions() -> None:
+    """That is what its part without ticks counts with: padding repeats the last action and is none."""
+    weights = torch.tensor([0.0, 1.0, 3.0])
+    batch = {
+        "action_index": torch.tensor([[0, 1, 2], [2, 2, 2]]),
+        "action_is_pad": torch.tensor([[False, False, False], [False, True, True]]),
+    }
+    found = sample_weights(weights, batch, "ticks")
+    assert found["weight"].tolist() == pytest.approx([4 / 3, 3.0])
+    assert found["tick_weight"].tolist() == [[0.0, 1.0, 3.0], [3.0, 3.0, 3.0]]
 
 
 def test_learning_rate_warms_up_and_decays_to_zero() -> None:

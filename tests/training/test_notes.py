@@ -15,9 +15,9 @@ from rabc.datasets.metadata import load_meta
 from rabc.policies.build import normalisation_statistics
 from rabc.policies.settings import policy_settings
 from rabc.system.errors import InputError
+from rabc.training.drawn import split_frames, training_frames
 from rabc.training.notes import training_notes
-from rabc.training.run import train, training_frames
-from rabc.training.sources import split_frames
+from rabc.training.run import train
 from tests.support.shapes import edit_info, edit_tables
 from tests.support.training_runs import FRAMES, tiny
 

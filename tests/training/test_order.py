@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from rabc.datasets.tables import FrameTable
 from rabc.system.errors import InputError
 from rabc.training.data import Share, spread
+from rabc.training.drawn import drawable_weights
 from rabc.training.order import BatchOrder, frames_of, held_out_episodes, resampled
-from rabc.training.run import drawable_weights
 from rabc.training.windows import Windows, rows
 
 LENGTHS = np.array([12, 15, 9, 14])
@@ -28,6 +28,7 @@ def table(lengths: NDArray[np.int64] = LENGTHS) -> FrameTable:
         episode_end=np.repeat(ends, lengths),
         task=np.full(lengths.sum(), "Pick up the cube.", object),
         vectors={},
+        fps=10.0,
     )
 
 

@@ -20,7 +20,8 @@ from rabc.export.proof import proof_frames
 from rabc.policies.settings import policy_settings
 from rabc.policy_check.check import check_folder
 from rabc.system.errors import InputError
-from rabc.training.run import train, training_frames
+from rabc.training.drawn import training_frames
+from rabc.training.run import train
 from rabc.training.sources import data_module
 from tests.support import shapes
 from tests.support.forked import run

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rabc.weighting.deltas import chunk_deltas, episode_bounds, median_length, pace
+from rabc.config.settings import WeightsConfig
+from rabc.weighting.deltas import (
+    chunk_deltas,
+    episode_bounds,
+    judged_deltas,
+    judged_span,
+    median_length,
+    pace,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -40,16 +48,16 @@ def test_the_pace_is_at_most_all_of_the_task() -> None:
     assert (pace(episodes, 10), pace(episodes, 40), pace(episodes, 41)) == (0.25, 1, 1)
 
 
-def by_hand(progress: NDArray[Any], chunk: int, horizon: str) -> list[float]:
+def by_hand(progress: NDArray[Any], chunk: int, horizon: str, before: int = 0) -> list[float]:
     """Of one episode, frame after frame, as the documentation of `chunk_deltas` has it."""
     last = len(progress) - 1
     found: list[float] = []
     for t in range(last + 1):
-        end = min(t + chunk, last)
-        delta = float(progress[end] - progress[t])
+        first, end = max(t - before, 0), min(t - before + chunk, last)
+        delta = float(progress[end] - progress[first])
         if horizon == "per_step" and last > 0:
-            # Steps behind the end, of a chunk or of an episode twice as long.
-            steps = max(min(chunk, 2 * last) - (end - t), 0)
+            # Steps outside of the episode, of a chunk or of an episode twice as long.
+            steps = max(min(chunk, 2 * last) - (end - first), 0)
             delta += steps * float(progress[-1] - progress[0]) / last
         found.append(delta)
     return found
@@ -72,6 +80,39 @@ def test_deltas_are_those_of_every_frame_by_itself(horizon: str, chunk: int) -> 
     assert chunk_deltas(whole, episode.tolist(), chunk, horizon) == pytest.approx(expected)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.parametrize("horizon", ["per_step", "clamped"])
+@pytest.mark.parametrize(("chunk", "before"), [(1, 1), (4, 2), (8, 8), (9, 4), (50, 25)])
+def test_a_chunk_may_begin_before_its_frame(horizon: str, chunk: int, before: int) -> None:
+    lengths = [9, 1, 2, 4, 30]
+    progress = np.random.default_rng(chunk).normal(0, 1, sum(lengths))
+    episode = np.repeat([8, 2, 5, 0, 3], lengths)
+    parts = np.split(progress, np.cumsum(lengths)[:-1])
+    expected = [delta for part in parts for delta in by_hand(part, chunk, horizon, before)]
+    found = chunk_deltas(progress, episode, chunk, horizon, before)  # pyright: ignore[reportArgumentType]
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("window", [4, 7, 20, 200])
+def test_of_a_steady_demonstration_every_window_gains_the_same(window: int) -> None:
+    even = np.linspace(0.1, 0.9, 41)
+    settings = WeightsConfig(apply="ticks")
+    found = judged_deltas(even, np.zeros(41, np.int64), settings, window)
+    assert found == pytest.approx(np.full(41, 0.8 * min(window, 80) / 40))
+
+
+def test_what_judges_a_frame() -> None:
+    """The chunk of the policy from there on; of an action, two seconds around it, whatever the chunk."""
+    assert judged_span(WeightsConfig(apply="loss"), 100, 30.0) == 100
+    assert judged_span(WeightsConfig(apply="ticks"), 100, 30.0) == 60
+    assert judged_span(WeightsConfig(apply="cuts", window=0.5), 100, 10.0) == 5
+    assert judged_span(WeightsConfig(apply="cuts", window=0.01), 100, 10.0) == 2
+    progress, episode = np.arange(10.0) ** 2, np.zeros(10, np.int64)
+    ahead = judged_deltas(progress, episode, WeightsConfig(apply="loss"), 4)
+    around = judged_deltas(progress, episode, WeightsConfig(apply="joins"), 4)
+    assert ahead[3] == 7**2 - 3**2
+    assert around[3] == 5**2 - 1**2
+
+
 def test_progress_that_is_unknown_makes_unknown_deltas() -> None:
     progress, episode = np.array([np.nan, np.nan, 0.2, 0.4]), np.array([0, 0, 1, 1])
     for horizon in ("per_step", "clamped"):
@@ -92,6 +133,8 @@ def test_progress_that_is_unknown_makes_unknown_deltas() -> None:
         ),
         ({"progress": np.array([0.0, np.inf, 1.0])}, "progress: must be finite, or NaN where it is unknown"),
         ({"chunk": 0}, "chunk 0: must be at least 1"),
+        ({"before": 2}, "before 2: must be from 0 to chunk, 1"),
+        ({"before": -1}, "before -1: must be from 0 to chunk, 1"),
         ({"horizon": "half"}, "horizon half: must be per_step or clamped"),
     ],
 )
