@@ -98,7 +98,6 @@ POSITIVE = (
     "weights.epsilon",
     "weights.tau",
     "weights.delta_max",
-    "weights.window",
     "weights.beta",
     "weights.weight_max",
     "trainer.lr",

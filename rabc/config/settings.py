@@ -143,11 +143,12 @@ class DiagnosticsConfig:
 class WeightsConfig:
     """How progress becomes sample weights."""
 
-    scheme: Literal["none", "topreward", "rabc", "awr", "mask", "filter", "static"] = "rabc"
-    """none: plain behavior cloning; topreward: TOPReward Eq. 3; rabc: SARM Eq. 8-9; awr: exponential of the
-    standardised progress over a chunk, which lowers as much in clean data as in flawed; mask: without the
-    chunks that advance too little; filter: without the worst episodes or frames; static: the weights of
-    `weights_file`."""
+    scheme: Literal["none", "auto", "topreward", "rabc", "awr", "mask", "filter", "static"] = "rabc"
+    """none: plain behavior cloning; auto: without what advances too little, by a rule that follows from the
+    data, and plain where the scorer is no good; topreward: TOPReward Eq. 3; rabc: SARM Eq. 8-9; awr:
+    exponential of the standardised progress over a chunk, which lowers as much in clean data as in flawed;
+    mask: without the chunks that advance too little; filter: without the worst episodes or frames; static:
+    the weights of `weights_file`."""
     calibration: Literal["episode", "dataset", "logodds"] = "episode"
     """Scale of progress. episode: min-max per episode (TOPReward Eq. 2); dataset: pooled bounds;
     logodds: sigmoid of log p(True) - log p(False), the same for every dataset."""
@@ -162,14 +163,11 @@ class WeightsConfig:
     """Column of `progress_file`: `progress_sparse` or `progress_dense`."""
     weights_file: str | None = None
     """static: parquet with columns `index` and `weight`, which then takes the place of scoring."""
-    apply: Literal["loss", "sampler", "ticks", "cuts", "joins"] = "loss"
+    apply: Literal["loss", "sampler", "ticks", "cuts"] = "loss"
     """Where weights act. loss: frames are drawn equally often, their losses multiplied; sampler: frames are
     drawn in proportion to their weights, and count the same; ticks: every action of a chunk has a weight of
-    its own; cuts: as loss, and moments of weight 0 are cut out: a chunk ends there as at an episode's end;
-    joins: as cuts, but where the arm is in the same place before and behind, the chunk goes on behind."""
-    window: float = 2.0
-    """ticks, cuts, joins: seconds around an action whose progress judges it, in place of the chunk that
-    begins there."""
+    its own, by the progress around it; cuts: likewise, and what has weight 0 is cut out: a chunk ends there
+    as at an episode's end."""
     horizon: Literal["per_step", "clamped"] = "per_step"
     """Delta over a chunk that the episode's end cuts short. per_step: what lacks counts at the episode's
     average pace; clamped: left as it is (LeRobot)."""

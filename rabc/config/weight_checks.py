@@ -57,6 +57,12 @@ def _filter(config: Config) -> Iterator[str]:
             f"weights.drop_share {weights.drop_share}: weights.drop_below {weights.drop_below} takes its "
             "place; give one of them"
         )
+    if weights.scheme == "auto" and weights.calibration == "episode" and not weights.progress_file:
+        yield (
+            "weights.calibration 'episode': stretches every episode to its own 0...1, so that a failed one "
+            "advances like a success and weights.scheme 'auto' cannot tell them apart; give dataset or "
+            "logodds"
+        )
     by_final = weights.scheme == "filter" and weights.drop == "episodes"
     if by_final and weights.calibration == "episode" and not weights.progress_file:
         yield (

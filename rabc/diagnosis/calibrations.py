@@ -13,7 +13,7 @@ from rabc.scoring.store import EpisodeScores
 from rabc.statistics.curves import stage_error
 from rabc.system.errors import InputError
 from rabc.weighting import schemes
-from rabc.weighting.deltas import judged_deltas, judged_span
+from rabc.weighting.deltas import judged_deltas, judged_span, median_length
 from rabc.weighting.progress import CALIBRATIONS, LENGTH_BIASES, Calibration, LengthBias, calibrate
 
 FAILURE_PERCENTILE = 10.0
@@ -110,7 +110,7 @@ def _row(
     )
     groups = task_groups([record.instruction for record in episodes.values()])
     task = np.repeat(groups, [len(values) for values in progress.values()])
-    span = judged_span(settings, config.policy.chunk, fps)
+    span = judged_span(settings, config.policy.chunk, fps, median_length(episode_index))
     deltas = judged_deltas(joined, episode_index, settings, span)
     # The weights of a file do not depend on the calibration, so that there is nothing to compare.
     raw = (

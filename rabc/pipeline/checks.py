@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import statistics
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -274,8 +275,9 @@ def thresholds(config: Config, weights: WeightsConfig, root: Path) -> list[str]:
     records = read_episodes(meta)
     selected = selected_episodes(config.dataset, len(records))
     tasks = task_groups(["\n".join(records.tasks[episode]) for episode in selected])
-    span = judged_span(weights, config.policy.chunk, meta.fps)
-    return check_thresholds(weights, records.length[selected], tasks, span)
+    length = records.length[selected]
+    span = judged_span(weights, config.policy.chunk, meta.fps, statistics.median(length.tolist()))
+    return check_thresholds(weights, length, tasks, span)
 
 
 def check_values(config: Config, root: Path) -> None:

@@ -14,7 +14,6 @@ from rabc.system.home import scores_root
 from rabc.system.shipped import here_or_shipped
 from rabc.system.stages import Inputs, Result, Stages, StageState
 from rabc.training.identity import learned_from
-from rabc.weighting.deltas import CENTRED
 
 STAGES = ("demonstrations", "scores", "weights", "training", "rollouts")
 # Changing these changes nothing that a stage makes. More `videos` are filmed without playing the rest again.
@@ -108,8 +107,6 @@ def inputs(config: Config, stage: str, results: Mapping[str, Result]) -> Inputs:
                 facts["scorer.dtype"] = device.resolve_dtype(config.scorer.dtype, resolved)
         if name == "weights" and stage not in _JUDGED:
             del facts["weights.accept_poor_scorer"]
-        if name == "weights" and config.weights.apply not in CENTRED:
-            del facts["weights.window"]  # decides nothing; what was weighted before it was there is the same
         if name == "training":
             # Only there: earlier trainings from scratch keep their keys.
             if config.policy.pretrained_path is not None:

@@ -1,6 +1,6 @@
 """Which frames training draws, what they weigh, and where the windows of actions behind them end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from rabc.training.cuts import cut
 from rabc.training.data import spread
 from rabc.training.order import frames_of, held_out_episodes
 from rabc.training.windows import Timeline, Windows
+from rabc.weighting.deltas import CENTRED
 from rabc.weighting.schemes import normalise
 
 
@@ -115,14 +116,27 @@ def drawn_frames(
     if apply == "ticks":
         scaled, drawable = tick_weights(weights, timeline, Windows.of(policy).action, allowed)
         return TrainingFrames(split.table, scaled, drawable, split.validation, timeline)
-    if apply in ("cuts", "joins"):
-        timeline = cut(split.table, weights > 0, join=apply == "joins")
+    if apply == "cuts":
+        timeline = cut(split.table, weights > 0)
         allowed = allowed & (weights > 0)
         # As at an episode's end.
         there = np.flatnonzero(allowed)
         allowed[there] = timeline.ahead(there) > int(getattr(policy, "drop_n_last_frames", 0))
     scaled, drawable = drawable_weights(weights, len(split.table), allowed)
     return TrainingFrames(split.table, scaled, drawable, split.validation, timeline)
+
+
+def with_equal_weights_plain(
+    config: Config, split: SplitFrames, weights: NDArray[np.floating[Any]]
+) -> Config:
+    """`config`, but that equal weights act in the loss: actions of one weight are samples of that weight.
+
+    So the training is plain behavior cloning to the last bit where nothing is weighted.
+    """
+    there = np.asarray(weights, np.float64)[split.allowed]
+    if config.weights.apply in CENTRED and len(there) and (there == there[0]).all():
+        return replace(config, weights=replace(config.weights, apply="loss"))
+    return config
 
 
 def drawable_weights(

@@ -26,7 +26,7 @@ from rabc.system.processes import (
     started_by_lightning,
 )
 from rabc.training.checkpoints import checkpoint_step, last_good_checkpoint
-from rabc.training.drawn import TrainingFrames, drawn_frames, split_frames
+from rabc.training.drawn import TrainingFrames, drawn_frames, split_frames, with_equal_weights_plain
 from rabc.training.fitting import fit, training_ended
 from rabc.training.identity import claim, identity
 from rabc.training.last_words import less_memory
@@ -90,6 +90,7 @@ def train(
     device = resolve_device(config.device)
     policy = policy_settings(config.policy, meta, device)
     split = split_frames(config, meta, policy)
+    config = with_equal_weights_plain(config, split, weights)
     frames = drawn_frames(config, policy, split, weights)
     if rank > 0:
         with memory_told("training", *less_memory(settings)):

@@ -16,8 +16,8 @@ from rabc.scoring.store import ScoreStore
 from rabc.system.errors import VerdictRefused
 from rabc.system.home import scores_root
 from rabc.system.lock import alone
-from rabc.weighting import schemes
-from rabc.weighting.deltas import episode_bounds, judged_deltas, judged_span
+from rabc.weighting import auto, schemes
+from rabc.weighting.deltas import episode_bounds, judged_deltas, judged_span, median_length
 from rabc.weighting.enough import check_left
 from rabc.weighting.progress import calibrate, joined
 from rabc.weighting.progress_file import progress_path, read_foreign, write_progress
@@ -97,6 +97,10 @@ def frame_weights(
                 "between their neighbours"
             )
     else:
+        if settings.scheme == "auto" and is_refused(config, scores["diagnosis"]):
+            said = f"the verdict on the scores is `do not weight` ({scores['diagnosis']['reasons']})"
+            remark = f"auto: {said}, so that nothing is weighted: this is plain behavior cloning"
+            return FrameWeights(chosen.astype(np.float64), chosen, task, None, remarks=(remark,))
         check_verdict(config, scores["diagnosis"])
         folders, now = (scores["store"], scores["static_store"]), scores_root(config.scorer.scores_folder)
         store, static = (ScoreStore.reopen(Path(folder), now) for folder in folders)
@@ -105,7 +109,7 @@ def frame_weights(
         progress = joined(by_episode, episode_index, store.folder, without)
         bounds = episode_bounds(episode_index)
         source = leave_progress(settings, store, by_episode, bounds[:, 1] - bounds[:, 0])
-    span = judged_span(settings, config.policy.chunk, table.fps)
+    span = judged_span(settings, config.policy.chunk, table.fps, median_length(episode_index[chosen]))
     deltas = judged_deltas(progress, episode_index, settings, span)
     judged = ~np.isnan(progress)
     values = np.where(chosen, 1.0, 0.0)
@@ -118,6 +122,8 @@ def frame_weights(
             span,
             task[judged],
         )
+        if settings.scheme == "auto":
+            remarks += _left_out(table, judged, task, deltas, progress, span)
         ends = episode_bounds(episode_index[judged])[:, 1] - 1
         remarks += check_left(settings, made, deltas[judged], progress[judged][ends])
         values[judged] = schemes.normalise_tasks(made, task[judged])
@@ -134,10 +140,32 @@ def frame_weights(
     return FrameWeights(values, chosen, task, source, progress, deltas, span, unjudged, tuple(remarks))
 
 
+def _left_out(
+    table: FrameTable,
+    judged: NDArray[np.bool_],
+    task: NDArray[np.int64],
+    deltas: NDArray[np.float64],
+    progress: NDArray[np.float64],
+    span: int,
+) -> list[str]:
+    """What scheme `auto` does, a sentence for each task."""
+    said: list[str] = []
+    parts = schemes.tasks_apart(np.where(judged, task, -1))
+    for of in (one for one in parts if judged[one].any()):
+        left = auto.leave(deltas[of], progress[of], table.episode_index[of], span)
+        whose = "" if len(np.unique(task[judged])) == 1 else f"task {str(table.task[of.argmax()])!r}: "
+        said.append(f"auto: {whose}{auto.sentence(left, span, table.fps)}")
+    return said
+
+
+def is_refused(config: Config, diagnosis: Mapping[str, Any]) -> bool:
+    """Whether the verdict on the scores forbids weighting, and the user does not insist."""
+    return diagnosis["verdict"] == "do not weight" and not config.weights.accept_poor_scorer
+
+
 def check_verdict(config: Config, diagnosis: Mapping[str, Any]) -> None:
     """Raise VerdictRefused on `do not weight`, unless the user insists."""
-    settings = config.weights
-    if diagnosis["verdict"] == "do not weight" and not settings.accept_poor_scorer:
+    if is_refused(config, diagnosis):
         raise VerdictRefused(
             f"scorer {config.scorer.model}: the verdict on its scores is `do not weight` "
             f"({diagnosis['reasons']}); use another scorer, or set weights.scheme none for plain behavior "

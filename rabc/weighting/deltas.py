@@ -7,8 +7,13 @@ from numpy.typing import NDArray
 
 from rabc.config.settings import WeightsConfig
 
-CENTRED = ("ticks", "cuts", "joins")
+CENTRED = ("ticks", "cuts")
 """`weights.apply` with weights of actions, not of the chunks that begin at a frame."""
+WINDOW_S = 3.0
+"""Seconds around an action that judge it: of 1, 2, 3 and 4 those that leave little weight on flawed actions
+and most on sound ones, whatever the share of clean demonstrations (docs/weights.md)."""
+WINDOW_SHARE = 1 / 3
+"""Share of a demonstration of median length that they are at least."""
 
 
 def chunk_deltas(
@@ -63,13 +68,18 @@ def chunk_deltas(
     return deltas
 
 
-def judged_span(settings: WeightsConfig, chunk: int, fps: float) -> int:
+def judged_span(settings: WeightsConfig, chunk: int, fps: float, median: float) -> int:
     """Frames whose progress judges one: the policy's `chunk` from there on, or those around an action.
 
     An action is judged by what happens around it: looking ahead only, the good actions before a flaw would be
-    left out for it, and the longer the chunk, the more of them.
+    left out for it, and the longer the chunk, the more of them. Over `WINDOW_S`, or over `WINDOW_SHARE` of a
+    demonstration where that is longer: a dozen scores over a long one say nothing about seconds.
+
+    median: of the demonstrations' lengths, frames.
     """
-    return max(2, round(settings.window * fps)) if settings.apply in CENTRED else chunk
+    if settings.apply not in CENTRED:
+        return chunk
+    return max(2, round(max(WINDOW_S * fps, WINDOW_SHARE * median)))
 
 
 def judged_deltas(

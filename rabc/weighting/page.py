@@ -81,6 +81,11 @@ def scheme_text(settings: WeightsConfig) -> str:
     match settings.scheme:
         case "none":
             return "Plain behavior cloning: every frame has weight 1."
+        case "auto":
+            return (
+                "Left out: what advances at less than half of an even pace, less where that would leave too "
+                "little; slow demonstrations that end well are held against their own pace."
+            )
         case "topreward":
             return (
                 f"TOPReward, equation 3: {settings.tau:g} exp(delta), at most {settings.delta_max:g}; "

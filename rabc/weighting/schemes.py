@@ -5,6 +5,7 @@ What the weight of a frame depends on, before the weights are normalised:
     none                 nothing
     topreward, mask      the delta of the frame
     rabc, awr            that, and mean and standard deviation of all deltas of its task
+    auto                 that, and the lengths and final progress of its task's episodes
     filter               the delta, or the final progress of the episode, and its rank within its task
     static               the file (rabc/weighting/weights_file.py)
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from rabc.config.settings import WeightsConfig
 from rabc.system.errors import InputError
+from rabc.weighting.auto import leave
 from rabc.weighting.deltas import episode_bounds, median_length, pace
 
 HISTOGRAM_BINS = 20
@@ -210,6 +212,8 @@ def _of_one_task(
             return awr(deltas, settings.beta, settings.weight_max, settings.epsilon)
         case "mask":
             return mask(deltas, least_delta(settings, episode_index, chunk, faster))
+        case "auto":
+            return leave(deltas, progress, episode_index, chunk).kept.astype(np.float64)
         case "filter" if settings.drop == "frames":
             return filter_frames(deltas, settings.drop_share)
         case "filter":

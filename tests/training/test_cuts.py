@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from rabc.datasets.tables import FrameTable
 from rabc.system.errors import InputError
@@ -15,19 +14,17 @@ from rabc.training.windows import Timeline, rows
 TICKS = (-1, 0, 1, 2, 3, 4)
 
 
-def table(lengths: list[int], actions: NDArray[np.float32] | None = None) -> FrameTable:
+def table(lengths: list[int]) -> FrameTable:
     counts = np.array(lengths)
     ends = np.cumsum(counts)
     starts = np.repeat(ends - counts, counts)
-    if actions is None:
-        actions = np.arange(counts.sum(), dtype=np.float32)[:, None]
     return FrameTable(
         episode_index=np.repeat(np.arange(len(counts)), counts),
         frame_index=np.arange(counts.sum()) - starts,
         episode_start=starts,
         episode_end=np.repeat(ends, counts),
         task=np.full(counts.sum(), "Pick.", object),
-        vectors={"action": actions},
+        vectors={},
         fps=10.0,
     )
 
@@ -56,42 +53,11 @@ def test_a_window_ends_at_a_cut_as_at_an_episodes_end(data: st.DataObject) -> No
     assert np.array_equal(timeline.ahead(index), end[index] - index)
 
 
-@pytest.mark.parametrize("join", [False, True])
-def test_nothing_cut_out_is_every_episode_as_recorded(join: bool) -> None:
+def test_nothing_cut_out_is_every_episode_as_recorded() -> None:
     frames = table([5, 3, 7])
-    whole, same = Timeline.whole(frames), cut(frames, np.ones(15, bool), join)
+    whole, same = Timeline.whole(frames), cut(frames, np.ones(15, bool))
     for name in ("frames", "place", "start", "end"):
         assert np.array_equal(getattr(same, name), getattr(whole, name)), name
-
-
-def stop() -> tuple[FrameTable, NDArray[np.bool_]]:
-    """Two joints that move on by 1 a tick, stand still for four ticks, and go on; and another episode."""
-    path = np.r_[np.arange(6), np.full(4, 5), np.arange(6, 12)].astype(np.float32)
-    own = np.stack([path, -path], axis=1)
-    kept = np.r_[np.ones(6, bool), np.zeros(4, bool), np.ones(6, bool)]
-    return table([16, 16], np.r_[own, own]), np.r_[kept, kept]
-
-
-def test_joined_a_chunk_goes_on_behind_a_stop() -> None:
-    frames, kept = stop()
-    found, outside = cut(frames, kept, join=True).window(np.array([4]), (-1, 0, 1, 2, 3))
-    assert found.tolist() == [[3, 4, 5, 10, 11]]
-    assert not outside.any()
-    found, outside = cut(frames, kept).window(np.array([4]), (-1, 0, 1, 2, 3))
-    assert found.tolist() == [[3, 4, 5, 5, 5]]
-    assert outside.tolist() == [[False, False, False, True, True]]
-
-
-def test_nothing_is_joined_where_the_arm_went_elsewhere_or_the_episode_ends() -> None:
-    frames, kept = stop()
-    moved = frames.vectors["action"].copy()
-    moved[10:16, 1] -= 1.5  # one joint, more than a usual step
-    _, outside = cut(table([16, 16], moved), kept, join=True).window(np.array([5]), (1,))
-    assert outside.all()
-    until_end = kept.copy()
-    until_end[6:16] = False
-    _, outside = cut(frames, until_end, join=True).window(np.array([5]), (1,))
-    assert outside.all()
 
 
 def test_weights_of_actions_have_mean_1_over_all_that_are_drawn() -> None:

@@ -101,14 +101,15 @@ def test_of_a_steady_demonstration_every_window_gains_the_same(window: int) -> N
 
 
 def test_what_judges_a_frame() -> None:
-    """The chunk of the policy from there on; of an action, two seconds around it, whatever the chunk."""
-    assert judged_span(WeightsConfig(apply="loss"), 100, 30.0) == 100
-    assert judged_span(WeightsConfig(apply="ticks"), 100, 30.0) == 60
-    assert judged_span(WeightsConfig(apply="cuts", window=0.5), 100, 10.0) == 5
-    assert judged_span(WeightsConfig(apply="cuts", window=0.01), 100, 10.0) == 2
+    """The chunk of the policy from there on; of an action, what is around it, whatever the chunk."""
+    ticks = WeightsConfig(apply="ticks")
+    assert judged_span(WeightsConfig(apply="loss"), 100, 30.0, 300.0) == 100
+    assert judged_span(ticks, 100, 30.0, 120.0) == 90  # 3 s
+    assert judged_span(ticks, 20, 30.0, 750.0) == 250  # a third of 25 s
+    assert judged_span(WeightsConfig(apply="cuts"), 100, 0.1, 3.0) == 2
     progress, episode = np.arange(10.0) ** 2, np.zeros(10, np.int64)
     ahead = judged_deltas(progress, episode, WeightsConfig(apply="loss"), 4)
-    around = judged_deltas(progress, episode, WeightsConfig(apply="joins"), 4)
+    around = judged_deltas(progress, episode, WeightsConfig(apply="cuts"), 4)
     assert ahead[3] == 7**2 - 3**2
     assert around[3] == 5**2 - 1**2
 
