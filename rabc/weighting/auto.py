@@ -3,8 +3,8 @@
 A frame is left out where the progress that judges it (`rabc.weighting.deltas`) is less than half of its pace:
 of what a demonstration of the task's median length gains evenly over as many frames. Slow is no flaw: an
 episode that ends well and is slow throughout is judged by its own pace, down to half of the usual one. Where
-half would leave less than `LEAST_KEPT` of the frames, or less than `LEAST_OF_STAGE` of those of a stage of the
-task, the share is halved, twice, and then nothing is left out.
+half would leave less than `LEAST_KEPT` of the frames, or less than `LEAST_OF_STAGE` of those of a stage of
+the task, the share is halved, twice, and then nothing is left out.
 """
 
 from dataclasses import dataclass
