@@ -120,8 +120,13 @@ def drawn_frames(
         timeline = cut(split.table, weights > 0)
         allowed = allowed & (weights > 0)
         # As at an episode's end.
-        there = np.flatnonzero(allowed)
-        allowed[there] = timeline.ahead(there) > int(getattr(policy, "drop_n_last_frames", 0))
+        there, drop_last = np.flatnonzero(allowed), int(getattr(policy, "drop_n_last_frames", 0))
+        allowed[there] = timeline.ahead(there) > drop_last
+        if len(there) and not allowed.any():
+            raise InputError(
+                f"weights.apply cuts: no stretch between two cuts has more than the {drop_last} frames at its "
+                "end that this policy does not train on; give ticks or loss"
+            )
     scaled, drawable = drawable_weights(weights, len(split.table), allowed)
     return TrainingFrames(split.table, scaled, drawable, split.validation, timeline)
 

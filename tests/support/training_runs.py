@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rabc.config.settings import Config
+from rabc.config.settings import Config, WeightsConfig
 from rabc.config.training_settings import PolicyConfig, TrainerConfig
 from tests.support import small_resnet
 
@@ -24,6 +24,8 @@ TERMS = 8 * 2 * 16 * 16
 ELEMENTS = 8 * 8 * 6
 # Some frames are never drawn and the others count differently.
 WEIGHTS = np.resize([0.0, 0.5, 1.0, 2.5], FRAMES)
+LONG_STRETCHES = np.resize([0.0, 0.5, 1.0, 2.5, 1.0, 0.5, 1.0, 2.0, 1.0, 1.5], FRAMES)
+"""For cuts: a stretch needs more frames than those at its end that Diffusion does not train on."""
 ACT = PolicyConfig(
     vision_backbone=small_resnet.NAME,
     chunk_size=5,
@@ -56,9 +58,10 @@ TRAINER = TrainerConfig(
 )
 
 
-def tiny(policy: str = "act", **trainer: Any) -> Config:
-    """A configuration with the given settings of the trainer."""
-    return Config(policy=POLICIES[policy], trainer=replace(TRAINER, **trainer), device="cpu")
+def tiny(policy: str = "act", apply: Any = "loss", **trainer: Any) -> Config:
+    """A configuration with the given settings of the trainer, and weights that act so."""
+    weights = WeightsConfig(apply=apply)
+    return Config(policy=POLICIES[policy], trainer=replace(TRAINER, **trainer), weights=weights, device="cpu")
 
 
 def with_resnet18(config: Config) -> Config:

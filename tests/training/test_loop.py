@@ -30,6 +30,7 @@ from tests.support.closeness import assert_close
 from tests.support.training_runs import (
     ELEMENTS,
     FRAMES,
+    LONG_STRETCHES,
     SCRIPT,
     TERMS,
     WEIGHTS,
@@ -98,14 +99,16 @@ def test_the_average_is_the_hand_written_one_and_resumes(
     assert_same_training(checkpoint(tmp_path / "averaged", steps), found)
 
 
-def test_micro_batches_are_the_whole_batch(recorded_dataset: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("apply", ["loss", "ticks", "cuts"])
+def test_micro_batches_are_the_whole_batch(apply: str, recorded_dataset: Path, tmp_path: Path) -> None:
     # Adam divides by the gradient's size, so large steps would make more of the processor's rounding.
     settings: dict[str, Any] = {"max_steps": 6, "checkpoint_every": 6, "lr": 1e-5}
     for policy in ("steady act", "diffusion"):
         whole, parts = tmp_path / policy / "whole", tmp_path / policy / "parts"
-        train(tiny(policy, **settings, batch_size=8), recorded_dataset, WEIGHTS, whole)
-        config = tiny(policy, **settings, batch_size=2, accumulate_grad_batches=4)
-        train(config, recorded_dataset, WEIGHTS, parts)
+        weights = LONG_STRETCHES if apply == "cuts" else WEIGHTS
+        train(tiny(policy, apply, **settings, batch_size=8), recorded_dataset, weights, whole)
+        config = tiny(policy, apply, **settings, batch_size=2, accumulate_grad_batches=4)
+        train(config, recorded_dataset, weights, parts)
         for name in ("loss", "weight_mean", "weight_min", "weight_max", "gradient_norm"):
             expected, found = scalars(whole, name), scalars(parts, name)
             assert list(expected) == list(found) == list(range(6))
@@ -114,14 +117,26 @@ def test_micro_batches_are_the_whole_batch(recorded_dataset: Path, tmp_path: Pat
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("policy", [pytest.param("steady act", marks=pytest.mark.slow), "diffusion"])
+@pytest.mark.parametrize(
+    ("policy", "apply"),
+    [
+        ("diffusion", "loss"),
+        *(
+            pytest.param(policy, apply, marks=pytest.mark.slow)
+            for policy, apply in (
+                ("steady act", "loss"), ("steady act", "ticks"), ("steady act", "cuts"),
+                ("diffusion", "ticks"),
+            )
+        ),
+    ],
+)  # fmt: skip
 def test_two_processes_are_one_with_the_doubled_batch(
-    policy: str, recorded_dataset: Path, tmp_path: Path
+    policy: str, apply: str, recorded_dataset: Path, tmp_path: Path
 ) -> None:
     steps = 10
     settings: dict[str, Any] = {"max_steps": steps}
-    train(tiny(policy, **settings, batch_size=4), recorded_dataset, WEIGHTS, tmp_path / "one")
-    run(tmp_path / "two", recorded_dataset, policy=policy, **settings, batch_size=2, devices=2)
+    train(tiny(policy, apply, **settings, batch_size=4), recorded_dataset, WEIGHTS, tmp_path / "one")
+    run(tmp_path / "two", recorded_dataset, policy=policy, apply=apply, **settings, batch_size=2, devices=2)
     for name in ("loss", "weight_mean", "weight_min", "weight_max"):
         expected, found = scalars(tmp_path / "one", name), scalars(tmp_path / "two", name)
         assert list(expected) == list(found) == list(range(steps))

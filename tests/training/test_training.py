@@ -43,6 +43,7 @@ from tests.support.closeness import assert_close
 from tests.support.training_runs import (
     ELEMENTS,
     FRAMES,
+    LONG_STRETCHES,
     WEIGHTS,
     assert_same_training,
     scalars,
@@ -74,6 +75,37 @@ def test_two_steps_and_two_resumed_are_four(finished: Path, recorded_dataset: Pa
     assert_same_training(load(tmp_path, 4), load(finished, 4))
     # The weights are in TensorBoard once; the first session, which is not here, has written them.
     assert EventAccumulator(str(tmp_path / "tensorboard")).Reload().Tags()["histograms"] == []
+
+
+@pytest.mark.parametrize("apply", ["ticks", "cuts"])
+@pytest.mark.parametrize("policy", ["act", "diffusion"])
+def test_with_weights_of_actions_too(policy: str, apply: str, recorded_dataset: Path, tmp_path: Path) -> None:
+    """Two steps and two resumed are four, which are not those of the weights of samples."""
+    config = tiny(policy, apply)
+    train(config, recorded_dataset, LONG_STRETCHES, tmp_path / "whole")
+    (tmp_path / "resumed" / "checkpoints").mkdir(parents=True)
+    shutil.copy(tmp_path / "whole/checkpoints/step=2.ckpt", tmp_path / "resumed" / "checkpoints")
+    train(config, recorded_dataset, LONG_STRETCHES, tmp_path / "resumed")
+    assert_same_training(load(tmp_path / "resumed", 4), load(tmp_path / "whole", 4))
+    train(tiny(policy), recorded_dataset, LONG_STRETCHES, tmp_path / "samples")
+    with pytest.raises(AssertionError):
+        assert_same_training(load(tmp_path / "samples", 4), load(tmp_path / "whole", 4))
+
+
+@pytest.mark.parametrize("apply", ["ticks", "cuts"])
+def test_equal_weights_of_actions_are_plain_to_the_last_bit(
+    apply: str, recorded_dataset: Path, tmp_path: Path
+) -> None:
+    for name in ("loss", apply):
+        train(tiny("act", name), recorded_dataset, np.ones(FRAMES), tmp_path / name)
+    assert_same_training(load(tmp_path / apply, 4), load(tmp_path / "loss", 4))
+
+
+def test_cuts_that_leave_nothing_to_draw(recorded_dataset: Path, tmp_path: Path) -> None:
+    short = np.resize([1.0, 1.0, 1.0, 0.0], FRAMES)
+    with pytest.raises(InputError, match=r"^weights.apply cuts: no stretch .* than the 3 frames .*ticks or"):
+        train(tiny("diffusion", "cuts"), recorded_dataset, short, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_killed_at_any_time_it_ends_the_same(recorded_dataset: Path, tmp_path: Path) -> None:
