@@ -15,10 +15,12 @@ from rabc.system.errors import InputError
 def read_table(path: Path, what: str, remedy: str) -> Any:
     """The pyarrow table at `path`; InputError, naming `what` it is and the remedy, if it cannot be read."""
     try:
-        return pq.read_table(path)
+        table = pq.read_table(path)
+        _ = table.column_names  # decoded only now: a name that is no text is a ValueError
+        return table
     except FileNotFoundError as error:
         raise InputError(f"{what} {path}: is not there; {remedy}") from error
-    except (OSError, ValueError, pa.ArrowException) as error:  # a name that is no text is a ValueError
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{what} {path}: is damaged or not a parquet; {remedy}") from error
 
 

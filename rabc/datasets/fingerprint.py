@@ -210,7 +210,7 @@ def _rows(path: Path, used: bool | None) -> Any:
     try:
         names = [name for name in pq.read_schema(path).names if used is None or _counts(name, used)]
         return pq.read_table(path, columns=names).to_pydict()
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(
             f"table {path}: cannot be read ({error}); download or record the dataset again"
         ) from error

@@ -126,7 +126,7 @@ def _of_frames(root: Path, name: str, unread: list[str]) -> dict[int, bool]:
         try:
             table: Any = pq.read_table(path, columns=["episode_index", name])
             episodes, values = (table.column(key).to_pylist() for key in ("episode_index", name))
-        except (OSError, KeyError, pa.ArrowException) as error:
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             unread.append(f"column {name} of {path}: cannot be read ({str(error).partition(chr(10))[0]})")
             continue
         for episode, success in _any(

@@ -114,16 +114,16 @@ def _read_parquet(path: Path, columns: list[str]) -> Any:
         if lacking:
             raise InputError(f"table {path}: has no column {lacking[0]}, only {', '.join(there)}; {AGAIN}")
         return pq.read_table(path, columns=columns)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:  # a name that is no text is a ValueError
         raise InputError(f"table {path}: cannot be read ({first_line(error)}); {AGAIN}") from error
 
 
 def _array(column: Any, name: str, vector: bool, meta: LeRobotDatasetMetadata) -> NDArray[Any]:
-    return _vectors(column, name, meta) if vector else _numbers(column, name, meta)
+    return _vectors(column, name, meta) if vector else whole_numbers(column, name, meta)
 
 
-def _numbers(column: Any, name: str, meta: LeRobotDatasetMetadata) -> NDArray[np.int64]:
-    """(N,) whole numbers; some tools write them as fractions of nothing, 3.0."""
+def whole_numbers(column: Any, name: str, meta: LeRobotDatasetMetadata) -> NDArray[np.int64]:
+    """(N,) numbers of a column that counts; some tools write 3 as 3.0. Raises InputError for others."""
     values = column.to_numpy()
     whole = pa.types.is_integer(column.type) or (
         pa.types.is_floating(column.type) and bool((np.isfinite(values) & (values == np.floor(values))).all())

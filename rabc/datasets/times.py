@@ -101,8 +101,8 @@ def _timestamps(meta: LeRobotDatasetMetadata, count: int) -> NDArray[np.float64]
             if "timestamp" not in file.schema_arrow.names:
                 return None
             values = file.read(columns=["timestamp"]).column("timestamp")
-        except (OSError, pa.ArrowException) as error:
+            parts.append(np.asarray(values.to_numpy(), np.float64).reshape(-1))
+        except (OSError, ValueError, TypeError, pa.ArrowException) as error:
             raise InputError(f"table {path}: cannot be read ({first_line(error)}); {AGAIN}") from error
-        parts.append(np.asarray(values.to_numpy(), np.float64).reshape(-1))
     joined = np.concatenate(parts)
     return joined if len(joined) == count and np.isfinite(joined).all() else None

@@ -124,7 +124,7 @@ def drawn_frames(
         allowed[there] = timeline.ahead(there) > drop_last
         if len(there) and not allowed.any():
             raise InputError(
-                f"weights.apply cuts: no stretch between two cuts has more than the {drop_last} frames at its "
+                f"weights.apply cuts: no stretch between cuts is longer than the {drop_last} frames at its "
                 "end that this policy does not train on; give ticks or loss"
             )
     scaled, drawable = drawable_weights(weights, len(split.table), allowed)

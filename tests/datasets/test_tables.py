@@ -23,6 +23,7 @@ from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from rabc.config.training_settings import PolicyConfig
 from rabc.datasets.frames import cached_frames
 from rabc.datasets.metadata import load_meta
+from rabc.datasets.preflight.check import preflight
 from rabc.datasets.tables import read_frames
 from rabc.policies.build import build_policy
 from rabc.system.errors import InputError
@@ -184,6 +185,41 @@ def test_a_number_that_is_none(dataset_copy: Copy, name: str, value: object) -> 
     pq.write_table(table.set_column(place, name, values), path)
     with pytest.raises(InputError, match=rf"^column {name}: not a whole number in every row of .*again"):
         read_frames(load_meta(root), VECTORS)
+
+
+def refused(root: Path) -> str:
+    """What the check of the dataset refuses."""
+    found = preflight(load_meta(root), progress=False)
+    return "; ".join(one.what for one in found if one.severity == "refused")
+
+
+def _spoilt_name(path: Path, name: str) -> None:
+    """The last letter of a column's name becomes half of a character."""
+    content = path.read_bytes()
+    spoilt = content.replace(name.encode(), name.encode()[:-1] + b"\x8c")
+    assert spoilt != content
+    path.write_bytes(spoilt)
+
+
+@pytest.mark.parametrize("table", ["data", "meta/episodes", "meta/tasks.parquet"])
+def test_a_column_whose_name_is_no_text(dataset_copy: Copy, table: str) -> None:
+    root = dataset_copy()
+    path = root / table if table.endswith("parquet") else next((root / table).rglob("*.parquet"))
+    _spoilt_name(path, "task_index" if table != "meta/episodes" else "dataset_from_index")
+    try:
+        said = refused(root)
+    except InputError as error:
+        said = str(error)
+    assert "cannot be read" in said
+
+
+def test_a_clock_that_is_text(dataset_copy: Copy) -> None:
+    root = dataset_copy()
+    path = next((root / "data").rglob("*.parquet"))
+    table = pq.read_table(path)
+    place = table.column_names.index("timestamp")
+    pq.write_table(table.set_column(place, "timestamp", pa.array(["soon"] * table.num_rows)), path)
+    assert f"table {path}: cannot be read" in refused(root)
 
 
 def test_whole_numbers_that_a_tool_wrote_as_fractions(dataset_copy: Copy) -> None:

@@ -271,6 +271,14 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path, weight: list[float], 
         read_weights(path, EPISODE_INDEX, "x")
 
 
+def test_a_column_whose_name_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "progress.parquet"
+    table().to_parquet(path)
+    path.write_bytes(path.read_bytes().replace(b"progress_sparse", b"progress_spars\x8c"))
+    with pytest.raises(InputError, match=r"weights.progress_file .* is damaged or not a parquet"):
+        read_foreign(path, "sparse", EPISODE_INDEX, "x")
+
+
 def test_foreign_files_take_the_place_of_scores(tmp_path: Path) -> None:
     progress, weight = tmp_path / "progress.parquet", tmp_path / "weights.parquet"
     table().to_parquet(progress)

@@ -13,7 +13,7 @@ from rabc.datasets.episodes import Episodes, read_episodes
 from rabc.datasets.features import ACTION, likely_names, renaming, vector_inputs
 from rabc.datasets.metadata import AGAIN
 from rabc.datasets.preflight.findings import Finding, exclude, refusal
-from rabc.datasets.tables import FrameTable, read_frames, table_files
+from rabc.datasets.tables import FrameTable, read_frames, table_files, whole_numbers
 from rabc.datasets.times import drifting, of_a_calendar, row_times
 from rabc.system.errors import InputError
 
@@ -83,7 +83,7 @@ def _counts(meta: LeRobotDatasetMetadata) -> Iterator[Finding]:
 
 def _episode_column(meta: LeRobotDatasetMetadata) -> NDArray[np.int64]:
     parts: list[Any] = [pq.read_table(path, columns=["episode_index"]) for path in table_files(meta)]
-    return np.concatenate([np.asarray(part.column(0).to_numpy(), np.int64) for part in parts])
+    return np.concatenate([whole_numbers(part.column(0), "episode_index", meta) for part in parts])
 
 
 def _not_finite(rows: FrameTable, total: int) -> Iterator[Finding]:
