@@ -1,5 +1,6 @@
 """What cannot be judged has weight 1, what is not selected 0, and all of it is named."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,17 @@ def test_what_is_too_short_for_the_scorer_has_weight_1_and_what_is_not_selected_
     results["diagnosis"] = {"verdict": "do not weight", "reasons": "noise"}
     with pytest.raises(VerdictRefused):
         frame_weights(config, results, frame_table(lengths), "f" * 64)
+    # The rule that needs no choice chooses: plain behavior cloning, and says so.
+    rule = replace(config, weights=WeightsConfig(scheme="auto", calibration="dataset", apply="ticks"))
+    plain = frame_weights(rule, results, frame_table(lengths), "f" * 64, selected=[0, 1])
+    assert np.array_equal(plain.values, (episode <= 1).astype(float))
+    assert (plain.source, plain.progress) == (None, None)
+    assert plain.remarks == (
+        "auto: the verdict on the scores is `do not weight` (noise), so that nothing is weighted: this is plain "
+        "behavior cloning",
+    )
+    insists = replace(rule, weights=replace(rule.weights, accept_poor_scorer=True))
+    assert frame_weights(insists, results, frame_table(lengths), "f" * 64).progress is not None
 
 
 def test_a_task_of_which_nothing_is_left_is_named(tmp_path: Path) -> None:

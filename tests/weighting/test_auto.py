@@ -1,0 +1,185 @@
+"""The rule of scheme `auto`, on demonstrations whose flaws are known by construction."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from rabc.config.settings import Config, WeightsConfig
+from rabc.config.weight_checks import weight_problems
+from rabc.weighting import auto, schemes
+from rabc.weighting.auto import Left, frame_paces, leave, sentence
+from rabc.weighting.deltas import chunk_deltas
+
+SPAN = 20
+Curve = NDArray[np.float64]
+
+
+def even(ticks: int = 60, end: float = 1.0) -> Curve:
+    return np.linspace(0, end, ticks)
+
+
+def stalled(at: float = 0.5, ticks: int = 30) -> Curve:
+    """An even demonstration that stops on the way."""
+    path = even()
+    place = int(at * len(path))
+    return np.r_[path[:place], np.full(ticks, path[place]), path[place:]]
+
+
+def left_of(curves: list[Curve], span: int = SPAN) -> tuple[Left, NDArray[np.int64]]:
+    progress = np.concatenate(curves)
+    episode = np.repeat(np.arange(len(curves)), [len(curve) for curve in curves])
+    deltas = chunk_deltas(progress, episode, span, "per_step", span // 2)
+    return leave(deltas, progress, episode, span), episode
+
+
+def kept_of(curves: list[Curve], number: int) -> NDArray[np.bool_]:
+    left, episode = left_of(curves)
+    return left.kept[episode == number]
+
+
+def test_of_even_demonstrations_nothing_is_left_out() -> None:
+    left, _ = left_of([even(), even(50), even(75)])
+    assert left.kept.all()
+    assert (left.share, left.spared) == (0.5, "")
+
+
+def test_a_stop_is_left_out_and_what_is_around_it_stays() -> None:
+    kept = kept_of([*[even()] * 4, stalled()], 4)
+    assert not kept[35:55].any()  # the stop is ticks 30 to 60; its window reaches 10 ticks to either side
+    assert kept[:25].all()
+    assert kept[65:].all()
+
+
+def test_going_back_and_what_follows_a_failure_are_left_out() -> None:
+    back = np.r_[even(30, 0.5), np.linspace(0.5, 0.1, 20), np.linspace(0.1, 1, 50)]
+    assert not kept_of([*[even()] * 4, back], 4)[32:48].any()
+    failed = np.r_[even(40, 0.4), np.linspace(0.4, 0.05, 40), np.full(20, 0.05)]
+    assert not kept_of([*[even()] * 4, failed], 4)[45:].any()
+
+
+def test_slow_is_no_flaw_where_the_end_is_good() -> None:
+    """At half the speed of the others; a failed episode as slow has no pace of its own."""
+    assert kept_of([*[even()] * 6, even(120)], 6).all()
+    assert kept_of([*[even()] * 6, even(150)], 6).all()
+    assert not kept_of([*[even()] * 6, even(150, end=0.45)], 6).any()
+    # Slower still is hardly a demonstration of the same: a quarter of the pace.
+    assert not kept_of([*[even()] * 6, even(270)], 6).any()
+
+
+def test_a_stop_of_a_slow_demonstration_is_left_out_too() -> None:
+    slow = np.r_[even(60, 0.5), np.full(40, 0.5), np.linspace(0.5, 1, 60)]
+    kept = kept_of([*[even()] * 6, slow], 6)
+    assert not kept[68:92].any()
+    assert kept[:45].all()
+
+
+def test_one_demonstration_that_stops_has_the_pace_of_all() -> None:
+    """Its own pace is that of when it moves, so that most of a stop does not make it slow."""
+    long = stalled(ticks=60)
+    episode = np.repeat([0, 1, 2], [60, 60, len(long)])
+    progress = np.r_[even(), even(), long]
+    deltas = chunk_deltas(progress, episode, SPAN, "per_step", SPAN // 2)
+    paces = frame_paces(deltas, progress, episode, SPAN)
+    assert paces[:120] == pytest.approx(np.full(120, SPAN / 60))
+    assert (paces[120:] >= 0.5 * SPAN / 60).all()
+    assert kept_of([even(), even(), long], 2)[40:80].sum() == 0
+
+
+def test_less_is_left_out_where_too_little_of_all_would_be_left() -> None:
+    """Waiting in nearly all of every demonstration: half of the pace would leave a fifth of the frames."""
+    waits = np.r_[even(12), np.full(188, 1.0)]
+    left, _ = left_of([waits] * 5)
+    assert left.share == 0
+    assert left.kept.all()
+    assert left.spared.endswith("% of the frames")
+    assert int(left.spared.split()[0]) < 25
+
+
+def test_less_is_left_out_where_a_stage_would_be_lost() -> None:
+    """All slow down alike at one stage, to less than half of the pace, which would lose it."""
+    path = np.r_[np.linspace(0, 0.5, 40), np.linspace(0.5, 0.8, 101)[1:], np.linspace(0.8, 1, 17)[1:]]
+    left, _ = left_of([path] * 5, span=10)
+    assert left.share == 0.25
+    assert left.kept.all()
+    assert left.spared == "0 % of what shows 60-70 % of progress"
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    lengths=st.lists(st.integers(2, 90), min_size=1, max_size=6),
+    seed=st.integers(0, 1000),
+    span=st.integers(2, 60),
+)
+def test_always_enough_is_left(lengths: list[int], seed: int, span: int) -> None:
+    rng = np.random.default_rng(seed)
+    curves = [np.clip(np.cumsum(rng.normal(0.02, 0.05, length)), 0, 1) for length in lengths]
+    left, _ = left_of(curves, span)
+    progress = np.concatenate(curves)
+    assert left.kept.mean() >= auto.LEAST_KEPT
+    stage = np.minimum((progress * 10).astype(int), 9)
+    for number in range(10):
+        assert not (stage == number).any() or left.kept[stage == number].mean() >= auto.LEAST_OF_STAGE
+    assert (left.share == 0) == (left.spared != "" and left.kept.all() and left.share not in auto.SHARES)
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 1000), share=st.sampled_from(auto.SHARES))
+def test_a_larger_share_leaves_out_no_less(seed: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    progress = np.clip(np.cumsum(rng.normal(0.02, 0.05, 60)), 0, 1)
+    episode = np.zeros(60, np.int64)
+    deltas = chunk_deltas(progress, episode, SPAN, "per_step", SPAN // 2)
+    paces = frame_paces(deltas, progress, episode, SPAN)
+    assert not ((deltas >= share * paces) & ~(deltas >= share / 2 * paces)).any()
+    assert (paces > 0).all()
+
+
+def test_tasks_are_judged_apart() -> None:
+    """A slow task beside a fast one: each by its own pace."""
+    curves = [even(30), even(30), stalled(), even(60), even(60), even(60)]
+    episode = np.repeat(np.arange(6), [len(curve) for curve in curves])
+    progress = np.concatenate(curves)
+    task = np.where(episode < 2, 0, 1)
+    rule = WeightsConfig(scheme="auto", calibration="dataset", apply="ticks")
+    deltas = chunk_deltas(progress, episode, SPAN, "per_step", SPAN // 2)
+    made = schemes.by_scheme(deltas, progress, episode, rule, SPAN, task)
+    assert set(made) == {0.0, 1.0}
+    assert made[episode != 2].all()
+    assert not made[episode == 2][35:55].any()
+
+
+def test_the_sentence_says_what_was_done() -> None:
+    half = Left(np.array([True, True, False, False]), 0.5, "")
+    assert sentence(half, 30, 10.0) == (
+        "leaves out 50 % of the frames: those that gain less than half of an even pace in 3.0 s"
+    )
+    less = Left(np.array([True, True, True, False]), 0.25, "8 % of what shows 10-20 % of progress")
+    assert sentence(less, 45, 30.0) == (
+        "leaves out 25 % of the frames: those that gain less than a quarter of an even pace in 1.5 s, since "
+        "half would leave no more than 8 % of what shows 10-20 % of progress"
+    )
+    nothing = Left(np.ones(4, bool), 0.0, "20 % of the frames")
+    assert sentence(nothing, 30, 10.0).startswith("nothing is left out: ")
+    assert sentence(nothing, 30, 10.0).endswith("would leave no more than 20 % of the frames")
+
+
+@pytest.mark.parametrize(
+    ("given_settings", "said"),
+    [
+        ({"calibration": "episode"}, "weights.calibration 'episode': .* weights.scheme 'auto' cannot tell"),
+        ({"calibration": "episode", "progress_file": "p.parquet"}, None),
+        ({"calibration": "dataset"}, None),
+    ],
+)
+def test_a_failed_episode_must_not_look_like_a_success(
+    given_settings: dict[str, Any], said: str | None
+) -> None:
+    found = list(weight_problems(Config(weights=WeightsConfig(scheme="auto", **given_settings))))
+    assert (found == []) == (said is None)
+    if said:
+        assert re.match(said, found[0])
