@@ -92,8 +92,8 @@ def test_what_is_too_short_for_the_scorer_has_weight_1_and_what_is_not_selected_
     assert np.array_equal(plain.values, (episode <= 1).astype(float))
     assert (plain.source, plain.progress) == (None, None)
     assert plain.remarks == (
-        "auto: the verdict on the scores is `do not weight` (noise), so that nothing is weighted: this is plain "
-        "behavior cloning",
+        "auto: the verdict on the scores is `do not weight` (noise), so that nothing is weighted: this is "
+        "plain behavior cloning",
     )
     insists = replace(rule, weights=replace(rule.weights, accept_poor_scorer=True))
     assert frame_weights(insists, results, frame_table(lengths), "f" * 64).progress is not None
