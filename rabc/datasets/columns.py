@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rabc.system.atomic import whole_file
 from rabc.system.errors import InputError
+from rabc.system.terminal import one_line
 
 
 def read_table(path: Path, what: str, remedy: str) -> Any:
@@ -93,8 +94,8 @@ def check_made_for(table: Any, key: str, dataset: str, label: str, remedy: str) 
     made_for = (table.schema.metadata or {}).get(key.encode(), dataset.encode()).decode(errors="replace")
     if made_for != dataset:
         raise InputError(
-            f"{label}: was made for another dataset ({made_for[:12]}, this is {dataset[:12]}), or this one "
-            f"was changed since; {remedy}"
+            f"{label}: was made for another dataset ({one_line(made_for[:12])}, this is {dataset[:12]}), or "
+            f"this one was changed since; {remedy}"
         )
 
 
@@ -106,8 +107,10 @@ def write_table(path: Path, columns: dict[str, NDArray[Any]], facts: dict[str, s
 
 
 def _numbers(table: Any, name: str, label: str, remedy: str) -> NDArray[Any]:
-    if name not in table.column_names:
-        raise InputError(f"{label}: has no column {name}, only {', '.join(table.column_names)}; {remedy}")
+    there = table.column_names
+    if there.count(name) != 1:
+        has = f"column {name} twice" if name in there else f"no column {name}, only {', '.join(there)}"
+        raise InputError(f"{label}: has {one_line(has)}; {remedy}")
     try:
         values = np.asarray(table.column(name).to_numpy(zero_copy_only=False))
     except pa.ArrowException as error:  # of a type that NumPy has not

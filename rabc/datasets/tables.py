@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rabc.datasets.episodes import Episodes, read_episodes
 from rabc.datasets.metadata import AGAIN, check_strays, first_line
 from rabc.system.errors import InputError
+from rabc.system.terminal import one_line
 
 pc: Any = pyarrow.compute  # its functions are made at run time
 
@@ -110,9 +111,10 @@ def read_frames(
 def _read_parquet(path: Path, columns: list[str]) -> Any:
     try:
         there = pq.read_schema(path).names
-        lacking = [name for name in columns if name not in there]
-        if lacking:
-            raise InputError(f"table {path}: has no column {lacking[0]}, only {', '.join(there)}; {AGAIN}")
+        odd = next((name for name in columns if there.count(name) != 1), None)
+        if odd is not None:
+            has = f"column {odd} twice" if odd in there else f"no column {odd}, only {', '.join(there)}"
+            raise InputError(f"table {path}: has {one_line(has)}; {AGAIN}")
         return pq.read_table(path, columns=columns)
     except (OSError, ValueError, pa.ArrowException) as error:  # a name that is no text is a ValueError
         raise InputError(f"table {path}: cannot be read ({first_line(error)}); {AGAIN}") from error

@@ -102,7 +102,7 @@ def _timestamps(meta: LeRobotDatasetMetadata, count: int) -> NDArray[np.float64]
                 return None
             values = file.read(columns=["timestamp"]).column("timestamp")
             parts.append(np.asarray(values.to_numpy(), np.float64).reshape(-1))
-        except (OSError, ValueError, TypeError, pa.ArrowException) as error:
+        except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
             raise InputError(f"table {path}: cannot be read ({first_line(error)}); {AGAIN}") from error
     joined = np.concatenate(parts)
     return joined if len(joined) == count and np.isfinite(joined).all() else None

@@ -32,6 +32,11 @@ def shown(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    """The text in one line: names and texts of others' files may hold several."""
+    return " ".join(text.split())
+
+
 def shell_word(text: str) -> str:
     """The text as one word of a command line to copy, whatever others have put into it."""
     return "'" + text.replace("'", "'\"'\"'") + "'"

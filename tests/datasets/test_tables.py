@@ -213,6 +213,16 @@ def test_a_column_whose_name_is_no_text(dataset_copy: Copy, table: str) -> None:
     assert "cannot be read" in said
 
 
+@pytest.mark.parametrize("name", ["timestamp", "action", "episode_index"])
+def test_a_column_that_is_there_twice(dataset_copy: Copy, name: str) -> None:
+    root = dataset_copy()
+    path = next((root / "data").rglob("*.parquet"))
+    table = pq.read_table(path)
+    pq.write_table(table.append_column(name, table[name]), path)
+    said = refused(root)
+    assert f"column {name} twice" in said or f"table {path}: cannot be read" in said
+
+
 def test_a_clock_that_is_text(dataset_copy: Copy) -> None:
     root = dataset_copy()
     path = next((root / "data").rglob("*.parquet"))
