@@ -107,10 +107,9 @@ def write_table(path: Path, columns: dict[str, NDArray[Any]], facts: dict[str, s
 
 
 def _numbers(table: Any, name: str, label: str, remedy: str) -> NDArray[Any]:
-    there = table.column_names
-    if there.count(name) != 1:
-        has = f"column {name} twice" if name in there else f"no column {name}, only {', '.join(there)}"
-        raise InputError(f"{label}: has {one_line(has)}; {remedy}")
+    if name not in table.column_names:
+        there = one_line(", ".join(table.column_names))
+        raise InputError(f"{label}: has no column {name}, only {there}; {remedy}")
     try:
         values = np.asarray(table.column(name).to_numpy(zero_copy_only=False))
     except pa.ArrowException as error:  # of a type that NumPy has not
