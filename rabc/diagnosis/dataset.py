@@ -26,6 +26,7 @@ from rabc.scoring.variants import VARIANTS, Variant
 from rabc.statistics.intervals import Estimate
 from rabc.system.atomic import whole_file, write_json
 from rabc.system.errors import InputError
+from rabc.weighting.deltas import CENTRED, judged_span
 
 
 @dataclass(frozen=True)
@@ -138,13 +139,22 @@ def _page(config: Config, root: Path, found: DatasetDiagnosis) -> str:
         "scorer": config.scorer.model,
         "camera": config.scorer.camera,
         "length bias": config.weights.length_bias,
-        "effective sample size under": f"{config.weights.scheme}, chunks of {config.policy.chunk}",
+        "effective sample size under": f"{config.weights.scheme}, {_judges(config, found, float(meta.fps))}",
     }
     page = PageFacts(
         f"How good are the scores of {root.name}?", facts, found.diagnosis, found.verdict, found.calibrations,
         found.tasks, found.remarks,
     )  # fmt: skip
     return render(page, found.curves, float(meta.fps), strips)
+
+
+def _judges(config: Config, found: DatasetDiagnosis, fps: float) -> str:
+    """What judges a frame in the table of calibrations."""
+    compared = [one.length for one in found.curves if "static" in one.controls]
+    if config.weights.apply not in CENTRED or not compared:
+        return f"chunks of {config.policy.chunk}"
+    span = judged_span(config.weights, config.policy.chunk, fps, float(np.median(compared)))
+    return f"windows of {span} frames around each action"
 
 
 def _write_scalars(found: DatasetDiagnosis, folder: Path) -> None:

@@ -86,8 +86,13 @@ def judged_deltas(
     progress: NDArray[np.float64], episode_index: NDArray[np.int64], settings: WeightsConfig, span: int
 ) -> NDArray[np.float64]:
     """`chunk_deltas` (N,) over the frames that judge each; span: their number, by `judged_span`."""
-    before = span // 2 if settings.apply in CENTRED else 0
+    before = frames_before(settings, span)
     return chunk_deltas(progress, episode_index, span, settings.horizon, before)
+
+
+def frames_before(settings: WeightsConfig, span: int) -> int:
+    """How many of the `span` frames that judge one lie before it: none, or half around an action."""
+    return span // 2 if settings.apply in CENTRED else 0
 
 
 def episode_bounds(episode_index: NDArray[np.int64]) -> NDArray[np.int64]:

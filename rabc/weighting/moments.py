@@ -13,21 +13,21 @@ COUNT = 10
 
 @dataclass(frozen=True)
 class Moment:
-    """A frame and the chunk of actions that starts at it."""
+    """A frame and the window of frames that judges it: the chunk from there on, or those around it."""
 
     episode_index: int
     frame_index: int
     """Frame of the episode, t."""
     ahead: tuple[int, int, int]
-    """Frames of the episode that show the chunk: t, t + chunk / 2, t + chunk, none past its end."""
+    """Frames of the episode that show the window: its begin, middle and end, none outside the episode."""
     weight: float
     """Mean 1 over the frames that are drawn."""
     delta: float | None
-    """Progress over the chunk, as the scheme takes it; None: unknown."""
+    """Progress over the window, as the scheme takes it; None: unknown."""
     before: float | None
-    """Progress at t; None: unknown."""
+    """Progress at the first frame of `ahead`; None: unknown."""
     after: float | None
-    """Progress at t + chunk, or at the episode's end where that comes first; None: unknown."""
+    """Progress at the last frame of `ahead`; None: unknown."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ def moments(
     deltas: NDArray[np.float64] | None = None,
     judged: NDArray[np.bool_] | None = None,
     count: int = COUNT,
+    before: int = 0,
 ) -> Moments:
     """The `count` most up- and the `count` most down-weighted moments.
 
@@ -58,11 +59,12 @@ def moments(
     Args:
         weights: (N,) of every frame.
         episode_index: (N,), each episode's frames contiguous.
-        chunk: actions per sample, control ticks.
+        chunk: frames of a window: actions per sample, or `rabc.weighting.deltas.judged_span`.
         progress: (N,) behind the weights, if known.
         deltas: (N,) from `rabc.weighting.deltas.chunk_deltas`, if known.
         judged: (N,) frames whose weight says something about them, all of an episode or none; None: all.
         count: at most, of each kind.
+        before: frames of the window before the one that it judges.
     """
     weights = np.asarray(weights, dtype=np.float64)
     episode_index = np.asarray(episode_index)
@@ -77,14 +79,15 @@ def moments(
 
     def described(index: int) -> Moment:
         frame, last = int(index - start[index]), int(length[index]) - 1
-        first, middle, end = (min(frame + step, last) for step in (0, chunk // 2, chunk))
+        begin = frame - before
+        first, middle, end = (min(max(begin + step, 0), last) for step in (0, chunk // 2, chunk))
         return Moment(
             episode_index=int(episode_index[index]),
             frame_index=frame,
             ahead=(first, middle, end),
             weight=float(weights[index]),
             delta=None if deltas is None else float(deltas[index]),
-            before=None if progress is None else float(progress[index]),
+            before=None if progress is None else float(progress[start[index] + first]),
             after=None if progress is None else float(progress[start[index] + end]),
         )
 

@@ -1,4 +1,4 @@
-"""The weights of a run as one self-contained HTML page: figures, histogram, moments raised and lowered."""
+"""The weights of a run as one self-contained HTML page: figures, histogram, what is left out, moments."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,7 @@ from rabc.pages.html import jpeg, number, render_template
 from rabc.weighting.moments import Moment
 from rabc.weighting.schemes import WeightSummary
 from rabc.weighting.task_figures import TaskFigures
-
-WIDTH, HEIGHT = 1000, 100  # of the coordinates a curve or histogram is drawn in; the browser stretches them
-MAX_POINTS = 250
-"""Points of an episode's curve."""
+from rabc.weighting.timelines import HEIGHT, MAX_POINTS, WIDTH, LeftOut, cards, judged_by
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,8 @@ class PageFacts:
     """What was done about progress that is not there, sentences."""
     no_moments: str = ""
     """Why there are none, a sentence, shown where there are none."""
+    judged_by: str = "chunk"
+    """What judges a frame, a word."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,8 @@ class _Card:
     """Of the three pictures, seconds."""
     points: str
     """Of an SVG polyline; empty: no curve."""
-    chunk: tuple[float, float]
-    """Where the chunk begins in the curve and how wide it is."""
+    window: tuple[float, float]
+    """Where what judges begins in the curve and how wide it is."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +77,7 @@ class _Bar:
 
 def scheme_text(settings: WeightsConfig) -> str:
     """What the configured scheme does, with its parameters."""
+    what = judged_by(settings)
     match settings.scheme:
         case "none":
             return "Plain behavior cloning: every frame has weight 1."
@@ -89,28 +89,28 @@ def scheme_text(settings: WeightsConfig) -> str:
         case "topreward":
             return (
                 f"TOPReward, equation 3: {settings.tau:g} exp(delta), at most {settings.delta_max:g}; "
-                "delta is the progress over the chunk."
+                f"delta is the progress over the {what}."
             )
         case "rabc":
             return (
-                f"SARM, equations 8 and 9: full weight where the chunk gains more than {settings.kappa:g} of "
-                "progress, none where it loses some, and in between by how usual the gain is."
+                f"SARM, equations 8 and 9: full weight where the {what} gains more than {settings.kappa:g} "
+                "of progress, none where it loses some, and in between by how usual the gain is."
             )
         case "awr":
             return (
                 f"Advantage-weighted regression: exp(z / {settings.beta:g}), at most "
-                f"{settings.weight_max:g}; z is the progress over the chunk, standardised over the frames of "
-                "its task."
+                f"{settings.weight_max:g}; z is the progress over the {what}, standardised over the frames "
+                "of its task."
             )
         case "mask" if settings.min_delta is None:
             return (
-                "Left out: frames whose chunk gains less than half of what one gains evenly in a "
+                f"Left out: frames whose {what} gains less than half of what one gains evenly in a "
                 "demonstration of its task's median length."
             )
         case "mask":
-            return f"Left out: frames whose chunk gains less than {settings.min_delta:g} of progress."
+            return f"Left out: frames whose {what} gains less than {settings.min_delta:g} of progress."
         case "filter" if settings.drop == "frames":
-            return f"Left out: the {100 * settings.drop_share:g} % of frames whose chunk gains least."
+            return f"Left out: the {100 * settings.drop_share:g} % of frames whose {what} gains least."
         case "filter" if settings.drop_below is None:
             return (
                 f"Left out: the {100 * settings.drop_share:g} % of episodes that end with the least progress."
@@ -121,8 +121,10 @@ def scheme_text(settings: WeightsConfig) -> str:
             return "Weights from a file."
 
 
-def render(page: PageFacts, up: Sequence[ShownMoment], down: Sequence[ShownMoment]) -> str:
-    """The page as text; without moments it says why."""
+def render(
+    page: PageFacts, up: Sequence[ShownMoment], down: Sequence[ShownMoment], left: LeftOut | None = None
+) -> str:
+    """The page as text; without moments it says why. left: None where nothing was left out."""
     curves = [shown.progress for shown in (*up, *down) if shown.progress is not None]
     low = min([0.0, *(float(curve.min()) for curve in curves)])
     high = max([1.0, *(float(curve.max()) for curve in curves)])
@@ -135,6 +137,8 @@ def render(page: PageFacts, up: Sequence[ShownMoment], down: Sequence[ShownMomen
         ],
         figures=_figures(page.summary),
         bars=_bars(page.summary),
+        left=left,
+        timelines=cards(left.timelines, page.fps) if left else [],
         width=WIDTH,
         height=HEIGHT,
     )
@@ -163,19 +167,19 @@ def _bars(summary: WeightSummary) -> list[_Bar]:
 
 def _card(shown: ShownMoment, fps: float, low: float, high: float) -> _Card:
     moment, curve = shown.moment, shown.progress
-    points, chunk = "", (0.0, 0.0)
+    points, window = "", (0.0, 0.0)
     if curve is not None:
         last = max(1, len(curve) - 1)
         at = np.unique(np.linspace(0, len(curve) - 1, min(MAX_POINTS, len(curve))).round().astype(int))
         y = (high - curve[at]) / (high - low) * HEIGHT
         points = " ".join(f"{x:.0f},{value:.1f}" for x, value in zip(at / last * WIDTH, y, strict=True))
-        # The chunk of an episode's last frame has no width of its own.
+        # The chunk that begins at an episode's last frame has no width of its own.
         begin = min(moment.ahead[0] / last * WIDTH, WIDTH - 4.0)
-        chunk = (begin, max(4.0, moment.ahead[-1] / last * WIDTH - begin))
+        window = (begin, max(4.0, moment.ahead[-1] / last * WIDTH - begin))
     return _Card(
         shown=shown,
         strip=base64.b64encode(jpeg(shown.strip)).decode(),
         times=[f"{number(frame / fps, 1)} s" for frame in moment.ahead],
         points=points,
-        chunk=chunk,
+        window=window,
     )

@@ -4,21 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
 from rabc.config.settings import Config
 from rabc.datasets.cameras import colour_cameras
 from rabc.datasets.success_labels import success_labels
 from rabc.datasets.tables import FrameTable
+from rabc.pages.html import number
 from rabc.scoring.episode_video import camera_keys
 from rabc.system.atomic import whole_folder
-from rabc.weighting import schemes
+from rabc.weighting import schemes, segments, timelines
 from rabc.weighting.assign import FrameWeights
 from rabc.weighting.caution import caution
-from rabc.weighting.deltas import episode_bounds
+from rabc.weighting.deltas import CENTRED, episode_bounds, frames_before, median_length
 from rabc.weighting.moments import Moment, moments
 from rabc.weighting.page import PageFacts, ShownMoment, render, scheme_text
-from rabc.weighting.strips import caption, captioned, moment_strip
+from rabc.weighting.strips import caption, captioned, film_strip, moment_strip
 from rabc.weighting.task_figures import task_figures
 
 FOLDER = "weights"
@@ -51,18 +53,20 @@ def write_report(
     meta, table: of the whole dataset; made: the weights of its frames. Raises InputError for a frame that
     cannot be decoded or a folder that cannot be written.
     """
+    span = judging_span(config, made)
     found = moments(
         made.values,
         table.episode_index,
-        made.span or config.policy.chunk,
+        span,
         made.progress,
         made.deltas,
         made.judged,
+        before=frames_before(config.weights, span),
     )
     up, down = (_shown(config, meta, table, made, kind) for kind in (found.up, found.down))
     nothing = "no camera shows them" if found.up or found.down else "all weights are equal"
     facts = _facts(config, meta, table, made, f"None are shown: {nothing}.")
-    content = render(facts, up, down)
+    content = render(facts, up, down, _left_out(config, meta, table, made))
     with whole_folder(folder) as partial:
         (partial / "index.html").write_text(content, encoding="utf-8")
         _write_pictures(partial, "up", up, meta.fps)
@@ -73,6 +77,11 @@ def write_report(
         [folder / _name("down", place) for place in range(len(down))],
         facts.caution,
     )
+
+
+def judging_span(config: Config, made: FrameWeights) -> int:
+    """Frames whose progress judges one; the policy's chunk where no progress does."""
+    return made.span or config.policy.chunk
 
 
 def shown_camera(config: Config, meta: LeRobotDatasetMetadata) -> str | None:
@@ -115,10 +124,11 @@ def _shown(
 def _facts(
     config: Config, meta: LeRobotDatasetMetadata, table: FrameTable, made: FrameWeights, no_moments: str
 ) -> PageFacts:
-    settings, chunk = config.weights, config.policy.chunk
+    settings, span = config.weights, judging_span(config, made)
     facts = {"dataset": str(meta.root), "scheme": settings.scheme}
     if made.progress is not None:
-        facts["chunk"] = f"{chunk} ticks, {chunk / meta.fps:g} s"
+        around = " around each action" if settings.apply in CENTRED else ""
+        facts[timelines.judged_by(settings)] = f"{span} frames, {number(span / meta.fps, 1)} s{around}"
         facts["horizon"] = settings.horizon
     if made.source is None:
         pass
@@ -136,7 +146,7 @@ def _facts(
             settings,
             None if made.deltas is None else made.deltas[judged],
             table.episode_index[judged],
-            chunk,
+            span,
             made.task[judged],
         ),
         summary=schemes.summary(made.values[made.selected]),
@@ -146,6 +156,56 @@ def _facts(
         ),
         remarks=made.remarks,
         no_moments=no_moments,
+        judged_by=timelines.judged_by(settings),
+    )
+
+
+def _left_out(
+    config: Config, meta: LeRobotDatasetMetadata, table: FrameTable, made: FrameWeights
+) -> timelines.LeftOut | None:
+    """The segments of weight 0, and the episodes that have most of them; None where there are none."""
+    span, fps, bounds = judging_span(config, made), float(meta.fps), episode_bounds(table.episode_index)
+    usual = np.ones(len(table))
+    for number_of in np.unique(made.task[made.selected]):
+        of = made.task == number_of
+        usual[of] = median_length(table.episode_index[of & made.selected])
+    before = frames_before(config.weights, span)
+    found = segments.segments(
+        made.values, table.episode_index, made.selected, usual, span, before, made.progress
+    )
+    if not found:
+        return None
+    shown: list[timelines.Timeline] = []
+    camera, labels = shown_camera(config, meta), success_labels(meta)
+    for episode in segments.shown_episodes(found, made.task[bounds[:, 0]], timelines.EPISODES):
+        start, stop = bounds[episode].tolist()
+        own = [one for one in found if one.episode_index == episode]
+        pictured = segments.pictured(stop - start, own, timelines.PICTURES)
+        shown.append(
+            timelines.Timeline(
+                episode_index=episode,
+                instruction=str(table.task[start]),
+                success=labels.get(episode),
+                length=stop - start,
+                segments=own,
+                progress=None if made.progress is None else made.progress[start:stop],
+                pictured=pictured,
+                strip=None if camera is None else film_strip(meta, camera, episode, pictured),
+            )
+        )
+    judged = ""
+    if made.progress is not None:
+        what = "around a frame" if before else "from a frame on"
+        judged = (
+            f"The percentage of a segment is what the {number(span / fps, 1)} s {what} gain, on average over "
+            "its frames; 100 % is the even pace of a demonstration of median length."
+        )
+    return timelines.LeftOut(
+        timelines.means(config.weights),
+        judged,
+        timelines.reason_rows(found, int(made.selected.sum()), fps),
+        shown,
+        len({one.episode_index for one in found}),
     )
 
 

@@ -1,4 +1,4 @@
-"""Pictures of moments: the frames of a chunk side by side, for a page, for files and for TensorBoard."""
+"""Frames side by side: of moments, for a page, files and TensorBoard, and of whole episodes, for the page."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,17 +15,29 @@ from rabc.weighting.moments import Moment
 
 HEIGHT = 160
 """Of the pictures in a strip, pixels."""
+FILM_HEIGHT = 96
+"""Of the pictures of a whole episode, pixels."""
 LINE = 22
 """Height of a line of the caption, pixels."""
 
 
 def moment_strip(meta: LeRobotDatasetMetadata, camera: str, moment: Moment) -> NDArray[np.uint8]:
-    """The camera's frames at the moment, half a chunk and a chunk later: (HEIGHT, 3 * width, 3).
+    """The camera's frames at begin, middle and end of the window that judges: (HEIGHT, 3 * width, 3).
 
     camera: its key in the dataset. Decodes these frames alone. Raises InputError where they cannot be.
     """
     pictures = frames_at(meta, camera, moment.episode_index, np.array(moment.ahead))
     return side_by_side(np.stack(list(pictures)), HEIGHT)
+
+
+def film_strip(
+    meta: LeRobotDatasetMetadata, camera: str, episode: int, frames: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    """The camera's frames at ascending `frames` (n,) of an episode: (FILM_HEIGHT, n * width, 3).
+
+    As `moment_strip`.
+    """
+    return side_by_side(np.stack(list(frames_at(meta, camera, episode, frames))), FILM_HEIGHT)
 
 
 def captioned(strip: NDArray[np.uint8], lines: Sequence[str]) -> NDArray[np.uint8]:
@@ -48,7 +60,7 @@ def caption(moment: Moment, fps: float, label: bool | None = None) -> tuple[str,
     label: whether the episode succeeded, if known.
     """
     outcome = {None: "", True: ", a success", False: ", a failure"}[label]
-    start, end = (number(frame / fps, 1) for frame in (moment.frame_index, moment.ahead[-1]))
+    start, end = (number(frame / fps, 1) for frame in (moment.ahead[0], moment.ahead[-1]))
     where = f"episode {moment.episode_index}{outcome}, {start} to {end} s"
     made = f"weight {number(moment.weight, 2)}"
     if moment.before is not None and moment.after is not None:

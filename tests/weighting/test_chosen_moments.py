@@ -95,6 +95,18 @@ def test_a_moment_by_hand_in_the_middle_of_its_episode() -> None:
     assert down == Moment(2, 6, (6, 7, 8), 0.5, None, 9 / 16, 11 / 16)
 
 
+def test_a_moment_shows_the_window_around_it() -> None:
+    episode = np.repeat([6, 2], [3, 9])
+    weights, progress = np.ones(12), np.arange(12) / 16
+    weights[[5, 11]] = 1.5, 0.5
+    found = moments(weights, episode, 6, progress, before=3)
+    assert found.up == (Moment(2, 2, (0, 2, 5), 1.5, None, 3 / 16, 8 / 16),)  # nothing lies before frame 0
+    assert found.down == (Moment(2, 8, (5, 8, 8), 0.5, None, 8 / 16, 11 / 16),)
+    weights[11], weights[7] = 1, 0.5
+    (down,) = moments(weights, episode, 5, progress, before=2).down
+    assert (down.frame_index, down.ahead) == (4, (2, 4, 7))
+
+
 def test_frames_that_were_not_judged_are_neither_shown_nor_averaged() -> None:
     episode, weights = np.repeat([0, 1, 2], 2), np.array([1.0, 3, 2, 2, 99, 0])
     judged = episode < 2

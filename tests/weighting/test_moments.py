@@ -142,7 +142,10 @@ def test_every_scheme_is_reported(
     assert "prefers-color-scheme: dark" in content
     tags = [tag for tag, _ in page.tags]
     shown = len(found.up) + len(found.down)
-    assert tags.count("article") == tags.count("img") == tags.count("polyline") == shown
+    lines = tags.count("section")
+    assert tags.count("article") == shown
+    assert tags.count("img") == tags.count("polyline") == shown + lines
+    assert (lines > 0) == ("Left out <small>" in content) == ("<dt>weight 0</dt><dd>0 %" not in content)
     for tag, attributes in page.tags:
         for name in ("src", "href"):
             assert (attributes.get(name) or "data:").startswith("data:"), (tag, attributes)
@@ -187,7 +190,8 @@ def test_weights_from_elsewhere_are_shown_without_progress(recorded_pictures: Pa
     assert "<b>&.parquet" not in content
     tags = [tag for tag, _ in page.tags]
     assert tags.count("polyline") == 0
-    assert tags.count("img") == len(written.up) + len(written.down) > 0
+    assert tags.count("section") == 1  # the first frame has weight 0
+    assert tags.count("img") == len(written.up) + len(written.down) + 1
     with pytest.raises(
         InputError, match=r"scorer\.camera nowhere: not there in dataset .*; its cameras: front,"
     ):
