@@ -5,7 +5,7 @@ Imports no torch: the command line reads it.
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from rabc.config.arguments import build_parser, config_arguments, expected, nearest
@@ -157,13 +157,3 @@ def _own_arm(name: str, changes: Any, config: Config) -> Arm:
         raise InputError(f"{label}: {problems[0]}")
     shown = ", ".join(f"{key} {value}" for key, value in given.items())
     return Arm(name, f"{shown or 'the defaults of `weights`'}.", weights)
-
-
-def differences(weights: WeightsConfig) -> dict[str, Any]:
-    """The settings that are not the defaults, by key."""
-    default = WeightsConfig()
-    return {
-        item.name: getattr(weights, item.name)
-        for item in fields(weights)
-        if getattr(weights, item.name) != getattr(default, item.name)
-    }

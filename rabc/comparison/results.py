@@ -51,16 +51,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rabc.comparison.arms import (
-    BASELINE,
-    CONTROLS,
-    Arm,
-    differences,
-)
-from rabc.comparison.pages.texts import ends, p_value, points
+from rabc.comparison.arms import BASELINE, CONTROLS, Arm
+from rabc.comparison.pages.texts import p_value
 from rabc.comparison.pairs import contrasts_of, estimate_of, pairs_of, shares_of_oracle
 from rabc.comparison.plan import PlannedRun
 from rabc.config.settings import Config
+from rabc.pages.html import ends, points
+from rabc.pipeline.receipt import differences
 from rabc.rollouts.evaluation import ScoredRollout
 from rabc.sim.scene import DONE
 from rabc.statistics import intervals

@@ -3,18 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rabc.comparison.arms import WEIGHTED, Arm, standard_arms
-from rabc.comparison.pages.texts import P_HEADERS, ends, points
+from rabc.comparison.pages.texts import P_HEADERS
 from rabc.comparison.plan import PlannedRun, comparison_folder, planned_run, prepare
 from rabc.config.arguments import command_line
 from rabc.config.settings import Config
+from rabc.pages.html import ends, points
 from rabc.statistics.intervals import Proportion
 from rabc.system.atomic import write_json
 from rabc.system.errors import InputError
 from rabc.system.lock import held
 from rabc.system.terminal import duration, table
+
+if TYPE_CHECKING:
+    from rabc.comparison.results import PlayedRun
 
 
 def compare(config: Config, arms: Sequence[Arm], training_seeds: int, sequential: bool) -> dict[str, Any]:
@@ -35,7 +39,8 @@ def compare(config: Config, arms: Sequence[Arm], training_seeds: int, sequential
     from rabc.comparison.pages.page import write_page
     from rabc.comparison.results import FILE, LEVEL, summarise
     from rabc.comparison.rollouts import play_all
-    from rabc.comparison.trainings import jobs_at_once, train_all
+    from rabc.comparison.trainings import train_all
+    from rabc.pipeline.costs import jobs_at_once
     from rabc.system.quiet import no_library_bars, quiet_libraries
 
     quiet_libraries()
@@ -56,7 +61,25 @@ def compare(config: Config, arms: Sequence[Arm], training_seeds: int, sequential
         write_json(folder / FILE, result)
         write_scalars(result, folder / "tensorboard")
         _print(result, write_page(result, folder))
+        leave_receipts(config, played, result)
     return result
+
+
+def leave_receipts(config: Config, played: Sequence["PlayedRun"], result: dict[str, Any]) -> None:
+    """Write down for later trainings, and in the cards of the compared policies, what was found."""
+    from rabc.comparison.receipt import write_receipts
+    from rabc.pipeline import state
+    from rabc.pipeline.summary import write_model_card
+
+    try:
+        written = write_receipts(config, played, result)
+    except InputError as error:  # hours are done and their results written
+        print(f"receipts: not written: {error}")
+        return
+    for path in written:
+        print(f"receipt: {path}")
+    for run in played:
+        write_model_card(run.plan.config, state.paths(run.plan.config), run.results)
 
 
 def check_comparison(config: Config, arms: Sequence[Arm]) -> None:
@@ -109,9 +132,8 @@ def check_disk(config: Config, runs: Sequence[PlannedRun], jobs: int) -> None:
 def describe(config: Config, arms: Sequence[Arm], training_seeds: int) -> str:
     """Table of the runs: what is trained and played, what is not and what that costs."""
     from rabc.comparison.rollouts import missing_rollouts
-    from rabc.comparison.trainings import jobs_at_once
     from rabc.pipeline import state
-    from rabc.pipeline.costs import cost_table, measured, rollouts_s, training_s
+    from rabc.pipeline.costs import cost_table, jobs_at_once, measured, rollouts_s, training_s
 
     jobs = jobs_at_once(config)
     runs = planned(config, arms, training_seeds, jobs)

@@ -34,15 +34,6 @@ class _Running:
     log: Path
 
 
-def jobs_at_once(config: Config) -> int:
-    """Trainings at the same time: as configured, or one for each core, or one on a GPU."""
-    from rabc.system.device import resolve_device
-
-    if config.comparison.jobs:
-        return config.comparison.jobs
-    return (os.cpu_count() or 1) if resolve_device(config.device) == "cpu" else 1
-
-
 def train_all(runs: Sequence[PlannedRun], jobs: int) -> None:
     """Train every run that is not finished, `jobs` at a time, in the given order.
 
@@ -124,7 +115,7 @@ def _train(config: Config, log: Path) -> NoReturn:
     with log.open("ab") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
-    cli.run(lambda _: _quietly(main_job.run(config)))
+    cli.run(lambda _: _quietly(main_job.run(config, compared=True)))
 
 
 def _quietly(_: object) -> None:

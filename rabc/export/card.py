@@ -1,6 +1,6 @@
 """README of a policy folder: data, scorer, weighting, results, licence."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rabc.config.settings import Config
@@ -13,7 +13,11 @@ LICENSE = "apache-2.0"
 
 
 def model_card(
-    config: Config, results: Mapping[str, dict[str, Any]], weights: str = "", license_id: str = LICENSE
+    config: Config,
+    results: Mapping[str, dict[str, Any]],
+    weights: str = "",
+    license_id: str = LICENSE,
+    weighting: Sequence[str] = (),
 ) -> str:
     """The card as Markdown, with the hub's metadata in front.
 
@@ -23,6 +27,7 @@ def model_card(
             (at least its `steps`), and perhaps `scores`, `weights` and `rollouts`.
         weights: which weights of the network these are, if that is worth a word.
         license_id: a licence identifier of the hub.
+        weighting: lines of a part of its own, Markdown.
     """
     dataset, training, paths = results["demonstrations"], results["training"], config.dataset.paths
     hub_ids = [path for path in paths if is_hub_id(path)]
@@ -55,6 +60,7 @@ def model_card(
             *_results(config, results.get("rollouts")),
             f"- Licence: {license_id}",
             "",
+            *weighting,
         ]
     )
 

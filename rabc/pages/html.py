@@ -1,6 +1,7 @@
 """What our self-contained HTML pages share: templates, numbers, pictures."""
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,18 @@ def number(value: float, digits: int) -> str:
     """Fixed-point text, without a minus before zero."""
     # Adding 0 turns -0.00 into 0.00.
     return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def points(share: float, digits: int = 1) -> str:
+    """A difference of shares in points, with its sign."""
+    return f"{round(100 * share, digits) + 0.0:+.{digits}f}"
+
+
+def ends(limits: Mapping[str, Any], digits: int = 1) -> str:
+    """`low to high` of a difference, in points; empty where there is no interval."""
+    if limits["low"] is None:
+        return ""
+    return f"{points(limits['low'], digits)} to {points(limits['high'], digits)}"
 
 
 def side_by_side(frames: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ seconds, such as the time of a scorer of billions of parameters, is unknown.
 """
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +60,8 @@ def cost_table_with(config: Config, unfinished: Sequence[str], known: Rates) -> 
     return "\n".join([table(rows, ["stage", "time", "disk"]), *([known.remark] if known.remark else [])])
 
 
-def measured(config: Config, stages: Sequence[str]) -> Rates:
-    """What the pieces of `stages` take on this machine."""
+def measured(config: Config, stages: Sequence[str], anew: bool = True) -> Rates:
+    """What the pieces of `stages` take on this machine; anew: measured where that is not known."""
     dataset = _dataset(config)
     idle: set[str] = set()
     if dataset is None or dataset.exists:
@@ -70,7 +71,7 @@ def measured(config: Config, stages: Sequence[str]) -> Rates:
     if not config.rollouts.episodes:
         idle.add("rollouts")
     sizes = None if dataset is None else dataset.sizes
-    return rates(config, sizes, [stage for stage in stages if stage not in idle])
+    return rates(config, sizes, [stage for stage in stages if stage not in idle], anew)
 
 
 def check_fits(config: Config, unfinished: Sequence[str]) -> None:
@@ -102,6 +103,15 @@ def check_all_fit(config: Config, runs: Sequence[Config], at_once: int) -> None:
         runs=len(runs),
         recorded=0.0 if dataset.exists else 2.0 * dataset.frames * BYTES_PER_VIDEO_FRAME,
     )
+
+
+def jobs_at_once(config: Config) -> int:
+    """Trainings of a comparison at the same time: as configured, or one for each core, or one on a GPU."""
+    from rabc.system.device import resolve_device
+
+    if config.comparison.jobs:
+        return config.comparison.jobs
+    return (os.cpu_count() or 1) if resolve_device(config.device) == "cpu" else 1
 
 
 def training_s(config: Config, known: Rates) -> float | None:

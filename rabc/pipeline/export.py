@@ -9,6 +9,7 @@ from rabc.export.card import model_card
 from rabc.export.folder import export, lerobot_train_config
 from rabc.export.proof import proof_frames
 from rabc.pipeline import state
+from rabc.pipeline.receipt import card_lines
 from rabc.system import stages
 from rabc.system.errors import InputError
 from rabc.system.hub import is_hub_id
@@ -63,7 +64,7 @@ def export_checkpoint(
     results = {"demonstrations": facts, **known, "training": {"steps": checkpoint.step}}
     proof = export(
         parts, folder, lerobot_train_config(trained, meta, parts.policy), proof_frames(meta, parts),
-        model_card(trained, results, words, license_id),
+        model_card(trained, results, words, license_id, card_lines(trained, known)),
     )  # fmt: skip
     print(f"{folder}: {proof}")
     if push is not None:

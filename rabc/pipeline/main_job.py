@@ -12,7 +12,8 @@ from pathlib import Path
 from rabc.config.settings import Config
 from rabc.pipeline.checks import check_beforehand, check_once
 from rabc.pipeline.costs import check_fits, cost_table
-from rabc.pipeline.state import STAGES, Paths, inputs, lost, paths, stage_state
+from rabc.pipeline.receipt import note
+from rabc.pipeline.state import STAGES, Paths, finished, inputs, lost, paths, stage_state
 from rabc.system import stages
 from rabc.system.atomic import write_json
 from rabc.system.lock import held
@@ -21,11 +22,14 @@ from rabc.system.stages import Result, Stages
 from rabc.system.terminal import table
 
 
-def run(config: Config, dry_run: bool = False, last: str = STAGES[-1]) -> dict[str, Result]:
+def run(
+    config: Config, dry_run: bool = False, last: str = STAGES[-1], compared: bool = False
+) -> dict[str, Result]:
     """Do what is not done yet and print the summary; with `dry_run` only say what that would be.
 
-    last: stage to end with; before the last of all there is no summary. Returns the results by stage, none
-    where nothing was done. Raises InputError while another process is at work on the run.
+    last: stage to end with; before the last of all there is no summary. compared: in a comparison, so that
+    nobody need be told whether there was one. Returns the results by stage, none where nothing was done.
+    Raises InputError while another process is at work on the run.
     """
     from rabc.datasets.source import find_dataset
     from rabc.system.quiet import quiet_libraries
@@ -47,10 +51,10 @@ def run(config: Config, dry_run: bool = False, last: str = STAGES[-1]) -> dict[s
     where = paths(config)
     # Two at once would write one configuration, one summary and one policy folder.
     with held(where.outputs / ".lock", f"run {config.run}", "wait for it, end it, or give another --run"):
-        return _stages(config, where, last)
+        return _stages(config, where, last, compared)
 
 
-def _stages(config: Config, where: Paths, last: str) -> dict[str, Result]:
+def _stages(config: Config, where: Paths, last: str, compared: bool) -> dict[str, Result]:
     from rabc.pipeline import work
     from rabc.pipeline.summary import print_summary, write_model_card, write_summary
 
@@ -59,6 +63,10 @@ def _stages(config: Config, where: Paths, last: str) -> dict[str, Result]:
     done: dict[str, stages.Finished] = {}
     results: dict[str, Result] = {}
     for name in STAGES[: STAGES.index(last) + 1]:
+        to_train = name == "training" and stage_state(config, name, markers, results).status != "done"
+        if to_train and not compared:
+            for line in note(config, results):
+                print(line)
         done[name] = markers.run(
             name,
             inputs(config, name, results),
@@ -114,7 +122,8 @@ def describe(config: Config) -> str:
     """Table of the stages: what is done, what is stale and why, what the rest will cost."""
     rows = stage_rows(config)
     unfinished = [name for name, state, _ in rows if state != "done"]
-    return table(rows, ["stage", "state", "why"]) + "\n\n" + cost_table(config, unfinished)
+    parts = [table(rows, ["stage", "state", "why"]), "", cost_table(config, unfinished)]
+    return "\n".join([*parts, *(note(config, finished(config)) if "training" in unfinished else [])])
 
 
 def stage_rows(config: Config) -> list[tuple[str, str, str]]:

@@ -48,10 +48,11 @@ class Rates:
     """Where they come from, for people."""
 
 
-def rates(config: Config, sizes: Sizes | None, stages: Sequence[str]) -> Rates:
+def rates(config: Config, sizes: Sizes | None, stages: Sequence[str], anew: bool = True) -> Rates:
     """Measures what `stages` need and this machine has not measured before; says so on stderr.
 
-    sizes: None where no dataset is known. A piece that cannot be measured is left out; the remark says why.
+    sizes: None where no dataset is known. anew: False measures nothing. A piece that is not known and cannot
+    be measured is left out; the remark says why.
     """
     from rabc.system.device import resolve_device
 
@@ -61,7 +62,7 @@ def rates(config: Config, sizes: Sizes | None, stages: Sequence[str]) -> Rates:
     works = {piece: work for piece in wanted if (work := _work(piece, config, sizes, device)) is not None}
     known = {piece: remembered(facts) for piece, (facts, _) in works.items()}
     found = {piece: one for piece, one in known.items() if one is not None}
-    new = [piece for piece in works if piece not in found]
+    new = [piece for piece in works if piece not in found and anew]
     if new:
         no_library_bars()
     with tqdm(new, desc="measuring this machine, once", unit="", leave=False, disable=not new) as bar:

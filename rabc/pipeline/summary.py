@@ -33,6 +33,7 @@ from typing import Any
 
 from rabc.config.settings import Config
 from rabc.export.card import model_card
+from rabc.pipeline.receipt import card_lines
 from rabc.pipeline.state import Paths
 from rabc.sim.scene import DONE
 from rabc.statistics.intervals import Proportion
@@ -135,7 +136,8 @@ def _scorer_rows(scorer: dict[str, Any]) -> list[list[str]]:
 
 def write_model_card(config: Config, where: Paths, results: dict[str, dict[str, Any]]) -> None:
     """Write the policy folder's README, from the results of all stages, unless it says so already."""
-    path, card = where.policy / "README.md", model_card(config, results)
+    path = where.policy / "README.md"
+    card = model_card(config, results, weighting=card_lines(config, results))
     if not path.exists() or path.read_text() != card:
         with whole_file(path) as partial:
             partial.write_text(card)

@@ -94,6 +94,42 @@ def test_arms_are_trained_played_and_compared(tmp_path: Path, simulated: Path) -
     assert "1 of 2 trainings to do" in finish(start(tmp_path, simulated, *asked))
 
 
+def test_what_a_comparison_showed_is_said_where_these_weights_are_trained(
+    tmp_path: Path, simulated: Path, scores: Path
+) -> None:
+    output = finish(start(tmp_path, simulated, "--arms", "weighted", "--seeds", "1", "--rollouts", "2"))
+    (receipt,) = scores.glob("receipts/*/*.json")
+    assert f"receipt: {receipt}" in output
+    assert not list(simulated.rglob("*receipt*"))
+    rate = "1 training of each, 2 start states: 0 % against 0 %"
+    for arm, words in (
+        ("weighted", "- Compared with plain behavior cloning on these dem"),
+        ("plain", "# small"),
+    ):
+        card = (tmp_path / "checkpoints" / f"small-{arm}-s0" / "pretrained_model" / "README.md").read_text()
+        assert words in card
+        assert (rate in card) == (arm == "weighted")
+    assert "compared on this data" not in (tmp_path / "outputs/small-weighted-s0/comparison.log").read_text()
+
+    def trained(*argv: str) -> str:
+        words = [sys.executable, str(REPO / "scripts" / "train.py"), "--config", "small.yaml"]
+        ended = subprocess.run(
+            [*words, "--rollouts.episodes", "0", *argv],
+            cwd=tmp_path, capture_output=True, text=True, timeout=900,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    assert re.search(rf"weights: compared on this data: \+0 points \(.*{rate}\)\n", trained())
+    card = (tmp_path / "checkpoints" / "small" / "pretrained_model" / "README.md").read_text()
+    assert rate in card
+    other = trained("--weights.kappa", "0.1", "--dry_run")
+    assert "or other settings alone (points more than plain: rabc +0), not with these; `rabc compare" in other
+    # The same comparison once more finds the same, in place of the receipt that is there.
+    finish(start(tmp_path, simulated, "--arms", "weighted", "--seeds", "1", "--rollouts", "2"))
+    assert [*scores.glob("receipts/*/*.json")] == [receipt]
+
+
 def test_a_killed_comparison_repeats_no_finished_run(tmp_path: Path, simulated: Path) -> None:
     asked = ("--arms", "plain,oracle", "--seeds", "2", "--comparison.jobs", "1", "--rollouts")
     process = start(tmp_path, simulated, *asked, "1")

@@ -106,6 +106,17 @@ def test_the_summary_is_what_its_description_says(done: tuple[Path, str]):
     assert "lifted" in output
 
 
+def test_it_says_that_its_weights_were_not_compared(done: tuple[Path, str]):
+    folder, output = done
+    said = output.index(
+        "weights: not compared on this data; `rabc compare --arms weighted --seeds 3 --rollouts 100`"
+    )
+    assert output.index("weights: done before") < said < output.index("training: ")
+    card = (folder / "checkpoints" / "small" / "pretrained_model" / "README.md").read_text()
+    assert "- Not compared with plain behavior cloning on these demonstrations" in card
+    assert "not compared" not in again(folder)  # nothing is left to train
+
+
 def test_everything_it_names_is_there(done: tuple[Path, str]):
     folder, _ = done
     policy = folder / "checkpoints" / "small" / "pretrained_model"

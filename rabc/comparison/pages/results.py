@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rabc.comparison.arms import BASELINE, ORACLE, WEIGHTED
-from rabc.comparison.pages.texts import OVER_SEEDS_HEADER, P_HEADERS, ends, points, probability
+from rabc.comparison.pages.texts import OVER_SEEDS_HEADER, P_HEADERS, probability
+from rabc.pages.html import ends, points
 from rabc.pages.marked import markdown_table
 from rabc.statistics.intervals import Proportion
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from rabc.pages.html import number
+from rabc.pages.html import ends, number, points
 
 ARM_HEADERS = ("arm", "each seed, %", "spread (SD)", "mean length", "closest approach", "what it is")
 P_HEADERS = ("p (McNemar)", "p (states)", "p (Holm)")
@@ -142,18 +142,6 @@ def interval(low: float | None, high: float | None, scale: float = 1.0, digits: 
     if low is None or high is None:
         return ""
     return f"{number(scale * low, digits)} to {number(scale * high, digits)}"
-
-
-def points(share: float, digits: int = 1) -> str:
-    """A difference of shares in points, with its sign."""
-    return f"{round(100 * share, digits) + 0.0:+.{digits}f}"
-
-
-def ends(limits: Mapping[str, Any], digits: int = 1) -> str:
-    """`low to high` of a difference, in points; empty where there is no interval."""
-    if limits["low"] is None:
-        return ""
-    return f"{points(limits['low'], digits)} to {points(limits['high'], digits)}"
 
 
 def area(auc: Mapping[str, Any] | None) -> str:
