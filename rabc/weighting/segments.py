@@ -29,7 +29,7 @@ REASONS: dict[Reason, str] = {
 }
 """Each in words, in the order in which they are tried."""
 STILL = 0.2
-"""Share of an even pace that is no progress: less than half of what `rabc.weighting.auto` asks for first."""
+"""Share of an even pace that is no progress: less than half of what scheme `mask` asks for by itself."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def reason_of(
         tail        no rise is more than that
         stall       the rate is at most STILL
         slow        the rate is below 1
-        outranked   all others: a threshold above the even pace, or the ranks of scheme `filter`
+        outranked   all others: what stays gains more, at this stage of the task or at all
 
     Args:
         progress: (T,) of the episode, all known.

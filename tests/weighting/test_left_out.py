@@ -12,6 +12,7 @@ from rabc.config import cli
 from rabc.config.settings import WeightsConfig
 from rabc.datasets.metadata import load_meta
 from rabc.pipeline import main_job
+from rabc.weighting.deltas import judged_span
 from rabc.weighting.page import PageFacts, render, scheme_text
 from rabc.weighting.schemes import summary
 from rabc.weighting.segments import REASONS, Reason, Segment
@@ -109,13 +110,14 @@ def test_windows_are_said_and_shown_around_their_action(
     )  # fmt: skip
     content = page.read_text()
     meta = load_meta(recorded_dataset)
-    span = round(3 * meta.fps)
-    assert f"<span>window: {span} frames, 3.0 s around each action</span>" in content
+    span = judged_span(WeightsConfig(apply="ticks"), 4, meta.fps, float(np.median(EPISODE_LENGTHS)))
+    seconds = f"{span / meta.fps:.1f} s"
+    assert f"<span>window: {span} frames, {seconds} around each action</span>" in content
     assert "<span>chunk: " not in content
     assert "pictures: where the window that judges begins, its middle, its end" in content
     assert "Left out: frames whose window gains less than 0 of progress." in content
     assert "The actions of a segment are no targets of the policy." in content
-    assert "what the 3.0 s around a frame gain" in content
+    assert f"what the {seconds} around a frame gain" in content
 
 
 def test_the_rule_says_at_the_top_what_it_does(
@@ -156,7 +158,8 @@ def test_a_long_episode_has_a_short_time_line() -> None:
     assert content.count("<li>") == LISTED + 1
     assert f"and {50_001 - LISTED:,} shorter ones, {(50_000 - LISTED + 1) / 10:.1f} s together" in content
     assert (
-        "<b>20000.0–20000.9 s</b> <b>slow</b> gains, but slowly: 0.25 → 0.50, 40\u00a0% of an even pace" in content
+        "<b>20000.0–20000.9 s</b> <b>slow</b> gains, but slowly: 0.25 → 0.50, 40\u00a0% of an even pace"
+        in content
     )
     assert "Pick &lt;b&gt;." in content
 

@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from rabc.config.settings import WeightsConfig
-from rabc.weighting import auto
-from rabc.weighting.deltas import chunk_deltas, episode_bounds, frames_before
+from rabc.weighting.deltas import chunk_deltas, episode_bounds, frames_before, pace
+from rabc.weighting.schemes import mask
 from rabc.weighting.segments import (
     REASONS,
     STILL,
@@ -193,17 +193,15 @@ def test_each_segment_is_held_against_its_own_task_and_episode() -> None:
 
 
 @pytest.mark.parametrize("apply", ["loss", "ticks"])
-def test_what_the_rule_leaves_out_is_never_outranked_in_the_middle(apply: Any) -> None:
-    """It leaves out what gains less than half an even pace, and so the reasons say."""
+def test_what_is_left_out_for_half_the_pace_is_never_outranked_in_the_middle(apply: Any) -> None:
+    """As by scheme `mask` with `min_delta` null: less than half an even pace, and so the reasons say."""
     random = np.random.default_rng(0)
     episode = np.repeat(np.arange(20), 60)
     steps = random.choice([-2.0, 0.0, 0.3, 1.0, 2.0, 2.0], (20, 6)).repeat(10, axis=1) / 60
     progress = (np.cumsum(steps, axis=1) + 0.5).ravel()
     before = frames_before(WeightsConfig(apply=apply), SPAN)
     deltas = chunk_deltas(progress, episode, SPAN, "clamped", before)
-    left = auto.leave(deltas, progress, episode, SPAN)
-    assert left.share == 0.5
-    kept = left.kept.astype(float)
+    kept = mask(deltas, pace(episode, SPAN) / 2)
     found = segments(
         kept, episode, np.ones(len(kept), bool), np.full(len(kept), 60.0), SPAN, before, progress
     )
