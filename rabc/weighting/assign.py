@@ -123,7 +123,7 @@ def frame_weights(
             task[judged],
         )
         if settings.scheme == "auto":
-            remarks += _left_out(table, judged, task, deltas, progress, span)
+            remarks += _left_out(table, judged, task, progress, span)
         ends = episode_bounds(episode_index[judged])[:, 1] - 1
         remarks += check_left(settings, made, deltas[judged], progress[judged][ends])
         values[judged] = schemes.normalise_tasks(made, task[judged])
@@ -144,7 +144,6 @@ def _left_out(
     table: FrameTable,
     judged: NDArray[np.bool_],
     task: NDArray[np.int64],
-    deltas: NDArray[np.float64],
     progress: NDArray[np.float64],
     span: int,
 ) -> list[str]:
@@ -152,7 +151,7 @@ def _left_out(
     said: list[str] = []
     parts = schemes.tasks_apart(np.where(judged, task, -1))
     for of in (one for one in parts if judged[one].any()):
-        left = auto.leave(deltas[of], progress[of], table.episode_index[of], span)
+        left = auto.leave(progress[of], table.episode_index[of], span)
         whose = "" if len(np.unique(task[judged])) == 1 else f"task {str(table.task[of.argmax()])!r}: "
         said.append(f"auto: {whose}{auto.sentence(left, span, table.fps)}")
     return said

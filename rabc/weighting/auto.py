@@ -1,10 +1,15 @@
 """The rule that needs no choice: what advances too little is left out, unless too little would be left. Pure.
 
-A frame is left out where the progress that judges it (`rabc.weighting.deltas`) is less than half of its pace:
-of what a demonstration of the task's median length gains evenly over as many frames. Slow is no flaw: an
-episode that ends well and is slow throughout is judged by its own pace, down to half of the usual one. Where
-half would leave less than `LEAST_KEPT` of the frames, or less than `LEAST_OF_STAGE` of those of a stage of
-the task, the share is halved, twice, and then nothing is left out.
+What is usual is what good demonstrations do: of those that end well the shortest quarter. At every stage of
+the task it is what seven in ten of their frames gain over `span` frames centred on them, so that a stage at
+which every good one hardly advances, or a scorer hardly sees that it does, is not held against anyone. What
+gains less than half of that is left out.
+
+Slow is no flaw: an episode that ends well is watched for as much longer as it is slower, down to half of the
+usual speed; its speed is what it gains where it moves, so that one that stops or strays is not slow.
+
+Where half would leave less than `LEAST_KEPT` of the frames, or less than `LEAST_OF_STAGE` of those of a
+stage, the share is halved, twice, and then nothing is left out.
 """
 
 from dataclasses import dataclass
@@ -12,22 +17,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rabc.weighting.deltas import episode_bounds, pace
+from rabc.weighting.deltas import chunk_deltas, episode_bounds
 
 SHARES = (0.5, 0.25, 0.125)
-"""Of the pace, in the order in which they are tried."""
+"""Of what is usual, in the order in which they are tried."""
 LEAST_KEPT = 0.25
 """Share of a task's frames that stays."""
 LEAST_OF_STAGE = 0.1
 """Share of the frames of a stage that stays."""
 STAGES = 10
 """Of a task, by progress: a tenth each."""
-OWN_PACE = 0.75
-"""Quantile of an episode's own deltas that is its pace: one that stops or strays has it as well."""
-SLOWEST = 0.5
-"""An episode's own pace counts down to this share of the usual one."""
 ENDS_WELL = 0.5
-"""Final progress of an episode whose own pace counts: a failed one is slow because it fails."""
+"""Final progress of a demonstration that may be a good one."""
+GOOD = 0.25
+"""Share of those that end well, the shortest, that say what is usual."""
+USUAL = 0.3
+"""Quantile of their gains at a stage that is usual there."""
+MOVING = 0.75
+"""Quantile of an episode's gains, each relative to what is usual there, that is its speed."""
+SLOWEST = 0.5
+"""Speed that is still no flaw."""
 
 
 @dataclass(frozen=True)
@@ -42,52 +51,82 @@ class Left:
     """What larger shares would have left too little of, in words; empty where the first one was taken."""
 
 
-def leave(
-    deltas: NDArray[np.float64],
-    progress: NDArray[np.float64],
-    episode_index: NDArray[np.int64],
-    span: int,
-) -> Left:
+def leave(progress: NDArray[np.float64], episode_index: NDArray[np.int64], span: int) -> Left:
     """The rule on the frames of one task.
 
     Args:
-        deltas: (N,) progress over the frames that judge each, all known.
-        progress: (N,) that they come from, comparable between episodes.
+        progress: (N,) all known, comparable between episodes.
         episode_index: (N,) of `rabc.weighting.deltas.episode_bounds`.
-        span: frames that a delta spans.
+        span: frames, by `rabc.weighting.deltas.judged_span`.
     """
-    paces = frame_paces(deltas, progress, episode_index, span)
+    gains, usual = relative_gains(progress, episode_index, span)
+    if usual is None:
+        return Left(np.ones(len(progress), bool), 0.0, "no demonstration, since none ends well")
     spared = ""
     for share in SHARES:
-        kept = deltas >= share * paces
+        kept = gains >= share * usual
         lacks = _lacks(kept, progress)
         if not lacks:
             return Left(kept, share, spared)
         spared = spared or lacks
-    return Left(np.ones(len(deltas), bool), 0.0, spared)
+    return Left(np.ones(len(progress), bool), 0.0, spared)
 
 
-def frame_paces(
-    deltas: NDArray[np.float64],
-    progress: NDArray[np.float64],
-    episode_index: NDArray[np.int64],
-    span: int,
+def relative_gains(
+    progress: NDArray[np.float64], episode_index: NDArray[np.int64], span: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """What each frame gains, and what is usual at its stage, (N,) both; None: no demonstration ends well.
+
+    Arguments as in `leave`. A slow episode's gains are over as many more frames as it is slower.
+    """
+    bounds = episode_bounds(episode_index)
+    gains = _gains(progress, episode_index, span)
+    well = np.flatnonzero(progress[bounds[:, 1] - 1] >= ENDS_WELL)
+    if not len(well):
+        return gains, None
+    order = np.argsort(bounds[well, 1] - bounds[well, 0], kind="stable")
+    good = well[order[: int(np.ceil(GOOD * len(well)))]]
+    frames = np.concatenate([np.arange(*bounds[episode]) for episode in good])
+    usual = _usual(progress[frames], gains[frames], progress)
+    for start, stop in bounds[well].tolist():
+        moves = usual[start:stop] > 0
+        if not moves.any():
+            continue
+        speeds = gains[start:stop][moves] / usual[start:stop][moves]
+        speed = float(np.clip(np.quantile(speeds, MOVING), SLOWEST, 1.0))
+        if speed < 1:
+            own = slice(start, stop)
+            gains[own] = _gains(progress[own], episode_index[own], round(span / speed))
+    return gains, usual
+
+
+def _gains(progress: NDArray[np.float64], episode_index: NDArray[np.int64], span: int) -> NDArray[np.float64]:
+    return chunk_deltas(progress, episode_index, span, "per_step", span // 2)
+
+
+def _usual(
+    at: NDArray[np.float64], gained: NDArray[np.float64], progress: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(N,) what a delta is held against: the task's pace, or that of its slow episode; as in `leave`."""
-    usual = pace(episode_index, span)
-    paces = np.full(len(deltas), usual)
-    for start, stop in episode_bounds(episode_index).tolist():
-        if progress[stop - 1] >= ENDS_WELL:
-            own = float(np.quantile(deltas[start:stop], OWN_PACE))
-            paces[start:stop] = np.clip(own, SLOWEST * usual, usual)
-    return paces
+    """(N,) what good demonstrations gain at the `progress` (N,) of every frame.
+
+    at, gained: (M,) progress and gain of their frames. Between the middles of stages it is interpolated; a
+    stage that they pass in no frame has that of its neighbours.
+    """
+    stage = _stage(at)
+    passed = np.unique(stage)
+    gains = [np.quantile(gained[stage == number], USUAL) for number in passed]
+    return np.interp(progress, (passed + 0.5) / STAGES, gains)
+
+
+def _stage(progress: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.clip((progress * STAGES).astype(np.int64), 0, STAGES - 1)
 
 
 def _lacks(kept: NDArray[np.bool_], progress: NDArray[np.float64]) -> str:
     """What too little is left of, in words; empty where enough is left."""
     if kept.mean() < LEAST_KEPT:
         return f"{100 * kept.mean():.0f} % of the frames"
-    stage = np.clip((progress * STAGES).astype(int), 0, STAGES - 1)
+    stage = _stage(progress)
     for number in range(STAGES):
         of = stage == number
         if of.any() and kept[of].mean() < LEAST_OF_STAGE:
@@ -100,10 +139,10 @@ def sentence(left: Left, span: int, fps: float) -> str:
     """What was left out, for the user."""
     seconds = f"{span / fps:.1f} s"
     if left.share == 0:
-        return f"nothing is left out: even an eighth of the pace would leave no more than {left.spared}"
+        return f"nothing is left out: it would leave no more than {left.spared}"
     share = {0.5: "half", 0.25: "a quarter", 0.125: "an eighth"}[left.share]
     said = (
         f"leaves out {100 * (1 - left.kept.mean()):.0f} % of the frames: those that gain less than {share} "
-        f"of an even pace in {seconds}"
+        f"of what good demonstrations gain there in {seconds}"
     )
     return said + (f", since half would leave no more than {left.spared}" if left.spared else "")

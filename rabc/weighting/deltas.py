@@ -9,9 +9,8 @@ from rabc.config.settings import WeightsConfig
 
 CENTRED = ("ticks", "cuts")
 """`weights.apply` with weights of actions, not of the chunks that begin at a frame."""
-WINDOW_S = 3.0
-"""Seconds around an action that judge it: of 1, 2, 3 and 4 those that leave little weight on flawed actions
-and most on sound ones, whatever the share of clean demonstrations (docs/weights.md)."""
+WINDOW_S = 2.0
+"""Seconds around an action that judge it: fewer add noise, more see no short stop (docs/weights.md)."""
 WINDOW_SHARE = 1 / 3
 """Share of a demonstration of median length that they are at least."""
 

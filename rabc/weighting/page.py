@@ -83,8 +83,9 @@ def scheme_text(settings: WeightsConfig) -> str:
             return "Plain behavior cloning: every frame has weight 1."
         case "auto":
             return (
-                "Left out: what advances at less than half of an even pace, less where that would leave too "
-                "little; slow demonstrations that end well are held against their own pace."
+                "Left out: what gains less than half of what good demonstrations, the shortest of those that "
+                "end well, gain at that stage of the task; less where that would leave too little. Slow ones "
+                "that end well are watched for longer."
             )
         case "topreward":
             return (

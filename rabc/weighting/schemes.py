@@ -5,7 +5,7 @@ What the weight of a frame depends on, before the weights are normalised:
     none                 nothing
     topreward, mask      the delta of the frame
     rabc, awr            that, and mean and standard deviation of all deltas of its task
-    auto                 that, and the lengths and final progress of its task's episodes
+    auto                 progress, lengths and ends of the episodes of its task
     filter               the delta, or the final progress of the episode, and its rank within its task
     static               the file (rabc/weighting/weights_file.py)
 
@@ -213,7 +213,7 @@ def _of_one_task(
         case "mask":
             return mask(deltas, least_delta(settings, episode_index, chunk, faster))
         case "auto":
-            return leave(deltas, progress, episode_index, chunk).kept.astype(np.float64)
+            return leave(progress, episode_index, chunk).kept.astype(np.float64)
         case "filter" if settings.drop == "frames":
             return filter_frames(deltas, settings.drop_share)
         case "filter":

@@ -104,7 +104,7 @@ def test_what_judges_a_frame() -> None:
     """The chunk of the policy from there on; of an action, what is around it, whatever the chunk."""
     ticks = WeightsConfig(apply="ticks")
     assert judged_span(WeightsConfig(apply="loss"), 100, 30.0, 300.0) == 100
-    assert judged_span(ticks, 100, 30.0, 120.0) == 90  # 3 s
+    assert judged_span(ticks, 100, 30.0, 120.0) == 60  # 2 s
     assert judged_span(ticks, 20, 30.0, 750.0) == 250  # a third of 25 s
     assert judged_span(WeightsConfig(apply="cuts"), 100, 0.1, 3.0) == 2
     progress, episode = np.arange(10.0) ** 2, np.zeros(10, np.int64)
