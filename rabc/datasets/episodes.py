@@ -66,7 +66,10 @@ def read_episodes(meta: LeRobotDatasetMetadata) -> Episodes:
                 f"dataset {meta.root}: meta/episodes has no {name} for {values.null_count} episodes; {AGAIN}"
             )
         try:
-            return np.asarray(values.to_numpy(), kind)
+            found = np.asarray(values.to_numpy(), kind)
+            if kind is np.int64 and not np.array_equal(found, values.to_numpy()):
+                raise ValueError("not whole ones")
+            return found
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"dataset {meta.root}: {name} of meta/episodes holds no numbers ({error}); {AGAIN}"
@@ -78,7 +81,7 @@ def read_episodes(meta: LeRobotDatasetMetadata) -> Episodes:
         length=column("length", np.int64),
         start=column("dataset_from_index", np.int64),
         end=column("dataset_to_index", np.int64),
-        tasks=tuple(tuple(map(str, some or ())) for some in _tasks(table)),
+        tasks=_tasks(meta, table),
         table=tuple(
             meta.root / meta.data_path.format(chunk_index=chunk, file_index=file)
             for chunk, file in zip(chunks.tolist(), files.tolist(), strict=True)
@@ -87,10 +90,23 @@ def read_episodes(meta: LeRobotDatasetMetadata) -> Episodes:
     )
 
 
-def _tasks(table: Any) -> list[Any]:
+def _tasks(meta: LeRobotDatasetMetadata, table: Any) -> tuple[tuple[str, ...], ...]:
     if "tasks" not in table.column_names:
-        return [()] * len(table)
-    return [[some] if isinstance(some, str) else some for some in table.column("tasks").to_pylist()]
+        return ((),) * len(table)
+    found: list[Any] = [
+        [some] if isinstance(some, str) else some or [] for some in table.column("tasks").to_pylist()
+    ]
+    odd = next((place for place, some in enumerate(found) if not _are_texts(some)), None)
+    if odd is not None:
+        raise InputError(
+            f"dataset {meta.root}: tasks of episode {odd} in meta/episodes are no texts "
+            f"({found[odd]!r:.40}); {AGAIN}"
+        )
+    return tuple(map(tuple, found))
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in cast(list[Any], value))
 
 
 def _ranges(meta: LeRobotDatasetMetadata, key: str, column: Any) -> Ranges:

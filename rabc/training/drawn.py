@@ -12,7 +12,6 @@ from rabc.config.settings import Config
 from rabc.datasets.selection import selected_episodes
 from rabc.datasets.tables import FrameTable, read_frames
 from rabc.system.errors import InputError
-from rabc.training.cuts import cut
 from rabc.training.data import spread
 from rabc.training.order import frames_of, held_out_episodes
 from rabc.training.windows import Timeline, Windows
@@ -117,7 +116,7 @@ def drawn_frames(
         scaled, drawable = tick_weights(weights, timeline, Windows.of(policy).action, allowed)
         return TrainingFrames(split.table, scaled, drawable, split.validation, timeline)
     if apply == "cuts":
-        timeline = cut(split.table, weights > 0)
+        timeline = Timeline.cut(split.table, weights > 0)
         allowed = allowed & (weights > 0)
         # As at an episode's end.
         there, drop_last = np.flatnonzero(allowed), int(getattr(policy, "drop_n_last_frames", 0))

@@ -53,6 +53,18 @@ class Timeline:
         every = np.arange(len(table), dtype=np.int64)
         return cls(every, every, table.episode_start, table.episode_end)
 
+    @classmethod
+    def cut(cls, table: FrameTable, kept: NDArray[np.bool_]) -> "Timeline":
+        """The frames that are `kept`, (N,): every gap ends a stretch. Nothing is written."""
+        frames = np.flatnonzero(kept)
+        place = np.full(len(table), -1, np.int64)
+        place[frames] = np.arange(len(frames))
+        follows = np.zeros(len(frames), bool)
+        follows[1:] = (np.diff(frames) == 1) & (np.diff(table.episode_index[frames]) == 0)
+        begins = np.flatnonzero(~follows)
+        stretch = np.cumsum(~follows) - 1
+        return cls(frames, place, begins[stretch], np.r_[begins[1:], len(frames)][stretch])
+
     def window(
         self, index: NDArray[np.int64], ticks: tuple[int, ...]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -21,6 +21,7 @@ from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 
 from rabc.config.training_settings import PolicyConfig
+from rabc.datasets.episodes import read_episodes
 from rabc.datasets.frames import cached_frames
 from rabc.datasets.metadata import load_meta
 from rabc.datasets.preflight.check import preflight
@@ -211,6 +212,28 @@ def test_a_column_whose_name_is_no_text(dataset_copy: Copy, table: str) -> None:
     except InputError as error:
         said = str(error)
     assert "cannot be read" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("tasks", [1, 2, 3], "tasks of episode 0 in meta/episodes are no texts (1)"),
+        ("tasks", [[3.5], [1.0], []], "are no texts ([3.5])"),
+        ("tasks", [b"Pick.", b"Pick.", b"Pick."], "are no texts (b'Pick.')"),
+        ("length", [0.5, 1.5, 2.5], "length of meta/episodes holds no numbers (not whole ones)"),
+    ],
+)
+def test_records_of_episodes_of_another_form(
+    dataset_copy: Copy, name: str, values: list[Any], said: str
+) -> None:
+    root = dataset_copy()
+    path = next((root / "meta/episodes").rglob("*.parquet"))
+    table = pq.read_table(path)
+    some = (values * table.num_rows)[: table.num_rows]
+    pq.write_table(table.set_column(table.column_names.index(name), name, pa.array(some)), path)
+    with pytest.raises(InputError) as error:
+        read_episodes(load_meta(root))
+    assert said in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["timestamp", "action", "episode_index"])

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from rabc.datasets.tables import FrameTable
 from rabc.system.errors import InputError
-from rabc.training.cuts import cut
 from rabc.training.drawn import tick_weights
 from rabc.training.windows import Timeline, rows
 
@@ -45,7 +44,7 @@ def test_a_window_ends_at_a_cut_as_at_an_episodes_end(data: st.DataObject) -> No
         while last + 1 < frames.episode_end[frame] and kept[last + 1]:
             last += 1
         start[frame], end[frame] = first, last + 1
-    timeline = cut(frames, kept)
+    timeline = Timeline.cut(frames, kept)
     found, outside = timeline.window(index, TICKS)
     wanted, padding = rows(index, TICKS, start[index], end[index])
     assert np.array_equal(found, wanted)
@@ -55,7 +54,7 @@ def test_a_window_ends_at_a_cut_as_at_an_episodes_end(data: st.DataObject) -> No
 
 def test_nothing_cut_out_is_every_episode_as_recorded() -> None:
     frames = table([5, 3, 7])
-    whole, same = Timeline.whole(frames), cut(frames, np.ones(15, bool))
+    whole, same = Timeline.whole(frames), Timeline.cut(frames, np.ones(15, bool))
     for name in ("frames", "place", "start", "end"):
         assert np.array_equal(getattr(same, name), getattr(whole, name)), name
 
