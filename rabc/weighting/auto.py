@@ -1,7 +1,7 @@
 """The rule that needs no choice: what advances too little is left out, unless too little would be left. Pure.
 
 What is usual is what good demonstrations do: of those that end well the shortest quarter. At every stage of
-the task it is what seven in ten of their frames gain over `span` frames centred on them, so that a stage at
+the task it is what nine in ten of their frames gain over `span` frames centred on them, so that a stage at
 which every good one hardly advances, or a scorer hardly sees that it does, is not held against anyone. What
 gains less than half of that is left out.
 
@@ -31,7 +31,7 @@ ENDS_WELL = 0.5
 """Final progress of a demonstration that may be a good one."""
 GOOD = 0.25
 """Share of those that end well, the shortest, that say what is usual."""
-USUAL = 0.3
+USUAL = 0.1
 """Quantile of their gains at a stage that is usual there."""
 MOVING = 0.75
 """Quantile of an episode's gains, each relative to what is usual there, that is its speed."""

@@ -124,6 +124,97 @@ def test_less_is_left_out_where_a_stage_would_be_lost() -> None:
     assert left.kept[episode > 1].all()
 
 
+def by_hand(curves: list[Curve], span: int) -> tuple[list[float], list[float]]:
+    """Gains and what is usual of every frame, one after the other, as the module says it."""
+
+    def gains(own: Curve, span: int) -> list[float]:
+        last, found = len(own) - 1, []
+        for t in range(len(own)):
+            first, end = max(t - span // 2, 0), min(t - span // 2 + span, last)
+            beyond = max(min(span, 2 * last) - (end - first), 0)
+            average = (own[-1] - own[0]) / last if last else 0.0
+            found.append(float(own[end] - own[first] + beyond * average))
+        return found
+
+    well = [curve for curve in curves if curve[-1] >= 0.5]
+    good = sorted(well, key=len)[: -(-len(well) // 4)]
+    at = np.concatenate(good)
+    gained = np.concatenate([gains(curve, span) for curve in good])
+    stages = {min(int(value * 10), 9) for value in at}
+    middles, amounts = [], []
+    for stage in sorted(stages):
+        own = [g for g, value in zip(gained, at, strict=True) if min(int(value * 10), 9) == stage]
+        middles.append((stage + 0.5) / 10)
+        amounts.append(float(np.quantile(own, 0.1)))
+    all_gains: list[float] = []
+    all_usual: list[float] = []
+    for curve in curves:
+        usual = [float(np.interp(value, middles, amounts)) for value in curve]
+        own = gains(curve, span)
+        speeds = [gain / much for gain, much in zip(own, usual, strict=True) if much > 0]
+        if curve[-1] >= 0.5 and speeds:
+            speed = min(max(float(np.quantile(speeds, 0.75)), 0.5), 1.0)
+            if speed < 1:
+                own = gains(curve, round(span / speed))
+        all_gains += own
+        all_usual += usual
+    return all_gains, all_usual
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    shapes=st.lists(
+        st.tuples(st.integers(2, 80), st.sampled_from([0.3, 0.5, 0.8, 1.0])), min_size=1, max_size=9
+    ),
+    seed=st.integers(0, 1000),
+    span=st.integers(2, 40),
+)
+def test_frame_by_frame_it_is_the_same(shapes: list[tuple[int, float]], seed: int, span: int) -> None:
+    rng = np.random.default_rng(seed)
+    curves = []
+    for length, end in shapes:
+        steps = rng.random(length) * (rng.random(length) > 0.3)
+        rises = np.cumsum(steps) - steps[0]
+        curves.append(np.append(end * rises[:-1] / max(rises[-1], 1e-9), end))
+    episode = np.repeat(np.arange(len(curves)), [len(curve) for curve in curves])
+    gains, usual = relative_gains(np.concatenate(curves), episode, span)
+    if all(curve[-1] < 0.5 for curve in curves):
+        assert usual is None
+        return
+    expected_gains, expected_usual = by_hand(curves, span)
+    assert usual == pytest.approx(np.array(expected_usual))
+    assert gains == pytest.approx(np.array(expected_gains))
+
+
+def test_the_edges_are_on_the_side_of_what_stays() -> None:
+    """A gain of just half, a quarter of the frames, a tenth of a stage, a final progress of one half."""
+    progress = (np.arange(100) + 0.5) / 100
+    for kept, said in ((25, ""), (24, "24 % of the frames")):
+        chosen = np.zeros(100, bool)
+        chosen[np.arange(kept) * 4] = True
+        assert auto._lacks(chosen, progress) == said
+    chosen = np.ones(100, bool)
+    chosen[31:40] = False
+    assert auto._lacks(chosen, progress) == ""
+    chosen[30] = False
+    assert auto._lacks(chosen, progress) == "0 % of what shows 30-40 % of progress"
+    chosen = np.repeat([True, False, True], [180, 20, 0])
+    twice = (np.arange(200) + 0.5) / 200
+    chosen[190] = True
+    assert auto._lacks(chosen, twice) == "5 % of what shows 90-100 % of progress"
+    assert auto._lacks(np.zeros(10, bool) | (np.arange(10) > 6), np.full(10, -0.1)) == ""
+    assert relative_gains(even(end=0.5), np.zeros(60, np.int64), SPAN)[1] is not None
+    assert relative_gains(even(end=0.499), np.zeros(60, np.int64), SPAN)[1] is None
+
+
+def test_a_gain_of_just_the_share_stays() -> None:
+    """Whole sixteenths, which are exact: the only good one gains 8 around each frame, this failed one 4."""
+    good, half = np.arange(33) / 32.0, np.arange(13) / 64.0
+    left, episode = left_of([good, half], span=8)
+    assert left.share == 0.5
+    assert left.kept[episode == 1].all()
+
+
 @settings(deadline=None, max_examples=100)
 @given(
     lengths=st.lists(st.integers(2, 90), min_size=1, max_size=6),
@@ -178,6 +269,10 @@ def test_the_sentence_says_what_was_done() -> None:
     assert sentence(less, 45, 30.0) == (
         "leaves out 25 % of the frames: those that gain less than a quarter of what good demonstrations gain "
         "there in 1.5 s, since half would leave no more than 8 % of what shows 10-20 % of progress"
+    )
+    eighth = Left(np.array([True, False, False, False]), 0.125, "1 % of the frames")
+    assert sentence(eighth, 30, 10.0).startswith(
+        "leaves out 75 % of the frames: those that gain less than an eighth"
     )
     nothing = Left(np.ones(4, bool), 0.0, "20 % of the frames")
     assert sentence(nothing, 30, 10.0).startswith("nothing is left out: ")
