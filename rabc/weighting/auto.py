@@ -89,13 +89,11 @@ def relative_gains(
     frames = np.concatenate([np.arange(*bounds[episode]) for episode in good])
     usual = _usual(progress[frames], gains[frames], progress)
     for start, stop in bounds[well].tolist():
-        moves = usual[start:stop] > 0
-        if not moves.any():
-            continue
-        speeds = gains[start:stop][moves] / usual[start:stop][moves]
-        speed = float(np.clip(np.quantile(speeds, MOVING), SLOWEST, 1.0))
-        if speed < 1:
-            own = slice(start, stop)
+        own = slice(start, stop)
+        moves = usual[own] > 0
+        speeds = gains[own][moves] / usual[own][moves]
+        if moves.any() and np.quantile(speeds, MOVING) < 1:
+            speed = max(float(np.quantile(speeds, MOVING)), SLOWEST)
             gains[own] = _gains(progress[own], episode_index[own], round(span / speed))
     return gains, usual
 

@@ -103,6 +103,7 @@ def test_where_none_ends_well_nothing_is_left_out() -> None:
     left, _ = left_of([even(end=0.4), stalled() * 0.4])
     assert left.kept.all()
     assert (left.share, left.spared) == (0.0, "no demonstration, since none ends well")
+    assert (left.kept.shape, left.kept.dtype) == ((150,), np.dtype(bool))
 
 
 def test_less_is_left_out_where_too_little_of_all_would_be_left() -> None:
@@ -111,6 +112,7 @@ def test_less_is_left_out_where_too_little_of_all_would_be_left() -> None:
     left, _ = left_of([even(), *[still] * 20])
     assert left.share == 0
     assert left.kept.all()
+    assert (left.kept.shape, left.kept.dtype) == ((60 + 20 * 312,), np.dtype(bool))
     assert left.spared.endswith("% of the frames")
     assert int(left.spared.split()[0]) < 25
 
@@ -202,9 +204,32 @@ def test_the_edges_are_on_the_side_of_what_stays() -> None:
     twice = (np.arange(200) + 0.5) / 200
     chosen[190] = True
     assert auto._lacks(chosen, twice) == "5 % of what shows 90-100 % of progress"
-    assert auto._lacks(np.zeros(10, bool) | (np.arange(10) > 6), np.full(10, -0.1)) == ""
+    finely = (np.arange(20_000) + 0.5) / 20_000
+    chosen = np.arange(20_000) < 4890
+    assert auto._lacks(chosen, finely) == "24 % of the frames"  # 24.45
+    chosen = np.ones(20_000, bool)
+    chosen[6189:8000] = False
+    assert auto._lacks(chosen, finely) == "9 % of what shows 30-40 % of progress"  # 9.45
+    below = np.r_[np.full(20, -0.1), np.full(80, 0.95)]
+    assert auto._lacks(np.arange(100) >= 20, below) == "0 % of what shows 0-10 % of progress"
     assert relative_gains(even(end=0.5), np.zeros(60, np.int64), SPAN)[1] is not None
     assert relative_gains(even(end=0.499), np.zeros(60, np.int64), SPAN)[1] is None
+
+
+def test_where_good_ones_do_not_advance_nobody_is_slow() -> None:
+    """They wait at 0.55; another shows that stage alone, and the last one is slow."""
+    good = np.r_[even(30, 0.54), np.full(200, 0.55), np.linspace(0.6, 1, 20)]
+    waits, slow = np.full(300, 0.55), np.r_[even(60, 0.54), np.full(200, 0.55), np.linspace(0.6, 1, 40)]
+    curves = [good, waits, slow]
+    episode = np.repeat(np.arange(3), [len(curve) for curve in curves])
+    gains, usual = relative_gains(np.concatenate(curves), episode, SPAN)
+    assert usual is not None
+    assert usual[episode == 1].max() == 0
+    expected_gains, expected_usual = by_hand(curves, SPAN)
+    assert usual == pytest.approx(np.array(expected_usual))
+    assert gains == pytest.approx(np.array(expected_gains))
+    plain = chunk_deltas(np.concatenate(curves), episode, SPAN, "per_step", SPAN // 2)
+    assert (gains != plain)[episode == 2].any()
 
 
 def test_a_gain_of_just_the_share_stays() -> None:
