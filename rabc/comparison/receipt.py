@@ -18,6 +18,8 @@ from rabc.comparison.results import PlayedRun
 from rabc.config.settings import Config
 from rabc.pipeline.receipt import FORMAT, key_of, receipts_folder, subject, weights_hash
 from rabc.system.atomic import whole_file
+from rabc.weighting.deltas import episode_bounds
+from rabc.weighting.segments import runs
 
 
 def write_receipts(config: Config, runs: Sequence[PlayedRun], result: dict[str, Any]) -> list[Path]:
@@ -99,14 +101,11 @@ def segments(left_out: NDArray[np.bool_], episode_index: NDArray[np.int64]) -> l
 
     episode_index: (N,), ascending.
     """
-    starts = np.searchsorted(episode_index, episode_index)
-    frame = np.arange(len(episode_index)) - starts
-    index = np.flatnonzero(left_out)
-    begins = np.ones(len(index), bool)
-    begins[1:] = (np.diff(index) > 1) | (np.diff(episode_index[index]) != 0)
-    first, last = index[begins], index[np.append(begins[1:], True)[: len(index)]]
-    rows = np.stack([episode_index[first], frame[first], frame[last]], axis=1)
-    return [[int(value) for value in row] for row in rows]
+    return [
+        [int(episode_index[start]), first, end - 1]
+        for start, stop in episode_bounds(episode_index)
+        for first, end in runs(left_out[start:stop])
+    ]
 
 
 def _can_be_asked_for(run: PlayedRun) -> bool:

@@ -73,7 +73,8 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     for expected in (
         "experiment.yaml: trainer.max_step 200: unknown key; did you mean trainer.max_steps?",
         "experiment.yaml: seed 'abc': wrong type; give a whole number, e.g. 0",
-        "--weights.scheme 'best': not a choice; give one of none, topreward, rabc, awr, mask, filter, static",
+        "--weights.scheme 'best': not a choice; give one of none, auto, topreward, rabc, awr, mask, filter, "
+        "static",
         "policy.n_action_steps 30: more than policy.chunk_size 20 predicts; give 20 or less",
         "rollouts.episodes -1: too small; give 0 or more",
     ):

@@ -82,7 +82,7 @@ def test_stage_error_by_hand(annotated: Path) -> None:
         for episode, length in enumerate(read_episodes(meta).length)
     }
     static = {episode: flat[episode] for episode in (0, 1, 2)}
-    rows = compare(Config(), flat, static, {}, stage_labels(meta))
+    rows = compare(Config(), flat, static, {}, 10.0, stage_labels(meta))
     # The target is 0 to 0.4 while reaching, 0.4 to 1 while grasping.
     # Against 0: episode 0 (1/6 + 7/10) / 2 = 13/30, episode 1 (2/15 + 7/10) / 2 = 5/12.
     # Against 1/2: episode 0 (1/3 + 7/30) / 2 = 17/60, episode 1 (11/30 + 37/165) / 2 = 13/44.
@@ -90,7 +90,7 @@ def test_stage_error_by_hand(annotated: Path) -> None:
     assert len(rows) == 6
     for row in rows:
         assert row.stage_error == pytest.approx(errors[row.calibration], abs=1e-12)
-    only_2 = compare(Config(), flat, {2: flat[2]}, {}, stage_labels(meta))
+    only_2 = compare(Config(), flat, {2: flat[2]}, {}, 10.0, stage_labels(meta))
     assert all(row.stage_error is None for row in only_2)
 
 
