@@ -52,6 +52,13 @@ def load_meta(root: Path, repo_id: str | None = None) -> LeRobotDatasetMetadata:
         ) from error
     if meta.total_episodes == 0 or meta.episodes is None or meta.tasks is None:
         raise InputError(f"dataset {root}: has no episodes; record some")
+    stats: Mapping[str, Any] = meta.stats or {}
+    odd = next((key for key, stated in stats.items() if not isinstance(stated, Mapping)), None)
+    if odd is not None:
+        raise InputError(
+            f"file {root}/meta/stats.json: {odd!r:.80} has no table of statistics; make them again with "
+            f"`{recompute_statistics(root)}`"
+        )
     for key, feature in meta.features.items():
         if feature["dtype"] in ("video", "image"):
             feature["shape"] = picture_shape(key, feature, root)

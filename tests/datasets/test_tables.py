@@ -236,6 +236,16 @@ def test_records_of_episodes_of_another_form(
     assert said in str(error.value)
 
 
+@pytest.mark.parametrize("stated", [[[]], [], 3, "none", None])
+@pytest.mark.parametrize("name", ["observation.images.wrist", "action", "task_index"])
+def test_statistics_that_are_no_table(dataset_copy: Copy, name: str, stated: Any) -> None:
+    root = dataset_copy()
+    path = root / "meta/stats.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: stated}))
+    with pytest.raises(InputError, match=r"^(file|dataset) .*(no table of statistics|cannot be read)"):
+        load_meta(root)
+
+
 @pytest.mark.parametrize("name", ["timestamp", "action", "episode_index"])
 def test_a_column_that_is_there_twice(dataset_copy: Copy, name: str) -> None:
     root = dataset_copy()
