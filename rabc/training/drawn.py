@@ -137,7 +137,9 @@ def with_equal_weights_plain(
 
     So the training is plain behavior cloning to the last bit where nothing is weighted.
     """
-    there = np.asarray(weights, np.float64)[split.allowed]
+    there = _checked(weights, len(split.table))
+    learned = np.isin(split.table.episode_index, split.table.episode_index[split.allowed])
+    there = there[learned]  # actions behind the last frame that is drawn are learned, too
     if config.weights.apply in CENTRED and len(there) and (there == there[0]).all():
         return replace(config, weights=replace(config.weights, apply="loss"))
     return config

@@ -64,7 +64,7 @@ def leave(progress: NDArray[np.float64], episode_index: NDArray[np.int64], span:
         return Left(np.ones(len(progress), bool), 0.0, "no demonstration, since none ends well")
     spared = ""
     for share in SHARES:
-        kept = gains >= share * usual
+        kept = gains >= np.minimum(usual, share * usual)  # where good ones lose, nobody has to lose less
         lacks = _lacks(kept, progress)
         if not lacks:
             return Left(kept, share, spared)
@@ -137,7 +137,7 @@ def sentence(left: Left, span: int, fps: float) -> str:
     """What was left out, for the user."""
     seconds = f"{span / fps:.1f} s"
     if left.share == 0:
-        return f"nothing is left out: it would leave no more than {left.spared}"
+        return f"nothing is left out: there would be left {left.spared}"
     share = {0.5: "half", 0.25: "a quarter", 0.125: "an eighth"}[left.share]
     said = (
         f"leaves out {100 * (1 - left.kept.mean()):.0f} % of the frames: those that gain less than {share} "

@@ -301,7 +301,7 @@ def test_the_sentence_says_what_was_done() -> None:
     )
     nothing = Left(np.ones(4, bool), 0.0, "20 % of the frames")
     assert sentence(nothing, 30, 10.0).startswith("nothing is left out: ")
-    assert sentence(nothing, 30, 10.0).endswith("would leave no more than 20 % of the frames")
+    assert sentence(nothing, 30, 10.0).endswith("there would be left 20 % of the frames")
 
 
 @pytest.mark.parametrize(
