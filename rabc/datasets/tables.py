@@ -130,7 +130,7 @@ def whole_numbers(column: Any, name: str, meta: LeRobotDatasetMetadata) -> NDArr
     whole = pa.types.is_integer(column.type) or (
         pa.types.is_floating(column.type) and bool((np.isfinite(values) & (values == np.floor(values))).all())
     )
-    if whole and not column.null_count:
+    if whole and not column.null_count and (np.abs(values.astype(np.float64)) < 2**53).all():
         return np.asarray(values, np.int64)
     raise InputError(f"column {name}: not a whole number in every row of {meta.root}; {AGAIN}")
 

@@ -173,7 +173,9 @@ def test_corrupt_metadata(dataset_copy: Copy) -> None:
 
 
 @pytest.mark.parametrize("name", ["index", "episode_index", "task_index"])
-@pytest.mark.parametrize("value", ["[]", None, 0.5, [1]], ids=["text", "missing", "fraction", "list"])
+@pytest.mark.parametrize(
+    "value", ["[]", None, 0.5, [1], 1e300], ids=["text", "missing", "fraction", "list", "huge"]
+)
 def test_a_number_that_is_none(dataset_copy: Copy, name: str, value: object) -> None:
     root = dataset_copy()
     path = next((root / "data").rglob("*.parquet"))

@@ -5,34 +5,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rabc.datasets.tables import FrameTable
 from rabc.system.errors import InputError
 from rabc.training.drawn import tick_weights
 from rabc.training.windows import Timeline, rows
+from tests.support.made_scores import frame_table
 
 TICKS = (-1, 0, 1, 2, 3, 4)
-
-
-def table(lengths: list[int]) -> FrameTable:
-    counts = np.array(lengths)
-    ends = np.cumsum(counts)
-    starts = np.repeat(ends - counts, counts)
-    return FrameTable(
-        episode_index=np.repeat(np.arange(len(counts)), counts),
-        frame_index=np.arange(counts.sum()) - starts,
-        episode_start=starts,
-        episode_end=np.repeat(ends, counts),
-        task=np.full(counts.sum(), "Pick.", object),
-        vectors={},
-        fps=10.0,
-    )
 
 
 @settings(deadline=None)
 @given(data=st.data())
 def test_a_window_ends_at_a_cut_as_at_an_episodes_end(data: st.DataObject) -> None:
     """Against LeRobot's windows on episodes that are the runs of kept frames, found one by one."""
-    frames = table(data.draw(st.lists(st.integers(1, 12), min_size=1, max_size=4)))
+    frames = frame_table(data.draw(st.lists(st.integers(1, 12), min_size=1, max_size=4)))
     count = len(frames)
     kept = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)))
     index = np.flatnonzero(kept)
@@ -53,14 +38,14 @@ def test_a_window_ends_at_a_cut_as_at_an_episodes_end(data: st.DataObject) -> No
 
 
 def test_nothing_cut_out_is_every_episode_as_recorded() -> None:
-    frames = table([5, 3, 7])
+    frames = frame_table([5, 3, 7])
     whole, same = Timeline.whole(frames), Timeline.cut(frames, np.ones(15, bool))
     for name in ("frames", "place", "start", "end"):
         assert np.array_equal(getattr(same, name), getattr(whole, name)), name
 
 
 def test_weights_of_actions_have_mean_1_over_all_that_are_drawn() -> None:
-    frames = table([9, 6])
+    frames = frame_table([9, 6])
     weights = np.r_[0, 0, 0, 0, 0, 3.0, 1, 0, 0, np.zeros(6)]
     allowed = np.ones(15, bool)
     allowed[4] = False
@@ -78,7 +63,7 @@ def test_weights_of_actions_have_mean_1_over_all_that_are_drawn() -> None:
 
 
 def test_all_equal_they_are_1_and_every_frame_is_drawn() -> None:
-    frames = table([9, 6])
+    frames = frame_table([9, 6])
     scaled, drawable = tick_weights(np.full(15, 0.3), Timeline.whole(frames), (0, 1, 2), np.ones(15, bool))
     assert np.array_equal(drawable, np.arange(15))
     assert scaled == pytest.approx(np.ones(15))
@@ -86,4 +71,4 @@ def test_all_equal_they_are_1_and_every_frame_is_drawn() -> None:
 
 def test_no_action_left_is_refused() -> None:
     with pytest.raises(InputError, match="all actions behind the 15 drawable frames have weight 0"):
-        tick_weights(np.zeros(15), Timeline.whole(table([9, 6])), (0, 1), np.ones(15, bool))
+        tick_weights(np.zeros(15), Timeline.whole(frame_table([9, 6])), (0, 1), np.ones(15, bool))
