@@ -72,6 +72,11 @@ def _filter(config: Config) -> Iterator[str]:
 
 
 def _apply(config: Config) -> Iterator[str]:
+    if config.weights.scheme == "auto" and config.weights.apply not in ("ticks", "cuts"):
+        yield (
+            f"weights.apply {config.weights.apply!r}: weighs chunks, weights.scheme 'auto' judges actions "
+            "by what is around them; give ticks or cuts"
+        )
     if config.weights.apply == "ticks" and config.policy.type not in TICK_LOSSES:
         yield (
             f"weights.apply 'ticks': policy.type {config.policy.type!r} has one loss for all actions of a "

@@ -315,7 +315,18 @@ def test_the_sentence_says_what_was_done() -> None:
 def test_a_failed_episode_must_not_look_like_a_success(
     given_settings: dict[str, Any], said: str | None
 ) -> None:
-    found = list(weight_problems(Config(weights=WeightsConfig(scheme="auto", **given_settings))))
+    found = list(
+        weight_problems(Config(weights=WeightsConfig(scheme="auto", apply="ticks", **given_settings)))
+    )
     assert (found == []) == (said is None)
     if said:
         assert re.match(said, found[0])
+
+
+@pytest.mark.parametrize(
+    ("apply", "fits"), [("loss", False), ("sampler", False), ("ticks", True), ("cuts", True)]
+)
+def test_the_rule_judges_actions_and_not_chunks(apply: Any, fits: bool) -> None:
+    rule = WeightsConfig(scheme="auto", calibration="dataset", apply=apply)
+    found = list(weight_problems(Config(weights=rule)))
+    assert found == [] if fits else "judges actions by what is around them; give ticks or cuts" in found[0]

@@ -124,7 +124,16 @@ def test_the_rule_says_at_the_top_what_it_does(
     recorded_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     progress = [value for length in EPISODE_LENGTHS for value in np.linspace(0, 1, length)]
-    page = page_of(recorded_dataset, tmp_path, monkeypatch, progress, "--weights.scheme", "auto")
+    page = page_of(
+        recorded_dataset,
+        tmp_path,
+        monkeypatch,
+        progress,
+        "--weights.scheme",
+        "auto",
+        "--weights.apply",
+        "ticks",
+    )
     content = page.read_text()
     assert content.index("leaves out 0 % of the frames") < content.index('<div class="overview">')
     assert "<section" not in content
