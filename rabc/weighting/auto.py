@@ -5,11 +5,12 @@ the task it is what nine in ten of their frames gain over `span` frames centred 
 which every good one hardly advances, or a scorer hardly sees that it does, is not held against anyone. What
 gains less than half of that is left out.
 
-Slow is no flaw: an episode that ends well is watched for as much longer as it is slower, down to half of the
-usual speed; its speed is what it gains where it moves, so that one that stops or strays is not slow.
+Slow is no flaw: an episode that ends well, but gains less than `SLOW` of the usual even where it moves, is
+watched for twice as long. One that stops or strays gains the usual elsewhere, and is not slow.
 
 Where half would leave less than `LEAST_KEPT` of the frames, or less than `LEAST_OF_STAGE` of those of a
-stage, the share is halved, twice, and then nothing is left out.
+stage, the share is halved, twice, and then nothing is left out. Nor is it where no more than `LEAST_LEFT`
+would be: of clean demonstrations noise alone takes some, and without so few a policy learns nothing else.
 """
 
 from dataclasses import dataclass
@@ -21,12 +22,16 @@ from rabc.weighting.deltas import chunk_deltas, episode_bounds
 
 SHARES = (0.5, 0.25, 0.125)
 """Of what is usual, in the order in which they are tried."""
+WORDS = {0.5: "half", 0.25: "a quarter", 0.125: "an eighth"}
+"""What they are called."""
 LEAST_KEPT = 0.25
 """Share of a task's frames that stays."""
 LEAST_OF_STAGE = 0.1
 """Share of the frames of a stage that stays."""
 STAGES = 10
 """Of a task, by progress: a tenth each."""
+LEAST_LEFT = 0.1
+"""Share of a task's frames that gain too little, up to which they are left in."""
 ENDS_WELL = 0.5
 """Final progress of a demonstration that may be a good one."""
 GOOD = 0.25
@@ -35,8 +40,8 @@ USUAL = 0.1
 """Quantile of their gains at a stage that is usual there."""
 MOVING = 0.75
 """Quantile of an episode's gains, each relative to what is usual there, that is its speed."""
-SLOWEST = 0.5
-"""Speed that is still no flaw."""
+SLOW = 0.8
+"""Speed below which an episode is slow."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,8 @@ class Left:
     """(N,) frames that stay."""
     share: float
     """Of `SHARES`; 0: nothing was left out."""
-    spared: str
-    """What larger shares would have left too little of, in words; empty where the first one was taken."""
+    why: str
+    """Why less is left out than half would be, a clause; empty where it is not."""
 
 
 def leave(progress: NDArray[np.float64], episode_index: NDArray[np.int64], span: int) -> Left:
@@ -59,17 +64,21 @@ def leave(progress: NDArray[np.float64], episode_index: NDArray[np.int64], span:
         episode_index: (N,) of `rabc.weighting.deltas.episode_bounds`.
         span: frames, by `rabc.weighting.deltas.judged_span`.
     """
+    nothing = np.ones(len(progress), bool)
     gains, usual = relative_gains(progress, episode_index, span)
     if usual is None:
-        return Left(np.ones(len(progress), bool), 0.0, "no demonstration, since none ends well")
-    spared = ""
+        return Left(nothing, 0.0, "no demonstration ends well, so nobody knows what is usual")
+    why = ""
     for share in SHARES:
         kept = gains >= np.minimum(usual, share * usual)  # where good ones lose, nobody has to lose less
         lacks = _lacks(kept, progress)
+        if not lacks and 1 - kept.mean() <= LEAST_LEFT:
+            few = f"{100 * (1 - kept.mean()):.0f} % of the frames gain less than {WORDS[share]} of the usual"
+            return Left(nothing, 0.0, why or few)
         if not lacks:
-            return Left(kept, share, spared)
-        spared = spared or lacks
-    return Left(np.ones(len(progress), bool), 0.0, spared)
+            return Left(kept, share, why)
+        why = why or f"half would leave no more than {lacks}"
+    return Left(nothing, 0.0, why)
 
 
 def relative_gains(
@@ -77,7 +86,7 @@ def relative_gains(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """What each frame gains, and what is usual at its stage, (N,) both; None: no demonstration ends well.
 
-    Arguments as in `leave`. A slow episode's gains are over as many more frames as it is slower.
+    Arguments as in `leave`. A slow episode's gains are over twice as many frames.
     """
     bounds = episode_bounds(episode_index)
     gains = _gains(progress, episode_index, span)
@@ -91,10 +100,8 @@ def relative_gains(
     for start, stop in bounds[well].tolist():
         own = slice(start, stop)
         moves = usual[own] > 0
-        speeds = gains[own][moves] / usual[own][moves]
-        if moves.any() and np.quantile(speeds, MOVING) < 1:
-            speed = max(float(np.quantile(speeds, MOVING)), SLOWEST)
-            gains[own] = _gains(progress[own], episode_index[own], round(span / speed))
+        if moves.any() and np.quantile(gains[own][moves] / usual[own][moves], MOVING) < SLOW:
+            gains[own] = _gains(progress[own], episode_index[own], 2 * span)
     return gains, usual
 
 
@@ -135,12 +142,10 @@ def _lacks(kept: NDArray[np.bool_], progress: NDArray[np.float64]) -> str:
 
 def sentence(left: Left, span: int, fps: float) -> str:
     """What was left out, for the user."""
-    seconds = f"{span / fps:.1f} s"
     if left.share == 0:
-        return f"nothing is left out: there would be left {left.spared}"
-    share = {0.5: "half", 0.25: "a quarter", 0.125: "an eighth"}[left.share]
+        return f"nothing is left out: {left.why}"
     said = (
-        f"leaves out {100 * (1 - left.kept.mean()):.0f} % of the frames: those that gain less than {share} "
-        f"of what good demonstrations gain there in {seconds}"
+        f"leaves out {100 * (1 - left.kept.mean()):.0f} % of the frames: those that gain less than "
+        f"{WORDS[left.share]} of what good demonstrations gain there in {span / fps:.1f} s"
     )
-    return said + (f", since half would leave no more than {left.spared}" if left.spared else "")
+    return said + (f", since {left.why}" if left.why else "")
