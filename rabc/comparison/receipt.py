@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rabc.comparison.results import PlayedRun
 from rabc.config.settings import Config
-from rabc.pipeline.receipt import FORMAT, key_of, receipts_folder, subject, weights_hash
+from rabc.pipeline.receipt import FORMAT, key_of, receipts_folder, subject, weighed, weights_hash
 from rabc.system.atomic import whole_file
 from rabc.weighting.deltas import episode_bounds
 from rabc.weighting.segments import runs
@@ -110,4 +110,4 @@ def segments(left_out: NDArray[np.bool_], episode_index: NDArray[np.int64]) -> l
 
 def _can_be_asked_for(run: PlayedRun) -> bool:
     """Whether a user can train with the weights of a run, and they weigh anything."""
-    return run.plan.arm.made_from == "scores" and bool(run.results["weights"].get("progress_file"))
+    return run.plan.arm.made_from == "scores" and weighed(run.results["weights"])

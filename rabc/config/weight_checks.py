@@ -77,6 +77,11 @@ def _apply(config: Config) -> Iterator[str]:
             f"weights.apply {config.weights.apply!r}: weighs chunks, weights.scheme 'auto' judges actions "
             "by what is around them; give ticks or cuts"
         )
+    if config.weights.scheme == "auto" and config.weights.horizon != "per_step":
+        yield (
+            f"weights.horizon {config.weights.horizon!r}: weights.scheme 'auto' has one way to judge what an "
+            "episode's end cuts short; leave it out"
+        )
     if config.weights.apply == "ticks" and config.policy.type not in TICK_LOSSES:
         yield (
             f"weights.apply 'ticks': policy.type {config.policy.type!r} has one loss for all actions of a "

@@ -241,7 +241,7 @@ def note(config: Config, results: Mapping[str, Result]) -> list[str]:
     results: of the stages that are done. Measures nothing: where this machine's rates are not known, there
     is no time.
     """
-    if config.weights.scheme == "none" or _weighed_nothing(results):
+    if config.weights.scheme == "none" or ("weights" in results and not weighed(results["weights"])):
         return []
     found = find(config, results) if "demonstrations" in results else Found(None, (), ())
     lines = [f"weights: {remark}" for remark in found.remarks]
@@ -267,9 +267,9 @@ def note(config: Config, results: Mapping[str, Result]) -> list[str]:
     return [*lines, f"weights: {said}; `{COMMAND}` {takes}"]
 
 
-def _weighed_nothing(results: Mapping[str, Result]) -> bool:
-    """Whether the weights are made, and plain."""
-    return "weights" in results and not results["weights"].get("progress_file")
+def weighed(weights: Result) -> bool:
+    """Whether any frame counts more than another: nothing is to be known of a run that is plain."""
+    return bool(weights.get("progress_file")) and weights["share_saturated"] < 1
 
 
 def _as_made(receipt: Receipt, results: Mapping[str, Result]) -> str:
@@ -305,7 +305,7 @@ def card_lines(config: Config, results: Mapping[str, Result]) -> list[str]:
 
     results: of the stages of the policy's run, as far as they are known.
     """
-    if config.weights.scheme == "none" or "weights" not in results or _weighed_nothing(results):
+    if config.weights.scheme == "none" or "weights" not in results or not weighed(results["weights"]):
         return []
     weights, own = results["weights"], find(config, results).own
     left = round(weights["share_zero"] * weights["frames"])

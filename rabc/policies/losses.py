@@ -28,7 +28,9 @@ from torch import Tensor
 from torch.nn import functional
 
 if TYPE_CHECKING:
+    from lerobot.configs import PreTrainedConfig
     from lerobot.policies.act.modeling_act import ACTPolicy
+    from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
     from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
     from lerobot.policies.pretrained import PreTrainedPolicy
 
@@ -119,6 +121,11 @@ def step_noise(
     return DiffusionNoise(
         noise, torch.randint(0, config.num_train_timesteps, (samples,), generator=generator)
     )
+
+
+def masks_padding(policy: "PreTrainedConfig") -> bool:
+    """Whether what lies behind an episode's end is left out of the loss; else it repeats the last action."""
+    return policy.type != "diffusion" or cast("DiffusionConfig", policy).do_mask_loss_for_padding
 
 
 def sample_losses(
@@ -221,7 +228,7 @@ def _diffusion_terms(
     if config.prediction_type == "sample":
         target = actions
     error = functional.mse_loss(predicted.float(), target, reduction="none")
-    if config.do_mask_loss_for_padding:
+    if masks_padding(config):
         valid = valid_errors(error, batch["action_is_pad"])
         return {"mse_loss": LossTerm(valid, "valid tick", actions.shape[-1])}
     return {"mse_loss": LossTerm(error, "sample", actions.shape[1] * actions.shape[2])}

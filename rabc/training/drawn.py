@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rabc.config.settings import Config
 from rabc.datasets.selection import selected_episodes
 from rabc.datasets.tables import FrameTable, read_frames
+from rabc.policies.losses import masks_padding
 from rabc.system.errors import InputError
 from rabc.training.data import spread
 from rabc.training.order import frames_of, held_out_episodes
@@ -113,7 +114,8 @@ def drawn_frames(
     weights = _checked(weights, len(split.table))
     apply, allowed, timeline = config.weights.apply, split.allowed, Timeline.whole(split.table)
     if apply == "ticks":
-        scaled, drawable = tick_weights(weights, timeline, Windows.of(policy).action, allowed)
+        ticks, padding = Windows.of(policy).action, not masks_padding(policy)
+        scaled, drawable = tick_weights(weights, timeline, ticks, allowed, padding)
         return TrainingFrames(split.table, scaled, drawable, split.validation, timeline)
     if apply == "cuts":
         timeline = Timeline.cut(split.table, weights > 0)
@@ -176,14 +178,16 @@ def tick_weights(
     timeline: Timeline,
     ticks: tuple[int, ...],
     allowed: NDArray[np.bool_],
+    padding: bool = False,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Scale weights of actions to mean 1 over all that training draws, padding left out.
+    """Scale weights of actions to mean 1 over all that the loss sees of what training draws.
 
     Args:
         weights: (N,) of the action at every frame, finite and not negative.
         timeline: of the dataset.
         ticks: of the actions of a sample, relative to its frame.
         allowed: (N,) frames that training may draw.
+        padding: what lies outside of an episode counts, with the weight of the action that it repeats.
 
     Returns:
         (N,) weights of all frames, scaled; and (M,) the allowed frames with an action of positive weight.
@@ -195,8 +199,9 @@ def tick_weights(
     sums, counts = np.zeros(len(index)), np.zeros(len(index), np.int64)
     for tick in ticks:
         found, outside = timeline.window(index, (tick,))
-        sums += np.where(outside[:, 0], 0.0, weights[found[:, 0]])
-        counts += ~outside[:, 0]
+        counted = ~outside[:, 0] | padding
+        sums += np.where(counted, weights[found[:, 0]], 0.0)
+        counts += counted
     drawn = sums > 0
     if not drawn.any():
         raise InputError(

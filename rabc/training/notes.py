@@ -11,6 +11,7 @@ from rabc.config.settings import Config
 from rabc.datasets.features import ACTION, ignored, policy_features, vector_inputs
 from rabc.datasets.preflight.names import joint_names
 from rabc.policies.build import without_statistics
+from rabc.policies.losses import masks_padding
 from rabc.policies.still import still
 from rabc.training.drawn import SplitFrames, first_tasks
 from rabc.training.windows import Windows
@@ -117,8 +118,9 @@ def _short(split: SplitFrames, windows: Windows, policy: PreTrainedConfig) -> st
     count = int((lengths < chunk).sum())
     if not count:
         return ""
-    masked = policy.type != "diffusion" or getattr(policy, "do_mask_loss_for_padding", False)
-    padding = "is padding and no target" if masked else "repeats their last action, as in LeRobot"
+    padding = (
+        "is padding and no target" if masks_padding(policy) else "repeats their last action, as in LeRobot"
+    )
     return (
         f"{count} of {len(lengths)} episodes are shorter than a chunk of {chunk}; what lies behind their end "
         f"{padding}"

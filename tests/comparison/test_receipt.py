@@ -212,7 +212,9 @@ def test_other_settings_are_not_taken_for_these(mine: tuple[Config, dict[str, Re
 def test_where_nothing_is_weighted_nothing_is_said(mine: tuple[Config, dict[str, Result], Path]) -> None:
     config, results, _ = mine
     plain = {**results, "weights": {**results["weights"], "progress_file": None}}
-    for silent, found in ((replace(config, weights=WeightsConfig(scheme="none")), results), (config, plain)):
+    equal = {**results, "weights": {**results["weights"], "share_zero": 0.0, "share_saturated": 1.0}}
+    none = replace(config, weights=WeightsConfig(scheme="none"))
+    for silent, found in ((none, results), (config, plain), (config, equal)):
         assert note(silent, found) == card_lines(silent, found) == []
 
 

@@ -62,6 +62,23 @@ def test_weights_of_actions_have_mean_1_over_all_that_are_drawn() -> None:
     assert scaled[6] / scaled[5] == pytest.approx(1 / 3)
 
 
+def test_padding_that_the_loss_sees_counts_as_the_action_that_it_repeats() -> None:
+    """Diffusion without `do_mask_loss_for_padding`: mean 1 over all actions of the windows, before and after."""
+    frames = frame_table([4, 6])
+    weights = np.array([2.0, 1, 1, 4, 0, 0, 0, 0, 1, 3])
+    timeline, ticks = Timeline.whole(frames), (-1, 0, 1, 2)
+    scaled, drawable = tick_weights(weights, timeline, ticks, np.ones(10, bool), padding=True)
+    assert drawable.tolist() == [0, 1, 2, 3, 6, 7, 8, 9]
+    start = np.repeat([0, 4], [4, 6])
+    seen = [
+        scaled[np.clip(frame + tick, start[frame], frames.episode_end[frame] - 1)]
+        for frame in drawable
+        for tick in ticks
+    ]
+    assert np.mean(seen) == pytest.approx(1)
+    assert tick_weights(weights, timeline, ticks, np.ones(10, bool))[0][3] != pytest.approx(scaled[3])
+
+
 def test_all_equal_they_are_1_and_every_frame_is_drawn() -> None:
     frames = frame_table([9, 6])
     scaled, drawable = tick_weights(np.full(15, 0.3), Timeline.whole(frames), (0, 1, 2), np.ones(15, bool))

@@ -1,6 +1,7 @@
 """The rule of scheme `auto`, on demonstrations whose flaws are known by construction."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -173,9 +174,8 @@ def by_hand(curves: list[Curve], span: int) -> tuple[list[float], list[float]]:
         usual = [float(np.interp(value, middles, amounts)) for value in curve]
         own = gains(curve, span)
         speeds = [gain / much for gain, much in zip(own, usual, strict=True) if much > 0]
-        if curve[-1] >= 0.5 and speeds:
-            if np.quantile(speeds, 0.75) < 0.8:
-                own = gains(curve, 2 * span)
+        if curve[-1] >= 0.5 and speeds and np.quantile(speeds, 0.75) < 0.8:
+            own = gains(curve, 2 * span)
         all_gains += own
         all_usual += usual
     return all_gains, all_usual
@@ -351,5 +351,7 @@ def test_a_failed_episode_must_not_look_like_a_success(
 )
 def test_the_rule_judges_actions_and_not_chunks(apply: Any, fits: bool) -> None:
     rule = WeightsConfig(scheme="auto", calibration="dataset", apply=apply)
+    clamped = replace(rule, horizon="clamped")
+    assert any("weights.horizon 'clamped'" in line for line in weight_problems(Config(weights=clamped)))
     found = list(weight_problems(Config(weights=rule)))
     assert found == [] if fits else "judges actions by what is around them; give ticks or cuts" in found[0]
