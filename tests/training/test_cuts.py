@@ -63,7 +63,7 @@ def test_weights_of_actions_have_mean_1_over_all_that_are_drawn() -> None:
 
 
 def test_padding_that_the_loss_sees_counts_as_the_action_that_it_repeats() -> None:
-    """Diffusion without `do_mask_loss_for_padding`: mean 1 over all actions of the windows, before and after."""
+    """Diffusion without `do_mask_loss_for_padding`: mean 1 over all of the windows, padding too."""
     frames = frame_table([4, 6])
     weights = np.array([2.0, 1, 1, 4, 0, 0, 0, 0, 1, 3])
     timeline, ticks = Timeline.whole(frames), (-1, 0, 1, 2)
