@@ -55,7 +55,9 @@ def standard_arms(config: Config) -> dict[str, Arm]:
             "topreward",
             "TOPReward's own weights: Eq. 2 and 3 with their constants, over the policy's chunks.",
             # Compared, not relied on: what the verdict says against it is for the comparison to show.
-            WeightsConfig(scheme="topreward", horizon="clamped", accept_poor_scorer=True),
+            WeightsConfig(
+                scheme="topreward", calibration="episode", horizon="clamped", accept_poor_scorer=True
+            ),
         ),
         Arm(
             SHUFFLED,
@@ -76,7 +78,7 @@ def standard_arms(config: Config) -> dict[str, Arm]:
         ),
     ]
     if config.demonstrations.simulate and weights.scheme not in ("none", "static"):
-        source = replace(weights, calibration="episode", length_bias="none", progress_file=None)
+        source = replace(weights, calibration="dataset", length_bias="none", progress_file=None)
         arms.append(
             Arm(
                 ORACLE,

@@ -92,7 +92,9 @@ def _weights(config: Config, arm: Arm, seed: int) -> WeightsConfig:
         return replace(arm.weights, progress_file=str(oracle_file(config)), progress_head="sparse")
     if arm.made_from == "weights":
         return WeightsConfig(
-            scheme="static", weights_file=str(shuffled_file(config, seed)), apply=arm.weights.apply
+            scheme="static",
+            weights_file=str(shuffled_file(config, seed)),
+            apply=replace(config, weights=arm.weights).apply,
         )
     return arm.weights
 

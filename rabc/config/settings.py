@@ -139,17 +139,22 @@ class DiagnosticsConfig:
     """The wrong instruction where the dataset has one task only; else it is the next other task."""
 
 
+Apply = Literal["loss", "sampler", "ticks", "cuts"]
+TICK_LOSSES = ("act", "diffusion")
+"""Types of policies whose loss is kept for every action of a sample (`rabc.policies.losses`)."""
+
+
 @dataclass(frozen=True)
 class WeightsConfig:
     """How progress becomes sample weights."""
 
-    scheme: Literal["none", "auto", "topreward", "rabc", "awr", "mask", "filter", "static"] = "rabc"
+    scheme: Literal["none", "auto", "topreward", "rabc", "awr", "mask", "filter", "static"] = "auto"
     """none: plain behavior cloning; auto: without what advances too little, by a rule that follows from the
     data, and plain where the scorer is no good; topreward: TOPReward Eq. 3; rabc: SARM Eq. 8-9; awr:
     exponential of the standardised progress over a chunk, which lowers as much in clean data as in flawed;
     mask: without the chunks that advance too little; filter: without the worst episodes or frames; static:
     the weights of `weights_file`."""
-    calibration: Literal["episode", "dataset", "logodds"] = "episode"
+    calibration: Literal["episode", "dataset", "logodds"] = "dataset"
     """Scale of progress. episode: min-max per episode (TOPReward Eq. 2); dataset: pooled bounds;
     logodds: sigmoid of log p(True) - log p(False), the same for every dataset."""
     length_bias: Literal["none", "subtract"] = "none"
@@ -163,11 +168,12 @@ class WeightsConfig:
     """Column of `progress_file`: `progress_sparse` or `progress_dense`."""
     weights_file: str | None = None
     """static: parquet with columns `index` and `weight`, which then takes the place of scoring."""
-    apply: Literal["loss", "sampler", "ticks", "cuts"] = "loss"
-    """Where weights act. loss: frames are drawn equally often, their losses multiplied; sampler: frames are
-    drawn in proportion to their weights, and count the same; ticks: every action of a chunk has a weight of
-    its own, by the progress around it; cuts: likewise, and what has weight 0 is cut out: a chunk ends there
-    as at an episode's end."""
+    apply: Apply | None = None
+    """Where weights act; null: on actions with the scheme auto, by ticks where the policy's loss has them and
+    else by cuts, and in the loss with any other. loss: frames are drawn equally often, their losses
+    multiplied; sampler: frames are drawn in proportion to their weights, and count the same; ticks: every
+    action of a chunk has a weight of its own, by the progress around it; cuts: likewise, and what has weight
+    0 is cut out: a chunk ends there as at an episode's end."""
     horizon: Literal["per_step", "clamped"] = "per_step"
     """Delta over a chunk that the episode's end cuts short. per_step: what lacks counts at the episode's
     average pace; clamped: left as it is (LeRobot)."""
@@ -194,6 +200,11 @@ class WeightsConfig:
     drop_below: float | None = None
     """filter: final progress below which an episode is left out, in place of `drop_share`: with a
     calibration over the dataset, only successes stay."""
+
+    @property
+    def judges_actions(self) -> bool:
+        """Whether frames are judged as actions, by what is around them, and not as beginnings of chunks."""
+        return self.apply in ("ticks", "cuts") or (self.apply is None and self.scheme == "auto")
 
     @property
     def foreign_file(self) -> str | None:
@@ -253,3 +264,12 @@ class Config:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     rollouts: RolloutsConfig = field(default_factory=RolloutsConfig)
     comparison: ComparisonConfig = field(default_factory=ComparisonConfig)
+
+    @property
+    def apply(self) -> Apply:
+        """Where weights act: `weights.apply`, or what follows from scheme and policy."""
+        if self.weights.apply is not None:
+            return self.weights.apply
+        if not self.weights.judges_actions:
+            return "loss"
+        return "ticks" if self.policy.type in TICK_LOSSES else "cuts"

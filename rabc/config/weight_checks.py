@@ -2,10 +2,7 @@
 
 from collections.abc import Iterator
 
-from rabc.config.settings import Config, WeightsConfig
-
-TICK_LOSSES = ("act", "diffusion")
-"""Types of policies whose loss is kept for every action of a sample (`rabc.policies.losses`)."""
+from rabc.config.settings import TICK_LOSSES, Config, WeightsConfig
 
 
 def weight_problems(config: Config) -> Iterator[str]:
@@ -72,17 +69,17 @@ def _filter(config: Config) -> Iterator[str]:
 
 
 def _apply(config: Config) -> Iterator[str]:
-    if config.weights.scheme == "auto" and config.weights.apply not in ("ticks", "cuts"):
+    if config.weights.scheme == "auto" and not config.weights.judges_actions:
         yield (
             f"weights.apply {config.weights.apply!r}: weighs chunks, weights.scheme 'auto' judges actions "
-            "by what is around them; give ticks or cuts"
+            "by what is around them; give ticks or cuts, or leave it out"
         )
     if config.weights.scheme == "auto" and config.weights.horizon != "per_step":
         yield (
             f"weights.horizon {config.weights.horizon!r}: weights.scheme 'auto' has one way to judge what an "
             "episode's end cuts short; leave it out"
         )
-    if config.weights.apply == "ticks" and config.policy.type not in TICK_LOSSES:
+    if config.apply == "ticks" and config.policy.type not in TICK_LOSSES:
         yield (
             f"weights.apply 'ticks': policy.type {config.policy.type!r} has one loss for all actions of a "
             f"sample; give cuts or loss, or a policy of type {' or '.join(TICK_LOSSES)}"

@@ -26,7 +26,7 @@ from rabc.scoring.variants import VARIANTS, Variant
 from rabc.statistics.intervals import Estimate
 from rabc.system.atomic import whole_file, write_json
 from rabc.system.errors import InputError
-from rabc.weighting.deltas import CENTRED, judged_span
+from rabc.weighting.deltas import judged_span
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _page(config: Config, root: Path, found: DatasetDiagnosis) -> str:
 def _judges(config: Config, found: DatasetDiagnosis, fps: float) -> str:
     """What judges a frame in the table of calibrations."""
     compared = [one.length for one in found.curves if "static" in one.controls]
-    if config.weights.apply not in CENTRED or not compared:
+    if not config.weights.judges_actions or not compared:
         return f"chunks of {config.policy.chunk}"
     span = judged_span(config.weights, config.policy.chunk, fps, float(np.median(compared)))
     return f"windows of {span} frames around each action"

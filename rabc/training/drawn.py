@@ -16,7 +16,6 @@ from rabc.system.errors import InputError
 from rabc.training.data import spread
 from rabc.training.order import frames_of, held_out_episodes
 from rabc.training.windows import Timeline, Windows
-from rabc.weighting.deltas import CENTRED
 from rabc.weighting.schemes import normalise
 
 
@@ -112,7 +111,7 @@ def drawn_frames(
         InputError: a missing, negative or non-finite weight, or no frame can be drawn.
     """
     weights = _checked(weights, len(split.table))
-    apply, allowed, timeline = config.weights.apply, split.allowed, Timeline.whole(split.table)
+    apply, allowed, timeline = config.apply, split.allowed, Timeline.whole(split.table)
     if apply == "ticks":
         ticks, padding = Windows.of(policy).action, not masks_padding(policy)
         scaled, drawable = tick_weights(weights, timeline, ticks, allowed, padding)
@@ -142,7 +141,7 @@ def with_equal_weights_plain(
     there = _checked(weights, len(split.table))
     learned = np.isin(split.table.episode_index, split.table.episode_index[split.allowed])
     there = there[learned]  # actions behind the last frame that is drawn are learned, too
-    if config.weights.apply in CENTRED and len(there) and (there == there[0]).all():
+    if config.weights.judges_actions and len(there) and (there == there[0]).all():
         return replace(config, weights=replace(config.weights, apply="loss"))
     return config
 

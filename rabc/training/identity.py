@@ -60,7 +60,7 @@ def identity(
         "episodes": episodes,
         "eval_split": config.dataset.eval_split,
         "image_transforms": config.dataset.image_transforms,
-        "apply": config.weights.apply,
+        "apply": config.apply,
         "weights": hashlib.sha256(np.ascontiguousarray(weights, np.float32).tobytes()).hexdigest(),
     }
 

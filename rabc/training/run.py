@@ -147,7 +147,7 @@ def training_module(
     if not config.trainer.lerobot_preset:
         state_rates(parts.policy, config.trainer)
     live_norm = config.policy.type == "act" and config.policy.batch_norm == "live"
-    return WeightedPolicy(parts, weights, config.trainer, config.seed, live_norm, config.weights.apply)
+    return WeightedPolicy(parts, weights, config.trainer, config.seed, live_norm, config.apply)
 
 
 def _finished(config: Config, module: WeightedPolicy, folder: Path) -> TrainingResult:

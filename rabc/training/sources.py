@@ -28,7 +28,7 @@ def open_frames(
     if not (config.dataset.cache and cameras):
         return DecodedFrames(meta, cameras, shape)
     draws = np.zeros(len(frames.table))
-    draws[frames.drawable] = frames.weights[frames.drawable] if config.weights.apply == "sampler" else 1.0
+    draws[frames.drawable] = frames.weights[frames.drawable] if config.apply == "sampler" else 1.0
     if config.trainer.eval_steps:
         draws[frames.validation] += 1.0
     folder = cache_folder(meta.root)
@@ -71,7 +71,7 @@ def data_module(
     trainer, settings = config.trainer, config.dataset.image_transforms
     cameras = list(policy.image_features)
     on_gpu = device == "cuda"
-    sampled = frames.weights[frames.drawable] if config.weights.apply == "sampler" else None
+    sampled = frames.weights[frames.drawable] if config.apply == "sampler" else None
     samples = trainer.batch_size * trainer.accumulate_grad_batches * world_size
     return ChunkDataModule(
         ChunkDataset(

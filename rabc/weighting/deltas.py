@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from rabc.config.settings import WeightsConfig
 
-CENTRED = ("ticks", "cuts")
-"""`weights.apply` with weights of actions, not of the chunks that begin at a frame."""
 WINDOW_S = 2.0
 """Seconds around an action that judge it: fewer add noise, more see no short stop (docs/weights.md)."""
 WINDOW_SHARE = 1 / 3
@@ -76,7 +74,7 @@ def judged_span(settings: WeightsConfig, chunk: int, fps: float, median: float) 
 
     median: of the demonstrations' lengths, frames.
     """
-    if settings.apply not in CENTRED:
+    if not settings.judges_actions:
         return chunk
     return max(2, round(max(WINDOW_S * fps, WINDOW_SHARE * median)))
 
@@ -91,7 +89,7 @@ def judged_deltas(
 
 def frames_before(settings: WeightsConfig, span: int) -> int:
     """How many of the `span` frames that judge one lie before it: none, or half around an action."""
-    return span // 2 if settings.apply in CENTRED else 0
+    return span // 2 if settings.judges_actions else 0
 
 
 def episode_bounds(episode_index: NDArray[np.int64]) -> NDArray[np.int64]:

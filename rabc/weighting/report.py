@@ -17,7 +17,7 @@ from rabc.system.atomic import whole_folder
 from rabc.weighting import schemes, segments, timelines
 from rabc.weighting.assign import FrameWeights
 from rabc.weighting.caution import caution
-from rabc.weighting.deltas import CENTRED, episode_bounds, frames_before, median_length
+from rabc.weighting.deltas import episode_bounds, frames_before, median_length
 from rabc.weighting.moments import Moment, moments
 from rabc.weighting.page import PageFacts, ShownMoment, render, scheme_text
 from rabc.weighting.strips import caption, captioned, film_strip, moment_strip
@@ -127,7 +127,7 @@ def _facts(
     settings, span = config.weights, judging_span(config, made)
     facts = {"dataset": str(meta.root), "scheme": settings.scheme}
     if made.progress is not None:
-        around = " around each action" if settings.apply in CENTRED else ""
+        around = " around each action" if settings.judges_actions else ""
         facts[timelines.judged_by(settings)] = f"{span} frames, {number(span / meta.fps, 1)} s{around}"
         facts["horizon"] = settings.horizon
     if made.source is None:
@@ -201,7 +201,7 @@ def _left_out(
             "its frames; 100 % is the even pace of a demonstration of median length."
         )
     return timelines.LeftOut(
-        timelines.means(config.weights),
+        timelines.means(config.apply),
         judged,
         timelines.reason_rows(found, int(made.selected.sum()), fps),
         shown,

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rabc.config.settings import WeightsConfig
+from rabc.config.settings import Apply, WeightsConfig
 from rabc.pages.html import jpeg, number
-from rabc.weighting.deltas import CENTRED
 from rabc.weighting.segments import REASONS, Segment
 
 WIDTH, HEIGHT = 1000, 100  # of the coordinates a curve or histogram is drawn in; the browser stretches them
@@ -98,9 +97,9 @@ class _Card:
     """Times at the left end, at each quarter and at the right end."""
 
 
-def means(settings: WeightsConfig) -> str:
+def means(apply: Apply) -> str:
     """What weight 0 does in training, a sentence."""
-    match settings.apply:
+    match apply:
         case "ticks":
             return "The actions of a segment are no targets of the policy."
         case "cuts":
@@ -117,7 +116,7 @@ def means(settings: WeightsConfig) -> str:
 
 def judged_by(settings: WeightsConfig) -> str:
     """What the progress that judges a frame is taken over, a word."""
-    return "window" if settings.apply in CENTRED else "chunk"
+    return "window" if settings.judges_actions else "chunk"
 
 
 def reason_rows(found: Sequence[Segment], frames: int, fps: float) -> list[ReasonRow]:

@@ -115,7 +115,7 @@ def test_it_says_what_was_left_out_and_what_that_showed(
     assert content["dataset"] == {"path": str(simulated), "content": data["content"]}
     assert content["scorer"]["model"] == "so101-scorer"
     assert content["scorer"]["content"] == state.scorer_content(config) == result["scorer"]["revision"]
-    assert content["weights"] == {"scheme": "mask", "calibration": "dataset", "min_delta": 0.1}
+    assert content["weights"] == {"scheme": "mask", "min_delta": 0.1}
     assert content["selected"] == {"episodes": None, "exclude": "0"}
 
     # The list, read back, is the zeros of the selected episodes' weights.

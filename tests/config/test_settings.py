@@ -210,10 +210,10 @@ def test_numbers_are_finite(item: cli.Argument, value: float) -> None:
         ),
         (
             {"weights.weights_file": "w.parquet"},
-            ["weights.weights_file 'w.parquet'", "scheme is 'rabc'", "set weights.scheme static"],
+            ["weights.weights_file 'w.parquet'", "scheme is 'auto'", "set weights.scheme static"],
         ),
         (
-            {"weights.scheme": "filter"},
+            {"weights.scheme": "filter", "weights.calibration": "episode"},
             ["weights.calibration 'episode'", "weights.drop 'episodes'", "give dataset or logodds"],
         ),
         (
@@ -222,7 +222,7 @@ def test_numbers_are_finite(item: cli.Argument, value: float) -> None:
         ),
         (
             {"weights.drop_below": 0.5},
-            ["weights.drop_below 0.5", "weights.scheme 'filter'", "not with 'rabc'"],
+            ["weights.drop_below 0.5", "weights.scheme 'filter'", "not with 'auto'"],
         ),
         (
             {

@@ -68,11 +68,12 @@ def judged(
 
 @pytest.fixture(scope="module")
 def recipe() -> Config:
-    """`configs/so101_real.yaml`, with its scheme, its `min_delta` and its chunk."""
+    """`configs/so101_real.yaml`, with its scheme and its chunk."""
     return cli.parse(["--config", "so101_real.yaml", "--device", "cpu"], "test").config
 
 
 Weigh = Callable[..., FrameWeights]
+_MASK: dict[str, Any] = {"scheme": "mask", "min_delta": None}
 
 
 def weighing(
@@ -95,7 +96,7 @@ def test_no_frame_of_a_perfect_demonstration_is_dropped(
 ) -> None:
     """Lengths of every remainder, so that the last frame lies everywhere between two on the scorer's grid."""
     weigh = weighing(tmp_path, recipe, judged(range(200, 421, 7), calibration))
-    for settings in ({}, {"min_delta": 0.2}, {"scheme": "rabc"}):
+    for settings in ({}, _MASK, {"scheme": "mask", "min_delta": 0.2}, {"scheme": "rabc"}):
         found = weigh(calibration=calibration, **settings)
         assert np.allclose(found.values, 1), settings
 
@@ -104,7 +105,8 @@ def test_nor_of_one_that_starts_and_ends_slowly(tmp_path: Path, recipe: Config) 
     records = judged(range(220, 261, 5), "dataset", profile=minimum_jerk)
     weigh = weighing(tmp_path, recipe, records)
     for calibration in ("episode", "dataset"):
-        assert np.all(weigh(calibration=calibration).values > 0), calibration
+        for settings in ({}, _MASK):
+            assert np.all(weigh(calibration=calibration, **settings).values > 0), (calibration, settings)
 
 
 @pytest.mark.parametrize("calibration", CALIBRATIONS)
@@ -113,7 +115,7 @@ def test_a_noisy_scorer_drops_hardly_any(tmp_path: Path, recipe: Config, calibra
     weigh = weighing(tmp_path, recipe, judged(lengths, calibration, NOISE))
     table = frame_table(lengths)
     at_end = table.episode_end - np.arange(len(table)) <= recipe.policy.chunk
-    for scheme in ("mask", "rabc"):
+    for scheme in ("auto", "mask", "rabc"):
         dropped = weigh(calibration=calibration, scheme=scheme).values == 0
         assert dropped.mean() < 0.02, scheme
         assert dropped[at_end].mean() < 0.02, scheme
@@ -123,13 +125,16 @@ def test_standing_still_is_dropped_all_the_same(tmp_path: Path, recipe: Config) 
     """Otherwise the tests above would pass if nothing ever was."""
 
     def stalls(share: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.interp(share, [0, 0.25, 0.75, 1], [0, 0.5, 0.5, 1])
+        return np.interp(share, [0, 0.3, 0.7, 1], [0, 0.5, 0.5, 1])
 
-    lengths = [400] * 5
-    found = weighing(tmp_path, recipe, judged(lengths, "dataset", profile=stalls))()
-    at = frame_table(lengths).frame_index
-    assert np.all(found.values[(at > 120) & (at < 180)] == 0)
-    assert np.all(found.values[(at < 60) | (at > 340)] > 0)
+    lengths = [240, 240, 400, 400, 400]
+    at, stalled = frame_table(lengths).frame_index, np.repeat(np.arange(5), lengths) > 1
+    records = {**judged(lengths, "dataset", profile=stalls), **judged(lengths[:2], "dataset")}
+    weigh = weighing(tmp_path, recipe, records)
+    for settings in ({}, _MASK):
+        found = weigh(**settings).values
+        assert np.all(found[stalled & (at > 185) & (at < 200)] == 0), settings
+        assert np.all(found[~stalled | (at < 60) | (at > 340)] > 0), settings
 
 
 TASKS = ["Put the cube into the box."] * 8 + ["put the cube into the box "] * 2 + ["Fold the towel."] * 10
