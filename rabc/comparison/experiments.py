@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rabc.config.settings import Config, DemonstrationsConfig, WeightsConfig
+from rabc.config.settings import Config, DemonstrationsConfig
 
 FLAWS = ("stall", "retry", "drop", "detour", "give_up")
 """Kinds of demonstrations that are not clean."""
 SELECTION_SEED = 100
-"""First training seed of the selection; the other experiments begin with 0."""
+"""First training seed of the selection; the measurement begins with 0."""
 SELECTION_START_STATES = 1000
-"""Offset of the selection's start states; the other experiments begin with 0."""
+"""Offset of the selection's start states; the measurement begins with 0."""
+MEASURED_DEMONSTRATIONS = 500_000
+"""Offset of the measurement's demonstrations; the selection looked at those of the shipped configurations."""
 
 Changes = Mapping[str, Mapping[str, Any]]
 
@@ -38,6 +40,11 @@ class Experiment:
     changes: Changes = field(default_factory=dict[str, Mapping[str, Any]])
     """section -> key -> value, on top of the configuration."""
 
+    @property
+    def is_selection(self) -> bool:
+        """Whether it is there to choose by, and not to measure what was chosen."""
+        return self.first_seed >= SELECTION_SEED
+
     def configured(self, config: Config) -> Config:
         """The configuration of the comparison, from that of the file."""
         for section, values in self.changes.items():
@@ -46,98 +53,108 @@ class Experiment:
         return replace(config, run=self.run or config.run, seed=self.first_seed, rollouts=rollouts)
 
 
-def with_clean(share: float) -> Changes:
-    """Demonstrations of which `share` is clean, and the rest flawed in the usual proportions."""
+def with_clean(share: float) -> dict[str, float]:
+    """Kinds of demonstrations of which `share` is clean, and the rest flawed in the usual proportions."""
     usual = DemonstrationsConfig()
     flawed = {kind: round(getattr(usual, kind) * (1 - share) / (1 - usual.clean), 6) for kind in FLAWS}
     # What rounding leaves goes to the last kind, so that the shares add up to 1.
     flawed[FLAWS[-1]] = 1 - share - sum(flawed[kind] for kind in FLAWS[:-1])
-    percent = round(100 * share)
-    return {
-        "dataset": {"path": f"data/so101_pick_clean{percent}"},
-        "demonstrations": {"clean": share, **flawed},
-    }
+    return {"clean": share, **flawed}
 
 
-_MASK: dict[str, Any] = {"scheme": "mask", "calibration": "dataset", "min_delta": 0.2}
-"""The second best of the selection, which is not shown to do harm on clean demonstrations there."""
+@dataclass(frozen=True)
+class Kind:
+    """One kind of demonstrations, and the policy that learns from them."""
 
-_CANDIDATES: Changes = {
-    "rollouts": {"first_seed": SELECTION_START_STATES},
-    "comparison": {
-        "arms": {
-            "awr-0.2": {"scheme": "awr", "calibration": "dataset", "beta": 0.2},
-            "rabc-0.2": {"scheme": "rabc", "calibration": "dataset", "kappa": 0.2},
-            "sampler": {"scheme": "awr", "calibration": "dataset", "beta": 0.2, "apply": "sampler"},
-            "mask-0.2": _MASK,
-        }
-    },
+    title: str
+    demonstrations: Mapping[str, Any]
+    policy: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    config: str = "so101_pick.yaml"
+
+
+_FLAWLESS = dict.fromkeys(FLAWS, 0.0)
+
+KINDS = {
+    "clean_20": Kind("20 % clean", with_clean(0.2)),
+    "clean_40": Kind("40 % clean", with_clean(0.4)),
+    "clean_80": Kind("80 % clean", with_clean(0.8)),
+    "clean_100": Kind("100 % clean", with_clean(1.0)),
+    "flawed_successes": Kind(
+        "all succeed, 20 % clean",
+        {"give_up": 0.0, **dict.fromkeys(("clean", "stall", "retry", "drop", "detour"), 0.2)},
+    ),
+    "place": Kind("placing, 40 % clean", {}, config="so101_place.yaml"),
+    "speeds": Kind("clean, half of them at half speed", {**_FLAWLESS, "clean": 0.5, "slow": 0.5}),
+    "pauses": Kind(
+        "60 % with stops of 1 s, chunks of 5 s",
+        {**_FLAWLESS, "clean": 0.4, "pause": 0.6},
+        {"chunk_size": 50},
+    ),
 }
-"""Of the selection: start states and schemes."""
+"""Of the published comparison."""
+
+CUTS = "cuts"
+"""The arm of the selection that acts by cuts."""
+_OWN_ARMS: dict[str, Any] = {
+    "awr": {"scheme": "awr", "beta": 0.2},
+    "mask": {"scheme": "mask", "min_delta": None},
+    "rabc": {"scheme": "rabc"},
+}
+"""Schemes that auto takes the place of: with the constants that helped most in earlier comparisons."""
+
+
+def _measured(name: str, arms: str) -> Experiment:
+    kind = KINDS[name]
+    return Experiment(
+        name, kind.title, kind.config, arms, seeds=3, rollouts=200, run=f"so101_{name}_measured",
+        changes={
+            "dataset": {"path": f"data/so101_{name}_measured"},
+            "demonstrations": {**kind.demonstrations, "first_seed": MEASURED_DEMONSTRATIONS},
+            "policy": kind.policy,
+            "comparison": {"arms": _OWN_ARMS},
+        },
+    )  # fmt: skip
+
+
+def _selecting(name: str, kind: Kind) -> Experiment:
+    return Experiment(
+        f"selection_{name}", f"Selection, {kind.title}", kind.config, f"plain,weighted,{CUTS}",
+        seeds=1, rollouts=60, run=f"so101_{name}_selection", first_seed=SELECTION_SEED,
+        changes={
+            "dataset": {"path": f"data/so101_{name}_selection"},
+            "demonstrations": kind.demonstrations,
+            "policy": kind.policy,
+            "rollouts": {"first_seed": SELECTION_START_STATES},
+            "comparison": {"arms": {CUTS: {"scheme": "auto", "apply": "cuts"}}},
+        },
+    )  # fmt: skip
+
+
+def _diffusion(name: str) -> Experiment:
+    """On the demonstrations of the comparison of that kind."""
+    kind = KINDS[name]
+    return Experiment(
+        f"diffusion_{name}", f"Diffusion, {kind.title}", "so101_pick_diffusion.yaml", "plain,weighted",
+        seeds=2, rollouts=100, run=f"so101_{name}_diffusion",
+        changes={
+            "dataset": {"path": f"data/so101_{name}_measured"},
+            "demonstrations": {**kind.demonstrations, "first_seed": MEASURED_DEMONSTRATIONS},
+        },
+    )  # fmt: skip
+
 
 EXPERIMENTS = (
-    Experiment(
-        "selection",
-        "Choosing the scheme",
-        "so101_pick.yaml",
-        "plain,awr-0.2,mask-0.2,success-only,rabc-0.2,sampler",
-        seeds=1,
-        rollouts=60,
-        run="so101_pick_selection",
-        first_seed=SELECTION_SEED,
-        changes=_CANDIDATES,
-    ),
-    Experiment(
-        "selection_clean",
-        "The same schemes on clean demonstrations",
-        "so101_pick.yaml",
-        "plain,awr-0.2,mask-0.2,rabc-0.2",
-        seeds=1,
-        rollouts=60,
-        run="so101_pick_selection_clean",
-        first_seed=SELECTION_SEED,
-        changes={**_CANDIDATES, **with_clean(1.0)},
-    ),
-    Experiment(
-        "pick", "ACT lifts the cube", "so101_pick.yaml", None, seeds=3, rollouts=200,
-        changes={"comparison": {"arms": {"rabc": {"scheme": "rabc", "calibration": "dataset"}}}},
-    ),
-    Experiment(
-        "pick_diffusion", "Diffusion lifts the cube", "so101_pick_diffusion.yaml",
-        "plain,weighted", seeds=2, rollouts=100,
-    ),
-    *(
-        Experiment(
-            f"clean_{round(100 * share)}",
-            f"{100 * share:.0f} % clean demonstrations",
-            "so101_pick.yaml",
-            arms,
-            seeds=2,
-            rollouts=200,
-            run=f"so101_pick_clean{round(100 * share)}",
-            changes={**with_clean(share), "comparison": {"arms": {"mask": _MASK}}},
-        )
-        for share, arms in ((0.2, "plain,weighted"), (0.8, "plain,weighted,mask"), (1.0, "plain,weighted"))
-    ),
-    Experiment(
-        "flawed_successes", "Every demonstration succeeds, most are flawed", "so101_pick.yaml",
-        "plain,weighted,mask", seeds=2, rollouts=200, run="so101_pick_flawed_successes",
-        changes={
-            "comparison": {"arms": {"mask": _MASK}},
-            "dataset": {"path": "data/so101_pick_flawed_successes"},
-            "demonstrations": {
-                "give_up": 0.0, **dict.fromkeys(("clean", "stall", "retry", "drop", "detour"), 0.2)
-            },
-        },
-    ),
-    Experiment(
-        "place", "ACT places the cube", "so101_place.yaml", "plain,weighted,mask",
-        seeds=2, rollouts=200,
-        # The winner in picking, and what rabc train proposed for these demonstrations, warning of that one.
-        changes={
-            "weights": {"scheme": "awr", "beta": 0.2, "min_delta": WeightsConfig.min_delta},
-            "comparison": {"arms": {"mask": {**_MASK, "min_delta": 0.11}}},
-        },
-    ),
-)  # fmt: skip
+    Experiment("pick", "The main job", "so101_pick.yaml", "plain,weighted", seeds=3, rollouts=100),
+    _measured("clean_40", "plain,weighted,success-only,oracle,shuffled"),
+    _measured("place", "plain,weighted,success-only,oracle"),
+    _measured("clean_100", "plain,weighted,awr"),
+    _measured("speeds", "plain,weighted,mask,rabc"),
+    _measured("clean_20", "plain,weighted,success-only,oracle"),
+    _measured("flawed_successes", "plain,weighted,oracle"),
+    _measured("clean_80", "plain,weighted,success-only"),
+    _measured("pauses", "plain,weighted"),
+    _diffusion("clean_40"),
+    _diffusion("clean_100"),
+    *(_selecting(name, kind) for name, kind in KINDS.items()),
+)
 """In the order in which they are run."""

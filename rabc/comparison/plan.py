@@ -1,15 +1,16 @@
 """Which trainings a comparison consists of, and the files that some of their weights come from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rabc.comparison.arms import WEIGHTED, Arm, standard_arms
+from rabc.comparison.arms import BASELINE, WEIGHTED, Arm, standard_arms
 from rabc.config.settings import Config, WeightsConfig
 from rabc.system.errors import InputError, VerdictRefused
+from rabc.system.stages import Result
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,10 @@ class PlannedRun:
     seed: int
     config: Config
     """Of the run, which `rabc train` would do the same with."""
+    weights: WeightsConfig
+    """Of the arm: of the run, too, but where that is the baseline's (`with_plain_shared`)."""
+    made: dict[str, Result] = field(default_factory=dict[str, Result])
+    """What the arm's own stages made, where the run is the baseline's."""
 
 
 def comparison_folder(config: Config) -> Path:
@@ -40,7 +45,38 @@ def planned_run(config: Config, arm: Arm, seed: int, threads: int) -> PlannedRun
         trainer=replace(config.trainer, threads=threads or config.trainer.threads),
         rollouts=replace(config.rollouts, episodes=0),
     )
-    return PlannedRun(arm, seed, own)
+    return PlannedRun(arm, seed, own, own.weights)
+
+
+def with_plain_shared(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """`runs`, but that those of an arm whose weights came out equal are the baseline's, of the same seed.
+
+    They would be the same to the last bit (`rabc.training.drawn`); where weights are not made, nothing is
+    known yet. Frames that are drawn by weight are drawn by other random numbers.
+    """
+    from rabc.pipeline import state
+    from rabc.pipeline.receipt import weighed
+
+    plain = {run.seed: run.config for run in runs if run.arm.name == BASELINE}
+
+    equal: dict[str, dict[str, Result]] = {}
+    for run in runs:  # weights are made once for all seeds
+        made = state.finished(run.config)
+        judged = run.arm.name != BASELINE and run.config.apply != "sampler" and "weights" in made
+        if judged and not weighed(made["weights"]):
+            equal.setdefault(run.arm.name, {name: made[name] for name in ("scores", "weights")})
+    return [
+        replace(run, config=plain[run.seed], made=equal[run.arm.name]) if run.arm.name in equal else run
+        for run in runs
+    ]
+
+
+def distinct(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """`runs` without those that are an earlier one's."""
+    first: dict[str, PlannedRun] = {}
+    for run in runs:
+        first.setdefault(run.config.run, run)
+    return [*first.values()]
 
 
 def prepare(config: Config, arms: Sequence[Arm], training_seeds: Sequence[int]) -> None:

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rabc.comparison.arms import arms_of
-from rabc.comparison.experiments import EXPERIMENTS, Experiment
+from rabc.comparison.arms import BASELINE, SUCCESS_ONLY, WEIGHTED, arms_of
+from rabc.comparison.experiments import CUTS, EXPERIMENTS, KINDS, Experiment
 from rabc.comparison.kept import keep_comparison, read_comparison
 from rabc.comparison.kept_recipes import keep_recipes, read_recipes
 from rabc.comparison.pages.results import experiment_part, sweep_part
@@ -26,13 +26,11 @@ RAW = Path("docs/results")
 RECIPES = "recipes"
 RECIPES_CONFIG = "so101_pick.yaml"
 """Tables that need no training: of these demonstrations by every recipe, and those of RECIPES_OF."""
-SWEEP = ("clean_20", "pick", "clean_80", "clean_100")
-"""Experiments of the table over the share of clean demonstrations."""
 RECIPES_OF = {
-    "recipes_sweep": dict(zip(("20 % clean", "40 % clean", "80 % clean", "100 % clean"), SWEEP, strict=True)),
-    "recipes_others": {"all succeed, most flawed": "flawed_successes", "placing": "place"},
+    "recipes_sweep": ("clean_20", "clean_40", "clean_80", "clean_100"),
+    "recipes_others": ("flawed_successes", "place", "speeds", "pauses"),
 }
-"""Table -> column -> experiment with whose demonstrations it is made."""
+"""Table -> kinds of demonstrations (`rabc.comparison.experiments.KINDS`) that it has a column for."""
 
 
 def publish(names: Sequence[str], dry_run: bool) -> None:
@@ -78,32 +76,36 @@ def _recipes() -> dict[str, Any]:
 
 
 def _recipes_of(table: str) -> dict[str, Any]:
+    known = {experiment.name: experiment for experiment in EXPERIMENTS}
     found: dict[str, Any] = {}
-    for column, name in RECIPES_OF[table].items():
-        experiment = next(one for one in EXPERIMENTS if one.name == name)
-        config = experiment.configured(parse(["--config", experiment.config], "").config)
-        found[column] = measure_recipes(config, [OVER_DATASET])
+    for name in RECIPES_OF[table]:
+        config = known[name].configured(parse(["--config", known[name].config], "").config)
+        found[KINDS[name].title] = measure_recipes(config, [OVER_DATASET])
     return found
 
 
 def write_page() -> None:
     """Write every kept result into its place in the page."""
-    kept = {experiment.name: read_comparison(RAW, experiment.name) for experiment in EXPERIMENTS}
-    for name, result in kept.items():
-        if result is not None:
-            replace_marked(PAGE, name, experiment_part(result), "page")
+    kept = {one: read_comparison(RAW, one.name) for one in EXPERIMENTS}
+    found = {one: result for one, result in kept.items() if result is not None}
+    selection = {one.title: result for one, result in found.items() if one.is_selection}
+    measured = {one: result for one, result in found.items() if not one.is_selection}
+    kinds = {KINDS[one.name].title: result for one, result in measured.items() if one.name in KINDS}
+    if kinds:
+        replace_marked(PAGE, "kinds", sweep_part(kinds, (BASELINE, WEIGHTED, SUCCESS_ONLY)), "page")
+    if measured:
+        command = "    uv run rabc results --experiments"
+        sections = [
+            f"### {one.title}\n\n{command} {one.name}\n\n{experiment_part(result)}\n"
+            for one, result in measured.items()
+        ]
+        replace_marked(PAGE, "measured", "\n".join(sections), "page")
+    if selection:
+        replace_marked(PAGE, "selection", sweep_part(selection, (BASELINE, WEIGHTED, CUTS)), "page")
     recipes = read_recipes(RAW, RECIPES, [RECIPES_CONFIG])
     if recipes is not None:
         replace_marked(PAGE, RECIPES, recipes_part(recipes[RECIPES_CONFIG]), "page")
     for name, columns in RECIPES_OF.items():
-        shares = read_recipes(RAW, name, [*columns])
+        shares = read_recipes(RAW, name, [KINDS[kind].title for kind in columns])
         if shares is not None:
             replace_marked(PAGE, name, shares_part(shares), "page")
-    sweep = [(_share(found), found) for found in (kept[name] for name in SWEEP) if found is not None]
-    if len(sweep) > 1:
-        replace_marked(PAGE, "sweep", sweep_part(sweep), "page")
-
-
-def _share(result: dict[str, Any]) -> str:
-    kinds = result["dataset"]["kinds"]
-    return f"{100 * kinds.get('clean', 0) / sum(kinds.values()):.0f} % clean"

@@ -8,7 +8,8 @@
     baseline        name of the arm the others are compared with
     task_done       what success is called
     dataset         root, content (fingerprint), episodes, frames, fps, kinds {kind: episodes}
-    scorer          name, revision
+    scorer          name, revision, verdict on its scores, success_auc {value, low, high, ...} of the
+                    demonstrations' final scores (null where no label tells successes from failures)
     start_states    first (seed), count
     training_seeds  of every arm
     arms            name, about, weights (settings that are not at their default), summary (see
@@ -111,7 +112,12 @@ def summarise(
         "dataset": {name: data[name] for name in ("root", "content", "episodes", "frames", "fps", "kinds")},
         "scorer": None
         if scores is None
-        else {"name": scores["scorer"]["scorer"], "revision": scores["scorer"]["revision"]},
+        else {
+            "name": scores["scorer"]["scorer"],
+            "revision": scores["scorer"]["revision"],
+            "verdict": scores["diagnosis"]["verdict"],
+            "success_auc": scores["diagnosis"]["figures"]["success_auc"],
+        },
         "start_states": {"first": first.rollouts[0].seed, "count": len(first.rollouts)},
         "training_seeds": [run.plan.seed for run in by_arm[BASELINE]],
         "arms": [_arm(arm, by_arm[arm.name], outcomes[arm.name]) for arm in arms],
@@ -233,7 +239,7 @@ def _arm(arm: Arm, runs: Sequence[PlayedRun], outcomes: NDArray[np.bool_]) -> di
     return {
         "name": arm.name,
         "about": arm.about,
-        "weights": differences(runs[0].plan.config.weights),
+        "weights": differences(runs[0].plan.weights),
         "summary": {name: weights[name] for name in (*summary, "histogram_edges", "histogram_counts")},
         "up": weights["up"],
         "down": weights["down"],

@@ -56,9 +56,10 @@ def play_all(
     meta = open_dataset(config, Path(results[0]["demonstrations"]["root"]))
     image_size, _ = recorded_shape(meta, meta.camera_keys[0])
     wanted = seeds.seed_range(seeds.ROLLOUTS, config.rollouts.first_seed, config.rollouts.episodes)
-    # Policies stay loaded while they take turns: those of one training seed at a time.
+    # Policies stay loaded while they take turns: those of one training seed at a time. Arms may share one.
+    names = [run.config.run for run in runs]
     groups = [
-        [place for place, run in enumerate(runs) if run.seed == seed]
+        [place for place, run in enumerate(runs) if run.seed == seed and names.index(names[place]) == place]
         for seed in dict.fromkeys(run.seed for run in runs)
     ]
     finished: list[dict[int, ScoredRollout]] = [{} for _ in runs]
@@ -68,7 +69,9 @@ def play_all(
             filmed = config if place == 0 else replace(config, rollouts=replace(config.rollouts, videos=0))
             some = play(filmed, [entrants[one] for one in group], block, image_size, scorer)
             for one, found in zip(group, some, strict=True):
-                finished[one] = found
+                for place, name in enumerate(names):
+                    if name == names[one]:
+                        finished[place] = found
 
     test = None
     if sequential:
@@ -78,7 +81,7 @@ def play_all(
     else:
         play_block(played := wanted)
     shown = [
-        PlayedRun(run, found, tuple(own[seed] for seed in played), entrant.folder)
+        PlayedRun(run, {**found, **run.made}, tuple(own[seed] for seed in played), entrant.folder)
         for run, found, own, entrant in zip(runs, results, finished, entrants, strict=True)
     ]
     return shown, test

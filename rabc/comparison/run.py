@@ -5,9 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rabc.comparison.arms import WEIGHTED, Arm, standard_arms
+from rabc.comparison.arms import BASELINE, WEIGHTED, Arm, standard_arms
 from rabc.comparison.pages.texts import P_HEADERS
-from rabc.comparison.plan import PlannedRun, comparison_folder, planned_run, prepare
+from rabc.comparison.plan import (
+    PlannedRun,
+    comparison_folder,
+    distinct,
+    planned_run,
+    prepare,
+    with_plain_shared,
+)
 from rabc.config.arguments import command_line
 from rabc.config.settings import Config
 from rabc.pages.html import ends, points
@@ -53,6 +60,9 @@ def compare(config: Config, arms: Sequence[Arm], training_seeds: int, sequential
     # Each of its trainings holds its own run; files of shuffled weights, logs and rollouts are nobody's.
     with held(folder / ".lock", f"comparison {config.run}", "wait for it, end it, or give another --run"):
         prepare(config, arms, [run.seed for run in runs[:: len(arms)]])
+        runs = with_plain_shared(runs)
+        for name in dict.fromkeys(run.arm.name for run in runs if run.made):
+            print(f"arm {name}: its weights are all equal, so its trainings are those of {BASELINE}")
         train_all(runs, jobs)
         rollouts = replace(config.rollouts, processes=max(jobs, config.rollouts.processes))
         played, test = play_all(replace(config, rollouts=rollouts), runs, sequential, LEVEL)
@@ -78,7 +88,7 @@ def leave_receipts(config: Config, played: Sequence["PlayedRun"], result: dict[s
         return
     for path in written:
         print(f"receipt: {path}")
-    for run in played:
+    for run in [one for one in played if not one.plan.made]:
         write_model_card(run.plan.config, state.paths(run.plan.config), run.results)
 
 
@@ -125,7 +135,7 @@ def check_disk(config: Config, runs: Sequence[PlannedRun], jobs: int) -> None:
     from rabc.pipeline import state
     from rabc.pipeline.costs import check_all_fit
 
-    left = [run.config for run in runs if "training" not in state.finished(run.config)]
+    left = [run.config for run in distinct(runs) if "training" not in state.finished(run.config)]
     check_all_fit(config, left, jobs)
 
 
@@ -136,7 +146,7 @@ def describe(config: Config, arms: Sequence[Arm], training_seeds: int) -> str:
     from rabc.pipeline.costs import cost_table, jobs_at_once, measured, rollouts_s, training_s
 
     jobs = jobs_at_once(config)
-    runs = planned(config, arms, training_seeds, jobs)
+    runs = with_plain_shared(planned(config, arms, training_seeds, jobs))
     check_disk(config, runs, jobs)
     # The file of shuffled weights is only as new as the weights that it was made from.
     weights = planned_run(config, standard_arms(config)[WEIGHTED], config.seed, 0).config
@@ -154,16 +164,18 @@ def describe(config: Config, arms: Sequence[Arm], training_seeds: int) -> str:
         [run.arm.name, str(run.seed), "done" if done else "to do", f"{episodes - left} of {episodes}"]
         for run, done, left in zip(runs, trained, unplayed, strict=True)
     ]
-    left = trained.count(False)
-    known = measured(config, ["training"] * (left > 0) + ["rollouts"] * (sum(unplayed) > 0))
+    # What arms share is done once.
+    left = len({run.config.run for run, done in zip(runs, trained, strict=True) if not done})
+    to_play = sum({run.config.run: many for run, many in zip(runs, unplayed, strict=True)}.values())
+    known = measured(config, ["training"] * (left > 0) + ["rollouts"] * (to_play > 0))
     # Threads of one training speed it up less than trainings side by side: measured is one with all of them.
     one = training_s(config, known)
-    played = rollouts_s(config, sum(unplayed), max(jobs, config.rollouts.processes), known)
+    played = rollouts_s(config, to_play, max(jobs, config.rollouts.processes), known)
     parts = [f"Before the trainings:\n{cost_table(weights, shared)}"] if shared else []
     parts += [
         table(rows, ["arm", "seed", "training", "rollouts"]),
-        f"{left} of {len(runs)} trainings to do, at most about {_time(one and left * one)}; {sum(unplayed)} "
-        f"rollouts to play, about {_time(played)}\n{known.remark}".rstrip(),
+        f"{left} of {len(distinct(runs))} trainings to do, at most about {_time(one and left * one)}; "
+        f"{to_play} rollouts to play, about {_time(played)}\n{known.remark}".rstrip(),
     ]
     return "\n\n".join(parts)
 

@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from rabc.comparison.plan import PlannedRun
+from rabc.comparison.plan import PlannedRun, distinct
 from rabc.config.settings import Config
 from rabc.system.errors import CheckFailed, InputError, RabcError, Stopped, VerdictRefused
 
@@ -44,6 +44,7 @@ def train_all(runs: Sequence[PlannedRun], jobs: int) -> None:
     """
     from rabc.pipeline import state
 
+    runs = distinct(runs)
     steps = runs[0].config.trainer.max_steps
     waiting = [run for run in runs if "training" not in state.finished(run.config)]
     finished = before = len(runs) - len(waiting)

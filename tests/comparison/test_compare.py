@@ -27,7 +27,7 @@ SMALL = {
     },
     "scorer": {"model": str(REPO / "checkpoints" / "so101-scorer"), "num_prefixes": 6},
     "diagnostics": {"episodes": 4},
-    "weights": {"calibration": "dataset", "kappa": 0.2},
+    "weights": {"scheme": "rabc", "kappa": 0.2},
     "policy": {"dim_model": 32, "n_heads": 2, "dim_feedforward": 64, "n_encoder_layers": 1, "use_vae": False},
     "trainer": {"max_steps": 6, "batch_size": 4, "warmup_steps": 1, "checkpoint_every": 2},
     "rollouts": {"max_ticks": 12, "videos": 1},
@@ -92,6 +92,35 @@ def test_arms_are_trained_played_and_compared(tmp_path: Path, simulated: Path) -
     assert re.search(r"shuffled +0 +to do", output)
     shutil.rmtree(tmp_path / "outputs" / "small-comparison")
     assert "1 of 2 trainings to do" in finish(start(tmp_path, simulated, *asked))
+
+
+def test_an_arm_that_weighs_nothing_is_plain_and_trained_once(tmp_path: Path, simulated: Path) -> None:
+    """Its policy is the one that `rabc train` makes with these weights, to the last bit."""
+    equal = ("--weights.scheme", "mask", "--weights.min_delta", "-1")
+    asked = (*equal, "--arms", "weighted,success-only", "--seeds", "1", "--rollouts", "2")
+    assert "3 trainings to do" in finish(start(tmp_path, simulated, *asked, "--dry_run"))
+    output = finish(start(tmp_path, simulated, *asked))
+    assert "arm weighted: its weights are all equal, so its trainings are those of plain" in output
+    found = result(tmp_path)
+    contents = {run["arm"]: run["policy_content"] for run in found["runs"]}
+    assert contents["plain"] == contents["weighted"] != contents["success-only"]
+    assert not list((tmp_path / "outputs").glob("small-weighted-s0/training-*"))
+    (pair,) = (pair for pair in found["pairs"] if pair["arm"] == "weighted")
+    assert (pair["difference"]["value"], pair["p_states"]) == (0, 1)
+    assert [arm["weights"].get("scheme") for arm in found["arms"]] == ["none", "mask", "filter"]
+    assert "0 of 2 trainings to do" in finish(start(tmp_path, simulated, *asked, "--dry_run"))
+    command = [sys.executable, str(REPO / "scripts" / "train.py"), "--config", "small.yaml", "--run", "alone"]
+    finish(
+        subprocess.Popen(
+            [*command, *equal, "--trainer.threads", "1", "--rollouts.episodes", "0"],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+    )  # fmt: skip
+    weights = [
+        (tmp_path / "checkpoints" / run / "pretrained_model" / "model.safetensors").read_bytes()
+        for run in ("small-plain-s0", "alone")
+    ]
+    assert weights[0] == weights[1]
 
 
 def test_what_a_comparison_showed_is_said_where_these_weights_are_trained(

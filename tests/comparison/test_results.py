@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from rabc.comparison.arms import BASELINE, arms_of, standard_arms
-from rabc.comparison.experiments import EXPERIMENTS
+from rabc.comparison.experiments import EXPERIMENTS, KINDS, Experiment
 from rabc.comparison.pages import texts
 from rabc.comparison.pairs import contrasts_of, pairs_of, shares_of_oracle
 from rabc.comparison.plan import planned_run, shuffled_file
@@ -431,10 +431,23 @@ def test_experiments_that_record_differently_have_datasets_and_runs_of_their_own
 
 
 def test_the_selection_shares_no_seed_with_what_it_selects_for() -> None:
-    selection, pick = (next(one for one in EXPERIMENTS if one.name == name) for name in ("selection", "pick"))
-    first = selection.configured(CONFIG).rollouts.first_seed
-    assert pick.configured(CONFIG).rollouts.first_seed + pick.rollouts <= first
-    assert pick.first_seed + pick.seeds <= selection.first_seed
+    """Training seeds, start states, and where a kind of demonstrations is measured, these, too."""
+    assert len([one for one in EXPERIMENTS if one.is_selection]) == len(KINDS)
+
+    def used(of: Experiment) -> tuple[set[int], set[int], set[int]]:
+        config = of.configured(CONFIG)
+        first, recorded = config.rollouts.first_seed, config.demonstrations.first_seed
+        return (
+            {*range(config.seed, config.seed + of.seeds)},
+            {*range(first, first + config.rollouts.episodes)},
+            # Of episodes that fail when they should not, others are recorded.
+            {*range(recorded, recorded + 10 * config.demonstrations.episodes)},
+        )
+
+    for one in [one for one in EXPERIMENTS if one.is_selection]:
+        for other in [other for other in EXPERIMENTS if not other.is_selection]:
+            for number, (chosen_on, measured_on) in enumerate(zip(used(one), used(other), strict=True)):
+                assert not chosen_on & measured_on or (number == 2 and other.name == "pick"), other.name
 
 
 def test_steps_of_an_earlier_call_are_told_from_those_of_this_one(tmp_path: Path):

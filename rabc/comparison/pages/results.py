@@ -3,16 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rabc.comparison.arms import BASELINE, ORACLE, WEIGHTED
-from rabc.comparison.pages.texts import OVER_SEEDS_HEADER, P_HEADERS, probability
+from rabc.comparison.arms import BASELINE, ORACLE
+from rabc.comparison.pages.texts import OVER_SEEDS_HEADER, P_HEADERS, p_value, probability
 from rabc.pages.html import ends, points
 from rabc.pages.marked import markdown_table
 from rabc.statistics.intervals import Proportion
 
 Found = Mapping[str, Any]
 """Content of a `comparison.json`."""
-SWEPT = (BASELINE, WEIGHTED, "mask")
-"""Arms of the table over the share of clean demonstrations."""
 _NONE = "no interval"
 _DIFFERENCE_HEADERS = ("points more", OVER_SEEDS_HEADER)
 
@@ -48,19 +46,25 @@ def experiment_part(result: Found) -> str:
     )
 
 
-def sweep_part(results: Sequence[tuple[str, Found]]) -> str:
-    """One row for each (label, comparison), with intervals; an arm that only some have is empty elsewhere."""
-    named = [arm["name"] for _, found in results for arm in found["arms"]]
-    arms = [name for name in SWEPT if name in named]
+def sweep_part(results: Mapping[str, Found], arms: Sequence[str]) -> str:
+    """One row for each label -> comparison, with intervals; an arm that only some have is empty elsewhere."""
     others = [name for name in arms if name != BASELINE]
     rows: list[list[str]] = []
-    for label, found in results:
+    for label, found in results.items():
         pairs = {pair["arm"]: pair for pair in found["pairs"]}
         rates = _rates(found)
         row = [label, *(str(rates[name]) if name in rates else "" for name in arms)]
-        rows.append(row + [_points(pairs[name]) if name in pairs else "" for name in others])
+        rows.append(row + [_both(pairs[name]) if name in pairs else "" for name in others])
     headers = ["", *(f"`{name}`" for name in arms)]
     return markdown_table([*headers, *(f"`{name}`: points more" for name in others)], rows)
+
+
+def _both(pair: Found) -> str:
+    """Points more, with their interval over start states and, where there are several, over seeds."""
+    over = ends(pair["over_seeds"], 0) if pair["over_seeds"] else ""
+    p = p_value(pair["p_states"])
+    said = (_points(pair), over and f"over seeds {over}", f"p {p if p.startswith('<') else f'= {p}'}")
+    return "; ".join(part for part in said if part)
 
 
 def _rates(result: Found) -> dict[str, Proportion]:
