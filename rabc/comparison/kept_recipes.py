@@ -5,8 +5,8 @@ frames           of all demonstrations
 flawed           share of frames that the simulator knows to be flawed
 behind           share of frames behind (`rabc.weighting.caution`); empty where it was not measured
 scheme, ...      keys of `weights` that the recipe sets; empty where it does not
-on_flawed        share of the weight on flawed frames
-sample_size      effective sample size of the other frames, as a share of their number
+on_flawed        share of the weight on flawed actions, among all that the policy imitates
+sample_size      effective sample size of the other actions, as a share of their number
 """
 
 import csv

@@ -13,7 +13,14 @@ from rabc.comparison.arms import BASELINE, SUCCESS_ONLY, WEIGHTED, arms_of
 from rabc.comparison.experiments import CUTS, EXPERIMENTS, KINDS, Experiment
 from rabc.comparison.kept import keep_comparison, read_comparison
 from rabc.comparison.kept_recipes import keep_recipes, read_recipes
-from rabc.comparison.pages.results import experiment_part, sweep_part
+from rabc.comparison.pages.figures import write_gains
+from rabc.comparison.pages.results import (
+    experiment_part,
+    gain_of,
+    known_beforehand,
+    prediction_part,
+    sweep_part,
+)
 from rabc.comparison.recipes import OVER_DATASET, measure_recipes, recipes_part, shares_part
 from rabc.comparison.run import compare, describe
 from rabc.config.cli import parse
@@ -21,6 +28,7 @@ from rabc.pages.marked import replace_marked
 from rabc.system.errors import InputError
 
 PAGE = Path("docs/results.md")
+FIGURE = Path("docs/gains.png")
 RAW = Path("docs/results")
 """Folder of the raw results."""
 RECIPES = "recipes"
@@ -86,18 +94,18 @@ def _recipes_of(table: str) -> dict[str, Any]:
 
 def write_page() -> None:
     """Write every kept result into its place in the page."""
-    kept = {one: read_comparison(RAW, one.name) for one in EXPERIMENTS}
-    found = {one: result for one, result in kept.items() if result is not None}
-    selection = {one.title: result for one, result in found.items() if one.is_selection}
-    measured = {one: result for one, result in found.items() if not one.is_selection}
-    kinds = {KINDS[one.name].title: result for one, result in measured.items() if one.name in KINDS}
+    kept = [(one, read_comparison(RAW, one.name)) for one in EXPERIMENTS]
+    found = [(one, result) for one, result in kept if result is not None]
+    selection = {one.title: result for one, result in found if one.is_selection}
+    measured = [(one, result) for one, result in found if not one.is_selection]
+    kinds = {KINDS[one.name].title: result for one, result in measured if one.name in KINDS}
     if kinds:
         replace_marked(PAGE, "kinds", sweep_part(kinds, (BASELINE, WEIGHTED, SUCCESS_ONLY)), "page")
     if measured:
         command = "    uv run rabc results --experiments"
         sections = [
             f"### {one.title}\n\n{command} {one.name}\n\n{experiment_part(result)}\n"
-            for one, result in measured.items()
+            for one, result in measured
         ]
         replace_marked(PAGE, "measured", "\n".join(sections), "page")
     if selection:
@@ -105,7 +113,13 @@ def write_page() -> None:
     recipes = read_recipes(RAW, RECIPES, [RECIPES_CONFIG])
     if recipes is not None:
         replace_marked(PAGE, RECIPES, recipes_part(recipes[RECIPES_CONFIG]), "page")
+    behind: dict[str, float] = {}
     for name, columns in RECIPES_OF.items():
         shares = read_recipes(RAW, name, [KINDS[kind].title for kind in columns])
         if shares is not None:
             replace_marked(PAGE, name, shares_part(shares), "page")
+            behind |= {label: one["behind"] for label, one in shares.items()}
+    if kinds:
+        replace_marked(PAGE, "prediction", prediction_part(kinds, behind), "page")
+        out = {label: known_beforehand(found, None)["left out"] or 0.0 for label, found in kinds.items()}
+        write_gains(out, {label: gain_of(found) for label, found in kinds.items()}, FIGURE)

@@ -1,6 +1,7 @@
 """How much weight every recipe leaves on flawed moments, by the simulator's knowledge: no training needed.
 
-A recipe is a scheme with its parameters, on progress of some calibration, with some horizon rule.
+A recipe is a scheme with its parameters, on progress of some calibration. What counts is what the policy
+imitates: the actions of the chunks that are drawn.
 """
 
 import json
@@ -12,26 +13,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rabc.config.settings import Config, WeightsConfig
+from rabc.config.settings import Apply, Config, WeightsConfig
+from rabc.config.weight_checks import weight_problems
+from rabc.datasets.tables import FrameTable
 from rabc.pages.marked import markdown_table
 from rabc.system.errors import InputError
 from rabc.weighting.caution import share_behind
 
 SCHEMES: tuple[dict[str, Any], ...] = (
     {"scheme": "none"},
+    *({"scheme": "auto", "apply": apply} for apply in ("ticks", "cuts")),
     {"scheme": "topreward"},
     *({"scheme": "rabc", "kappa": kappa} for kappa in (0.01, 0.1, 0.2, 0.4)),
     *({"scheme": "awr", "beta": beta} for beta in (0.2, 0.5, 1.0)),
     *({"scheme": "mask", "min_delta": least} for least in (0.0, 0.1, 0.2)),
+    {"scheme": "mask", "min_delta": 0.2, "apply": "ticks"},
     {"scheme": "filter", "drop": "frames", "drop_share": 0.4},
     {"scheme": "filter", "drop": "episodes", "drop_below": 0.5},
 )
 OVER_DATASET: dict[str, Any] = {"calibration": "dataset"}
 PROGRESS: tuple[dict[str, Any], ...] = (
     {"calibration": "episode"},
-    {"calibration": "episode", "horizon": "clamped"},
     OVER_DATASET,
-    {"calibration": "dataset", "horizon": "clamped"},
     {"calibration": "dataset", "length_bias": "subtract"},
     {"calibration": "logodds"},
 )
@@ -42,17 +45,36 @@ class Treatment:
     """How a set of weights treats simulated demonstrations."""
 
     on_flawed: float
-    """Share of the weight on flawed frames."""
+    """Share of the weight on flawed actions."""
     sample_size: float
-    """Effective sample size of the frames without a flaw, as a share of their number."""
+    """Effective sample size of the actions without a flaw, as a share of their number."""
 
 
 def treatment(values: NDArray[np.float64], flawed: NDArray[np.bool_]) -> Treatment:
-    """Of weights (N,), not all 0, on frames some of which are flawed, (N,)."""
+    """Of weights (N,) of `imitated`, not all 0, on frames some of which are flawed, (N,)."""
     sound = values[~flawed]
     squares = float((sound**2).sum())
     size = float(sound.sum()) ** 2 / squares / len(sound) if squares else 0.0
     return Treatment(float(values[flawed].sum() / values.sum()), size)
+
+
+def imitated(
+    weights: NDArray[np.float64], table: FrameTable, chunk: int, apply: Apply
+) -> NDArray[np.float64]:
+    """(N,) weight of the action of every frame in all chunks together that are drawn.
+
+    weights: (N,); chunk: actions of a sample; apply: as in `weights.apply`.
+    """
+    from rabc.training.windows import Timeline
+
+    drawn = np.arange(len(weights)) if apply == "ticks" else np.flatnonzero(weights > 0)
+    timeline = Timeline.cut(table, weights > 0) if apply == "cuts" else Timeline.whole(table)
+    total = np.zeros(len(weights))
+    for tick in range(chunk):
+        frames, outside = (found[:, 0] for found in timeline.window(drawn, (tick,)))
+        of = weights[frames] if apply == "ticks" else weights[drawn]
+        np.add.at(total, frames, np.where(outside, 0.0, of))
+    return total
 
 
 def measure_recipes(config: Config, sources: Sequence[Mapping[str, Any]] = PROGRESS) -> dict[str, Any]:
@@ -89,8 +111,10 @@ def measure_recipes(config: Config, sources: Sequence[Mapping[str, Any]] = PROGR
     for scheme in SCHEMES:
         for source in sources:
             tried = replace(config, weights=WeightsConfig(**scheme, **source, accept_poor_scorer=True))
+            if _refused({**scheme, **source}):
+                continue
             made = frame_weights(tried, results["scores"], table, dataset)
-            found = treatment(made.values, flawed)
+            found = treatment(imitated(made.values, table, config.policy.chunk, tried.apply), flawed)
             recipes.append(
                 {
                     "weights": {**scheme, **source},
@@ -129,9 +153,16 @@ def _cells(found: Mapping[str, Any]) -> dict[str, str]:
 
 def _cell(cells: Mapping[str, str], scheme: Mapping[str, Any], source: Mapping[str, Any]) -> str:
     recipe = {**scheme, **source}
+    if _refused(recipe):
+        return ""
     if _key(recipe) not in cells:
         raise InputError(f"recipe {_words(recipe)}: is not in the kept table; run rabc results to measure it")
     return cells[_key(recipe)]
+
+
+def _refused(recipe: Mapping[str, Any]) -> bool:
+    """Of a scale for each episode, where a failed one would look like a success."""
+    return any(weight_problems(Config(weights=WeightsConfig(**recipe))))
 
 
 def _key(weights: Mapping[str, Any]) -> str:
@@ -140,7 +171,7 @@ def _key(weights: Mapping[str, Any]) -> str:
 
 def _words(settings: Mapping[str, Any]) -> str:
     named = {"kappa": "κ", "beta": "β"}
-    plain = ("scheme", "calibration", "horizon", "drop")
+    plain = ("scheme", "calibration", "drop", "apply")
     return " ".join(
         str(value) if key in plain else f"{named.get(key, key)} {value}" for key, value in settings.items()
     )

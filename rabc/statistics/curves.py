@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,24 @@ def voc(scores: NDArray[np.float64]) -> float:
     time -= time.mean()
     norm = np.sqrt((ranks @ ranks) * (time @ time))
     return float(ranks @ time / norm) if norm > 0 else 0.0
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
+    """Spearman's rank correlation of (K,) with (K,), 2 <= K <= 9, and its exact two-sided p.
+
+    Ties share their mean rank; where one of them is constant: 0 and 1. p is the share of the K! orders of
+    `second` that correlate at least as strongly, ties of the correlation among them.
+    """
+    if len(first) != len(second) or not 2 <= len(first) <= 9:
+        raise ValueError(f"{len(first)} and {len(second)} values: must be as many, 2 to 9")
+    ranks = np.stack([rankdata(first), rankdata(second)])
+    one, other = ranks - ranks.mean(axis=1, keepdims=True)
+    norm = np.sqrt((one @ one) * (other @ other))
+    if not norm > 0:
+        return 0.0, 1.0
+    found = one @ other
+    orders = np.array([*permutations(other)]) @ one
+    return float(found / norm), float(np.mean(np.abs(orders) >= abs(found) - 1e-9))
 
 
 def success_score(log_prob_true: NDArray[np.float64]) -> float:

@@ -91,12 +91,14 @@ def test_recipes_are_measured_against_what_the_simulator_knows(config: Config, s
     assert (found["flawed"], found["frames"]) == (pytest.approx(flawed.mean()), len(flawed))
     assert 0 < found["behind"] < 1
     recipes = {tuple(recipe["weights"].items()): recipe for recipe in found["recipes"]}
-    assert len(recipes) == len(SCHEMES) * len(PROGRESS)
+    assert len(recipes) == len(SCHEMES) * len(PROGRESS) - 3  # refused with a scale for each episode
 
     def on_flawed(**scheme: object) -> float:
         return recipes[(*scheme.items(), *OVER_DATASET.items())]["on_flawed"]
 
-    assert on_flawed(scheme="none") == pytest.approx(flawed.mean())
+    # Plain behavior cloning imitates what there is, less of the first actions of an episode.
+    assert on_flawed(scheme="none") == pytest.approx(flawed.mean(), abs=0.1)
+    assert on_flawed(scheme="auto", apply="ticks") < on_flawed(scheme="none") / 2
     # Half of the demonstrations give up: leaving out what the scorer takes for failures leaves no flaw.
     assert on_flawed(scheme="filter", drop="episodes", drop_below=0.5) == 0
     assert on_flawed(scheme="awr", beta=0.2) < on_flawed(scheme="rabc", kappa=0.01) < on_flawed(scheme="none")

@@ -3,10 +3,20 @@
 import numpy as np
 import pytest
 
-from rabc.comparison.recipes import OVER_DATASET, PROGRESS, SCHEMES, recipes_part, shares_part, treatment
+from rabc.comparison.recipes import (
+    OVER_DATASET,
+    PROGRESS,
+    SCHEMES,
+    imitated,
+    recipes_part,
+    shares_part,
+    treatment,
+)
+from rabc.config.settings import Apply
 from rabc.sim.flaws import flawed_frames
 from rabc.sim.recorder import EpisodeTruth
 from rabc.system.errors import InputError
+from tests.support.made_scores import frame_table
 
 
 def flawed(kind: str, *phases: tuple[int, str], frames: int) -> list[int]:
@@ -57,6 +67,21 @@ def test_treatment_by_hand() -> None:
     assert (only_flawed.on_flawed, only_flawed.sample_size) == (1.0, 0.0)
 
 
+@pytest.mark.parametrize("apply", ["loss", "sampler", "ticks", "cuts"])
+def test_what_is_imitated_by_hand(apply: Apply) -> None:
+    """Two episodes, chunks of three actions: every action by every chunk that it is in."""
+    lengths, chunk = [5, 4], 3
+    weights = np.array([1.0, 0, 2, 1, 0, 0, 3, 1, 1])
+    end = np.repeat([5, 9], lengths)
+    expected = np.zeros(9)
+    for begin in range(9):
+        for frame in range(begin, min(begin + chunk, end[begin])):
+            if apply == "cuts" and not weights[begin : frame + 1].all():
+                break
+            expected[frame] += weights[frame if apply == "ticks" else begin]
+    assert imitated(weights, frame_table(lengths), chunk, apply) == pytest.approx(expected)
+
+
 def test_the_table_has_every_recipe() -> None:
     recipes = [
         {"weights": {**scheme, **source}, "on_flawed": 0.25, "sample_size": 0.5}
@@ -64,7 +89,8 @@ def test_the_table_has_every_recipe() -> None:
         for source in PROGRESS
     ]
     table = recipes_part({"flawed": 0.4, "frames": 100, "recipes": recipes})
-    assert table.count("25 / 50") == len(SCHEMES) * len(PROGRESS)
+    refused = 3  # with a scale for each episode: auto by ticks and by cuts, and leaving out episodes
+    assert table.count("25 / 50") == len(SCHEMES) * len(PROGRESS) - refused
     assert "| rabc κ 0.2 |" in table
 
 

@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 
 from rabc.comparison import publish
-from rabc.comparison.experiments import EXPERIMENTS
+from rabc.comparison.experiments import EXPERIMENTS, KINDS
 from rabc.comparison.kept import keep_comparison
-from rabc.comparison.pages.results import experiment_part, sweep_part
+from rabc.comparison.pages.results import experiment_part, prediction_part, sweep_part
 from rabc.comparison.results import restated
-from rabc.config import cli
 from tests.support import REPO
 from tests.support.made_comparison import make
 
+COLUMNS = ("plain", "weighted", "mask")
+MARKS = {"kinds", "prediction", "measured", "selection", "recipes", *publish.RECIPES_OF}
 ARMS = "plain,weighted,shuffled,success-only,oracle"
 
 
@@ -73,17 +74,18 @@ def test_figures_that_are_not_defined_are_said_to_be(result: dict[str, Any]) -> 
 
 
 def test_the_sweep_has_every_share_s_rates_with_intervals(result: dict[str, Any]) -> None:
-    table = rows(sweep_part([("20 % clean", result), ("80 % clean", result)]))
+    table = rows(sweep_part({"20 % clean": result, "80 % clean": result}, COLUMNS))
     plain = result["arms"][0]["success"]
     for label in ("20 % clean", "80 % clean"):
         assert table[label][0].startswith(f"{plain['successes']}/{plain['trials']} = ")
         assert "95 % interval" in table[label][1]
+        assert re.fullmatch(r"[+-]\d+\.\d \(.* to .*\); over seeds .* to .*; p [=<] .*", table[label][3])
 
 
 def test_an_arm_that_one_share_lacks_is_empty_there(result: dict[str, Any]) -> None:
     # As if success-only had been called mask.
     other = json.loads(json.dumps(result).replace("success-only", "mask"))
-    table = rows(sweep_part([("20 % clean", result), ("80 % clean", other)]))
+    table = rows(sweep_part({"20 % clean": result, "80 % clean": other}, COLUMNS))
     assert table[""] == [
         "`plain`", "`weighted`", "`mask`", "`weighted`: points more", "`mask`: points more"
     ]  # fmt: skip
@@ -99,45 +101,58 @@ def test_what_is_finished_is_on_the_page_when_a_later_experiment_fails(
     monkeypatch.chdir(tmp_path)
     page = tmp_path / publish.PAGE
     page.parent.mkdir()
-    marks = [*(experiment.name for experiment in EXPERIMENTS), "recipes", "sweep"]
-    page.write_text("".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in marks))
+    page.write_text("".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in MARKS))
 
     def run(experiment: Any, dry_run: bool) -> None:
-        if experiment.name == "pick_diffusion":
+        if experiment.name == "speeds":
             raise RuntimeError("stopped")
         keep_comparison(publish.RAW, experiment.name, result)
 
     monkeypatch.setattr(publish, "run_experiment", run)
     with pytest.raises(RuntimeError, match="stopped"):
-        publish.publish(["pick", "pick_diffusion"], dry_run=False)
+        publish.publish(["clean_40", "speeds"], dry_run=False)
     assert result["answer"] in page.read_text()
 
 
-def test_tables_of_recipes_are_of_experiments_that_are_there() -> None:
-    names = {experiment.name: experiment for experiment in EXPERIMENTS}
-    page = (REPO / publish.PAGE).read_text()
-    for table, columns in publish.RECIPES_OF.items():
-        assert set(columns.values()) <= set(names)
-        assert f"<!-- {table} -->" in page
-    for label, name in publish.RECIPES_OF["recipes_sweep"].items():
-        config = cli.parse(["--config", names[name].config], "").config
-        clean = names[name].configured(config).demonstrations.clean
-        assert label == f"{100 * clean:.0f} % clean"
+def test_what_is_known_beforehand_stands_beside_what_was_gained(result: dict[str, Any]) -> None:
+    table = rows(prediction_part({"few": result}, {"few": 0.42}))
+    arm = next(arm for arm in result["arms"] if arm["name"] == "weighted")["summary"]
+    pair = next(pair for pair in result["pairs"] if pair["arm"] == "weighted")
+    assert table[""] == [
+        "left out",
+        "frames behind",
+        "effective sample size",
+        "AUC",
+        "verdict",
+        "points more",
+    ]
+    assert table["few"][:5] == [
+        f"{100 * arm['share_zero']:.0f} %", "42 %",
+        f"{100 * arm['effective_sample_size'] / arm['frames']:.0f} %", "90 %", "use",
+    ]  # fmt: skip
+    assert table["few"][5].startswith(f"{100 * pair['difference']['value']:+.1f} (")
+    unlabelled = {**result, "scorer": {**result["scorer"], "success_auc": {"value": None}}}
+    assert rows(prediction_part({"few": unlabelled}, {}))["few"][1:4:2] == ["", ""]
+    assert "Rank correlation" not in prediction_part({"few": result}, {})
+    many = {f"kind {number}": result for number in range(5)}
+    assert "over 5 kinds: 0.00 (Spearman; exact p = 1)." in prediction_part(many, {})
+
+
+def test_tables_of_recipes_are_of_kinds_that_are_there() -> None:
+    named = {name for columns in publish.RECIPES_OF.values() for name in columns}
+    assert named == set(KINDS) <= {experiment.name for experiment in EXPERIMENTS}
 
 
 def test_the_page_is_what_the_kept_files_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (REPO / publish.PAGE).read_text(encoding="utf-8")
     marked = re.compile(r"<!-- (\w+) -->\n(.*?)<!-- /\1 -->", re.DOTALL)
-    not_run = {"pick_diffusion"}
-    assert {name for name, content in marked.findall(page) if not content} == not_run
-    assert {experiment.name for experiment in EXPERIMENTS} | {"recipes", "sweep", *publish.RECIPES_OF} == {
-        name for name, _ in marked.findall(page)
-    }
+    assert {name for name, _ in marked.findall(page)} == MARKS
     monkeypatch.chdir(tmp_path)
     shutil.copytree(REPO / publish.RAW, publish.RAW)
     publish.PAGE.write_text(marked.sub(r"<!-- \1 -->\n<!-- /\1 -->", page), encoding="utf-8")
     publish.write_page()
     assert publish.PAGE.read_text(encoding="utf-8") == page
+    assert publish.FIGURE.exists() == (REPO / publish.FIGURE).exists()
 
 
 def test_what_is_kept_is_data_and_not_text() -> None:

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy.stats import spearmanr
 
 from rabc.statistics.curves import (
     checked_curve,
+    rank_correlation,
     rise,
     roc_auc,
     stage_error,
@@ -124,3 +126,23 @@ def test_proportions_add_up(proportions: list[float]) -> None:
 def test_progress_of_other_frames_than_the_stages_is_refused() -> None:
     with pytest.raises(ValueError, match=r"progress \(5,\): the boundaries say 6 frames"):
         stage_error(np.zeros(5), [0, 4, 6], np.array([0.5, 0.5]))
+
+
+@given(st.integers(2, 6), st.integers(0, 10_000))
+def test_a_rank_correlation_and_its_exact_p(count: int, seed: int) -> None:
+    """Against SciPy's coefficient, and all orders one by one; few values, so that there are ties."""
+    rng = np.random.default_rng(seed)
+    first, second = rng.integers(0, 4, count).tolist(), rng.integers(0, 4, count).tolist()
+    found, p = rank_correlation(first, second)
+    if len(set(first)) == 1 or len(set(second)) == 1:
+        assert (found, p) == (0, 1)
+        return
+    assert found == pytest.approx(spearmanr(first, second).statistic)
+    others = [abs(spearmanr(first, [*order]).statistic) for order in permutations(second)]
+    assert p == pytest.approx(np.mean([other >= abs(found) - 1e-9 for other in others]))
+
+
+def test_a_rank_correlation_needs_pairs_that_can_be_counted() -> None:
+    for first, second in (([1.0], [2.0]), ([1.0, 2.0], [1.0]), ([0.0] * 10, [1.0] * 10)):
+        with pytest.raises(ValueError, match="must be as many, 2 to 9"):
+            rank_correlation(first, second)

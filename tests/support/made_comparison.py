@@ -120,7 +120,13 @@ def _run(
             "episodes": 100, "frames": FRAMES, "fps": 20,
             "kinds": {"clean": 40, "stall": 20, "drop": 20, "give_up": 20},
         },
-        "scores": {"scorer": {"scorer": "checkpoints/so101-scorer", "revision": "fedcba9876543210"}},
+        "scores": {
+            "scorer": {"scorer": "checkpoints/so101-scorer", "revision": "fedcba9876543210"},
+            "diagnosis": {
+                "verdict": "use",
+                "figures": {"success_auc": {"value": 0.9, "low": 0.8, "high": 1.0, "count": 100}},
+            },
+        },
         "weights": weighted,
         "training": {
             "policy_folder": f"checkpoints/{name}/pretrained_model",

@@ -63,6 +63,32 @@ def write_curves(result: Mapping[str, Any], path: Path) -> None:
     _save(figure, path)
 
 
+def write_gains(shares: Mapping[str, float], gains: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """What weighting gained over what it left out, for each kind of demonstrations.
+
+    shares: label -> share of the frames left out; gains: label -> pair of `comparison.json`.
+    """
+    from matplotlib.figure import Figure
+
+    figure: Any = Figure(figsize=(7, 4.2), layout="constrained", dpi=DPI)
+    axes = figure.add_subplot()
+    axes.axhline(0, color=GREY, linewidth=1, linestyle=":")
+    for label, share in shares.items():
+        found = gains[label]["difference"]
+        ends = [found["value"] if found[end] is None else found[end] for end in ("low", "high")]
+        place = (100 * share, 100 * found["value"])
+        axes.plot([place[0]] * 2, [100 * end for end in ends], color=BLUE, linewidth=2)
+        axes.plot(*place, "o", color=BLUE, markersize=6)
+        axes.annotate(label, place, (6, 5), textcoords="offset points", fontsize=8, **LITERAL)
+    axes.set_xlim(-2, 75)
+    axes.set_xlabel("frames that auto leaves out, %")
+    axes.set_ylabel("points more than plain")
+    axes.grid(color="#eeeeee")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
 def _save(figure: Any, path: Path) -> None:
     with whole_file(path) as partial:
         figure.savefig(partial, format="png")

@@ -3,14 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rabc.comparison.arms import BASELINE, ORACLE
+from rabc.comparison.arms import BASELINE, ORACLE, WEIGHTED
 from rabc.comparison.pages.texts import OVER_SEEDS_HEADER, P_HEADERS, p_value, probability
 from rabc.pages.html import ends, points
 from rabc.pages.marked import markdown_table
+from rabc.statistics.curves import rank_correlation
 from rabc.statistics.intervals import Proportion
 
 Found = Mapping[str, Any]
 """Content of a `comparison.json`."""
+FEWEST = 5
+"""Kinds of demonstrations below which no correlation is stated."""
 _NONE = "no interval"
 _DIFFERENCE_HEADERS = ("points more", OVER_SEEDS_HEADER)
 
@@ -65,6 +68,53 @@ def _both(pair: Found) -> str:
     p = p_value(pair["p_states"])
     said = (_points(pair), over and f"over seeds {over}", f"p {p if p.startswith('<') else f'= {p}'}")
     return "; ".join(part for part in said if part)
+
+
+def known_beforehand(result: Found, behind: float | None) -> dict[str, float | None]:
+    """What is known of demonstrations before anything is trained, as shares.
+
+    behind: share of frames behind (`rabc.weighting.caution`), where it was measured.
+    """
+    weighted = next(arm for arm in result["arms"] if arm["name"] == WEIGHTED)["summary"]
+    auc = (result["scorer"] or {}).get("success_auc")
+    return {
+        "left out": weighted["share_zero"],
+        "frames behind": behind,
+        "effective sample size": weighted["effective_sample_size"] / weighted["frames"],
+        "AUC": auc and auc["value"],
+    }
+
+
+def prediction_part(kinds: Mapping[str, Found], behind: Mapping[str, float]) -> str:
+    """What is known beforehand of every label -> comparison, against what weighting gained."""
+    known = {label: known_beforehand(found, behind.get(label)) for label, found in kinds.items()}
+    gains = {label: gain_of(found) for label, found in kinds.items()}
+    rows = [
+        [
+            label,
+            *("" if value is None else f"{100 * value:.0f} %" for value in known[label].values()),
+            (found["scorer"] or {}).get("verdict", ""),
+            _points(gains[label]),
+        ]
+        for label, found in kinds.items()
+    ]
+    table = markdown_table(["", *next(iter(known.values())), "verdict", "points more"], rows)
+    if len(kinds) < FEWEST:
+        return table
+    out, gained = (
+        [known[label]["left out"] or 0.0 for label in kinds],
+        [gain["difference"]["value"] for gain in gains.values()],
+    )
+    correlation, p = rank_correlation(out, gained)
+    return (
+        f"{table}\n\nRank correlation of what is left out with the points that are gained, over "
+        f"{len(kinds)} kinds: {correlation:.2f} (Spearman; exact p = {p:.2g})."
+    )
+
+
+def gain_of(result: Found) -> Found:
+    """The pair of `weighted` and plain."""
+    return next(pair for pair in result["pairs"] if pair["arm"] == WEIGHTED)
 
 
 def _rates(result: Found) -> dict[str, Proportion]:
