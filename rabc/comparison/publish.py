@@ -19,6 +19,7 @@ from rabc.comparison.pages.results import (
     gain_of,
     known_beforehand,
     prediction_part,
+    short_part,
     sweep_part,
 )
 from rabc.comparison.recipes import OVER_DATASET, measure_recipes, recipes_part, shares_part
@@ -28,6 +29,7 @@ from rabc.pages.marked import replace_marked
 from rabc.system.errors import InputError
 
 PAGE = Path("docs/results.md")
+README = Path("README.md")
 FIGURE = Path("docs/gains.png")
 RAW = Path("docs/results")
 """Folder of the raw results."""
@@ -101,6 +103,7 @@ def write_page() -> None:
     kinds = {KINDS[one.name].title: result for one, result in measured if one.name in KINDS}
     if kinds:
         replace_marked(PAGE, "kinds", sweep_part(kinds, (BASELINE, WEIGHTED, SUCCESS_ONLY)), "page")
+        replace_marked(README, "kinds", short_part(kinds), "page")
     if measured:
         command = "    uv run rabc results --experiments"
         sections = [

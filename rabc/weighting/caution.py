@@ -8,8 +8,8 @@ from rabc.weighting.deltas import pace
 from rabc.weighting.schemes import tasks_apart
 
 MIN_BEHIND = 0.4
-"""Share of frames behind, below which there is a warning of `awr`: above it awr helped in all simulated
-comparisons, below it in one of four, where `mask` did, too (docs/results.md)."""
+"""Share of frames behind, below which there is a warning of `awr`: in earlier comparisons it helped above it
+in all kinds of demonstrations, and below it in one of four."""
 
 
 def share_behind(
@@ -47,7 +47,6 @@ def caution(
         return None
     return (
         f"only {100 * behind:.0f} % of the frames advance at less than half an even pace, as in "
-        "demonstrations that are mostly clean; in simulation awr helped, did nothing or hurt there, as it "
-        "lowers whatever is below the average, and mask did no worse: --weights.scheme mask "
-        f"--weights.min_delta {pace(episode_index, chunk) / 2:.2g}"
+        "demonstrations that are mostly clean, and awr lowers whatever is below the average; leave "
+        "weights.scheme out (auto)"
     )

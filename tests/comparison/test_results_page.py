@@ -102,6 +102,7 @@ def test_what_is_finished_is_on_the_page_when_a_later_experiment_fails(
     page = tmp_path / publish.PAGE
     page.parent.mkdir()
     page.write_text("".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in MARKS))
+    publish.README.write_text("<!-- kinds -->\n<!-- /kinds -->\n")
 
     def run(experiment: Any, dry_run: bool) -> None:
         if experiment.name == "speeds":
@@ -112,6 +113,15 @@ def test_what_is_finished_is_on_the_page_when_a_later_experiment_fails(
     with pytest.raises(RuntimeError, match="stopped"):
         publish.publish(["clean_40", "speeds"], dry_run=False)
     assert result["answer"] in page.read_text()
+    success = {arm["name"]: arm["success"] for arm in result["arms"]}
+    short = rows(publish.README.read_text())["40 % clean"]
+    assert short[:2] == [
+        f"{one['successes']}/{one['trials']} = {100 * one['successes'] / one['trials']:.0f} %"
+        for one in (success["plain"], success["weighted"])
+    ]
+    pair = next(pair for pair in result["pairs"] if pair["arm"] == "weighted")
+    assert short[2].startswith(f"{100 * pair['difference']['value']:+.0f} (")
+    assert short[3] == f"{100 * pair['over_seeds']['low']:+.0f} to {100 * pair['over_seeds']['high']:+.0f}"
 
 
 def test_what_is_known_beforehand_stands_beside_what_was_gained(result: dict[str, Any]) -> None:
@@ -149,8 +159,11 @@ def test_the_page_is_what_the_kept_files_say(tmp_path: Path, monkeypatch: pytest
     assert {name for name, _ in marked.findall(page)} == MARKS
     monkeypatch.chdir(tmp_path)
     shutil.copytree(REPO / publish.RAW, publish.RAW)
-    publish.PAGE.write_text(marked.sub(r"<!-- \1 -->\n<!-- /\1 -->", page), encoding="utf-8")
+    readme = (REPO / publish.README).read_text(encoding="utf-8")
+    for path, text in ((publish.PAGE, page), (publish.README, readme)):
+        path.write_text(marked.sub(r"<!-- \1 -->\n<!-- /\1 -->", text), encoding="utf-8")
     publish.write_page()
+    assert publish.README.read_text(encoding="utf-8") == readme
     assert publish.PAGE.read_text(encoding="utf-8") == page
     assert publish.FIGURE.exists() == (REPO / publish.FIGURE).exists()
 

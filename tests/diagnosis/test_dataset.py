@@ -293,11 +293,12 @@ def unproven(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_training_is_refused_on_a_still_scorer(
     folder: Path, monkeypatch: pytest.MonkeyPatch, shipped: TOPReward, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 3, before anything is trained; said otherwise, the weights are made."""
+    """Under an explicit scheme: exit code 3, before anything is trained; said otherwise, weights are made."""
     from rabc.scoring import configured
 
     monkeypatch.setattr(configured, "load_scorer", lambda *_: Spoilt(shipped, "static"))
-    assert in_process("train.py", "--config", "small.yaml") == 3
+    asked = ("train.py", "--config", "small.yaml", "--weights.scheme", "rabc")
+    assert in_process(*asked) == 3
     error = capfd.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: scorer ")
     assert "do not weight" in error
@@ -306,10 +307,10 @@ def test_training_is_refused_on_a_still_scorer(
     assert (folder / "outputs" / "small" / "diagnosis" / "index.html").exists()
     weights = Path("outputs/small/weights.parquet")
     assert not weights.exists()
-    assert in_process("train.py", "--config", "small.yaml", "--weights.accept_poor_scorer", "true") == 0
+    assert in_process(*asked, "--weights.accept_poor_scorer", "true") == 0
     assert pd.read_parquet(weights).columns.tolist() == ["index", "weight"]
     # Without the permission it is refused again, although the weights are there.
-    assert in_process("train.py", "--config", "small.yaml") == 3
+    assert in_process(*asked) == 3
 
 
 @pytest.mark.usefixtures("unproven")

@@ -62,6 +62,22 @@ def sweep_part(results: Mapping[str, Found], arms: Sequence[str]) -> str:
     return markdown_table([*headers, *(f"`{name}`: points more" for name in others)], rows)
 
 
+def short_part(results: Mapping[str, Found]) -> str:
+    """One row for each label -> comparison: plain, weighted, and what was gained, with both intervals."""
+    rows: list[list[str]] = []
+    for label, found in results.items():
+        pair, rates = gain_of(found), _rates(found)
+        lifted = [
+            f"{rate.successes}/{rate.trials} = {100 * rate.value:.0f} %"
+            for rate in (rates[BASELINE], rates[WEIGHTED])
+        ]
+        gained = points(pair["difference"]["value"], 0)
+        over = ends(pair["over_seeds"], 0) if pair["over_seeds"] else ""
+        rows.append([label, *lifted, f"{gained} ({ends(pair['difference'], 0) or _NONE})", over or _NONE])
+    headers = ["demonstrations", "plain", "with `auto`", "points more", "over training seeds"]
+    return markdown_table(headers, rows)
+
+
 def _both(pair: Found) -> str:
     """Points more, with their interval over start states and, where there are several, over seeds."""
     over = ends(pair["over_seeds"], 0) if pair["over_seeds"] else ""
