@@ -71,7 +71,6 @@ def standard_arms(config: Config) -> dict[str, Arm]:
             replace(
                 accept,
                 scheme="filter",
-                calibration="dataset",
                 length_bias=weights.length_bias,
                 drop_below=0.5,
             ),

@@ -1,6 +1,7 @@
 """Arms against each other, as `comparison.json` holds it (see `rabc.comparison.results`). Pure."""
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,23 @@ from rabc.statistics import intervals, significance
 from rabc.statistics.sequential import running_interval
 
 
-def pairs_of(outcomes: dict[str, NDArray[np.bool_]], level: float | None = None) -> list[dict[str, Any]]:
-    """`pairs`; outcomes: arm -> (S, N), S training seeds on N start states; level: of a sequential test."""
-    others = [name for name in outcomes if name != BASELINE]
+def pairs_of(
+    outcomes: dict[str, NDArray[np.bool_]], level: float | None = None, same: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """`pairs`; outcomes: arm -> (S, N), S training seeds on N start states; level: of a sequential test.
+
+    same: arms whose policies are the baseline's. They differ by 0, whatever chance does, and ask nothing that
+    the others would have to be corrected for.
+    """
+    others = [name for name in outcomes if name != BASELINE and name not in same]
     pairs = _adjusted(
         [_pair(outcomes, name, BASELINE, 1 if name == WEIGHTED else len(others)) for name in others]
     )
-    if level is None:
-        return pairs
-    return [_looked_at(pair, outcomes, level / len(others)) for pair in pairs]
+    if level is not None:
+        pairs = [_looked_at(pair, outcomes, level / len(others)) for pair in pairs]
+    found = {pair["arm"]: pair for pair in pairs}
+    found |= {name: _no_difference(_pair(outcomes, name, BASELINE), level) for name in same}
+    return [found[name] for name in outcomes if name in found]
 
 
 def contrasts_of(outcomes: dict[str, NDArray[np.bool_]]) -> list[dict[str, Any]]:
@@ -38,6 +47,7 @@ def _pair(
     return {
         "arm": name,
         "baseline": baseline,
+        "same": False,
         "paired": own.size,
         "both": int((own & other).sum()),
         "only_arm": only_arm,
@@ -51,6 +61,22 @@ def _pair(
         "posterior": None if math.isnan(better) else better,
         "always_valid": None,
         "needed": significance.paired_rollouts_needed(only_arm, only_baseline, own.size),
+    }
+
+
+def _no_difference(pair: dict[str, Any], level: float | None) -> dict[str, Any]:
+    """`pair` of an arm with itself under another name."""
+    limits = {"low": 0.0, "high": 0.0}
+    p = dict.fromkeys(("p", "p_states", "p_adjusted"), 1.0 if level is None else None)
+    return {
+        **pair,
+        **p,
+        "same": True,
+        "difference": {**pair["difference"], "value": 0.0, **limits},
+        "over_seeds": limits,
+        "over_seeds_together": limits,
+        "posterior": None,
+        "always_valid": None if level is None else limits,
     }
 
 

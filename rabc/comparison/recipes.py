@@ -61,7 +61,7 @@ def treatment(values: NDArray[np.float64], flawed: NDArray[np.bool_]) -> Treatme
 def imitated(
     weights: NDArray[np.float64], table: FrameTable, chunk: int, apply: Apply
 ) -> NDArray[np.float64]:
-    """(N,) weight of the action of every frame in all chunks together that are drawn.
+    """(N,) weight of the action of every frame in all chunks together that ACT draws.
 
     weights: (N,); chunk: actions of a sample; apply: as in `weights.apply`.
     """
@@ -110,9 +110,9 @@ def measure_recipes(config: Config, sources: Sequence[Mapping[str, Any]] = PROGR
     behind = share_behind(deltas, table.episode_index, config.policy.chunk)
     for scheme in SCHEMES:
         for source in sources:
-            tried = replace(config, weights=WeightsConfig(**scheme, **source, accept_poor_scorer=True))
             if _refused({**scheme, **source}):
                 continue
+            tried = replace(config, weights=WeightsConfig(**scheme, **source, accept_poor_scorer=True))
             made = frame_weights(tried, results["scores"], table, dataset)
             found = treatment(imitated(made.values, table, config.policy.chunk, tried.apply), flawed)
             recipes.append(
@@ -161,7 +161,7 @@ def _cell(cells: Mapping[str, str], scheme: Mapping[str, Any], source: Mapping[s
 
 
 def _refused(recipe: Mapping[str, Any]) -> bool:
-    """Of a scale for each episode, where a failed one would look like a success."""
+    """As a scale for each episode is, where a failed one would look like a success."""
     return any(weight_problems(Config(weights=WeightsConfig(**recipe))))
 
 

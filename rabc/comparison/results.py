@@ -22,8 +22,10 @@
     runs            arm, seed, run, policy_folder, policy_content (hash), steps, training_seconds, curve
                     {step, loss}, rollouts [{seed, success, ticks, closest_m, final_log_prob}], videos
                     {start state: file}
-    pairs           of every arm but the baseline: arm, baseline, paired, both, only_arm, only_baseline,
-                    neither, difference {value, low, high: of these trained policies, over start states},
+    pairs           of every arm but the baseline: arm, baseline, same (whether its runs are the baseline's:
+                    its weights came out equal, and it differs by exactly 0), paired, both, only_arm,
+                    only_baseline, neither, difference {value, low, high: of these trained policies, over
+                    start states},
                     over_seeds (its {low, high} by Student's t over training seeds; null with one),
                     over_seeds_together (the same, to hold for all arms together (Bonferroni); for
                     `weighted`, which the configuration names beforehand, and for contrasts the same as
@@ -101,7 +103,9 @@ def summarise(
     first = runs[0]
     data = first.results["demonstrations"]
     scores = next((run.results["scores"] for run in runs if "scorer" in run.results["scores"]), None)
-    pairs = pairs_of(outcomes, None if sequential is None else sequential["level"])
+    played = [_run(run) for run in runs]
+    level = None if sequential is None else sequential["level"]
+    pairs = pairs_of(outcomes, level, same_as_baseline(played))
     result: dict[str, Any] = {
         "format": FORMAT,
         "command": command,
@@ -121,7 +125,7 @@ def summarise(
         "start_states": {"first": first.rollouts[0].seed, "count": len(first.rollouts)},
         "training_seeds": [run.plan.seed for run in by_arm[BASELINE]],
         "arms": [_arm(arm, by_arm[arm.name], outcomes[arm.name]) for arm in arms],
-        "runs": [_run(run) for run in runs],
+        "runs": played,
         "pairs": pairs,
         "contrasts": [] if sequential else contrasts_of(outcomes),
         "gains": {} if sequential else shares_of_oracle(outcomes),
@@ -147,11 +151,18 @@ def restated(result: dict[str, Any]) -> dict[str, Any]:
     found = {
         **result,
         "arms": [{**arm, "success": _success(outcomes[arm["name"]])} for arm in result["arms"]],
-        "pairs": pairs_of(outcomes),
+        "pairs": pairs_of(outcomes, None, same_as_baseline(result["runs"])),
         "contrasts": contrasts_of(outcomes),
         "gains": shares_of_oracle(outcomes),
     }
     return {**found, "answer": answer(found)}
+
+
+def same_as_baseline(runs: Sequence[dict[str, Any]]) -> set[str]:
+    """Arms whose `runs` are the baseline's (`rabc.comparison.plan.with_plain_shared`)."""
+    plain = {run["seed"]: run["run"] for run in runs if run["arm"] == BASELINE}
+    own = {run["arm"] for run in runs if run["run"] != plain[run["seed"]]}
+    return {run["arm"] for run in runs if run["arm"] != BASELINE} - own
 
 
 def answer(result: dict[str, Any]) -> str:
@@ -163,7 +174,7 @@ def answer(result: dict[str, Any]) -> str:
     if not real:
         return "Only controls were compared."
     best = max(real, key=lambda pair: pair["difference"]["value"])
-    seeds, arms = len(result["training_seeds"]), len(result["pairs"])
+    seeds, arms = len(result["training_seeds"]), sum(not pair.get("same") for pair in result["pairs"])
     said = [_verdict(best, seeds, arms, ", the best arm," if len(real) > 1 else "")]
     if not _differs(best):
         said += [_verdict(pair, seeds, arms) for pair in real if _differs(pair)]
@@ -187,6 +198,8 @@ def _differs(pair: dict[str, Any]) -> bool:
 
 def _verdict(pair: dict[str, Any], seeds: int, arms: int, which: str = "") -> str:
     name, baseline = f"`{pair['arm']}`{which}", pair["baseline"]
+    if pair.get("same"):
+        return f"{name} is {baseline} on these data: its weights are all equal, and its policies the same."
     facts = f"{_points(pair)} over {baseline} {_certainty(pair, arms)}"
     if not _differs(pair):
         return f"{name} is not shown to differ from {baseline}: {facts}."

@@ -69,12 +69,12 @@ def play_all(
             filmed = config if place == 0 else replace(config, rollouts=replace(config.rollouts, videos=0))
             some = play(filmed, [entrants[one] for one in group], block, image_size, scorer)
             for one, found in zip(group, some, strict=True):
-                for place, name in enumerate(names):
+                for other, name in enumerate(names):
                     if name == names[one]:
-                        finished[place] = found
+                        finished[other] = found
 
     test = None
-    if sequential:
+    if sequential and any(run.arm.name != BASELINE and not run.made for run in runs):
         played, test = play_until_decided(
             wanted, play_block, lambda seen: _outcomes(runs, finished, seen), level
         )
@@ -137,7 +137,10 @@ def missing_rollouts(config: Config, run: PlannedRun) -> int:
 def _outcomes(
     runs: Sequence[PlannedRun], finished: Sequence[dict[int, ScoredRollout]], seen: Sequence[int]
 ) -> dict[str, NDArray[np.bool_]]:
-    """(S, N) success of every arm with S training seeds on the N start states `seen`."""
+    """(S, N) success of every arm with S training seeds on the N start states `seen`.
+
+    Not of arms whose policies are the baseline's: nothing is to be decided about them.
+    """
     return {
         name: np.array(
             [
@@ -146,7 +149,7 @@ def _outcomes(
                 if run.arm.name == name
             ]
         )
-        for name in dict.fromkeys(run.arm.name for run in runs)
+        for name in dict.fromkeys(run.arm.name for run in runs if not run.made)
     }
 
 

@@ -146,12 +146,13 @@ def describe(config: Config, arms: Sequence[Arm], training_seeds: int) -> str:
     from rabc.pipeline.costs import cost_table, jobs_at_once, measured, rollouts_s, training_s
 
     jobs = jobs_at_once(config)
-    runs = with_plain_shared(planned(config, arms, training_seeds, jobs))
+    runs = planned(config, arms, training_seeds, jobs)
     check_disk(config, runs, jobs)
     # The file of shuffled weights is only as new as the weights that it was made from.
     weights = planned_run(config, standard_arms(config)[WEIGHTED], config.seed, 0).config
     before = state.STAGES[: state.STAGES.index("training")]
     shared = [stage for stage in before if stage not in state.finished(weights)]
+    runs = runs if shared else with_plain_shared(runs)
     trained = [
         (not shared or run.arm.made_from != "weights") and "training" in state.finished(run.config)
         for run in runs

@@ -4,10 +4,17 @@ from collections.abc import Iterator
 
 from rabc.config.settings import TICK_LOSSES, Config, WeightsConfig
 
+_READ_BY = {
+    "kappa": "rabc", "tau": "topreward", "delta_max": "topreward", "beta": "awr", "weight_max": "awr",
+    "min_delta": "mask", "drop": "filter", "drop_share": "filter",
+}  # fmt: skip
+"""Settings of `weights` that one scheme alone reads."""
+
 
 def weight_problems(config: Config) -> Iterator[str]:
     """Every problem between the settings of the weights."""
     yield from _progress_source(config)
+    yield from _unread(config)
     yield from _filter(config)
     yield from _apply(config)
 
@@ -42,6 +49,18 @@ def _progress_source(config: Config) -> Iterator[str]:
         )
 
 
+def _unread(config: Config) -> Iterator[str]:
+    """Constants of other schemes: the one that reads them was most likely meant."""
+    weights = config.weights
+    for key, scheme in _READ_BY.items():
+        value = getattr(weights, key)
+        if weights.scheme == "auto" and value != getattr(WeightsConfig, key):
+            yield (
+                f"weights.{key} {value}: is read by weights.scheme {scheme!r} alone, and the scheme is "
+                f"'auto'; set weights.scheme {scheme}, or leave it out"
+            )
+
+
 def _filter(config: Config) -> Iterator[str]:
     weights = config.weights
     if weights.drop_below is not None and (weights.scheme, weights.drop) != ("filter", "episodes"):
@@ -72,7 +91,7 @@ def _apply(config: Config) -> Iterator[str]:
     if config.weights.scheme == "auto" and not config.weights.judges_actions:
         yield (
             f"weights.apply {config.weights.apply!r}: weighs chunks, weights.scheme 'auto' judges actions "
-            "by what is around them; give ticks or cuts, or leave it out"
+            "by what is around them; give ticks or cuts, or leave it out, or give another weights.scheme"
         )
     if config.weights.scheme == "auto" and config.weights.horizon != "per_step":
         yield (

@@ -1,15 +1,15 @@
 """Whether weights like a run's were compared with plain behavior cloning on its data: receipts, their words.
 
 `rabc compare` leaves a receipt for every arm whose weights a run can ask for (`rabc.comparison.receipt`),
-beside the scores and not in the dataset: `<scores>/receipts/<content of the dataset>/<key>.json`. Format 1,
+beside the scores and not in the dataset: `<scores>/receipts/<content of the dataset>/<key>.json`. Format 2,
 on one line:
 
-    format, version  1, and that of this program
+    format, version  2, and that of this program
     date             when the comparison ended, ISO 8601, UTC
     dataset          path, content (fingerprint)
     scorer           model, content (its revision, or the SHA-256 of a file of progress or weights), question
                      (hash of all that was asked of it)
-    weights          scheme, and the settings that are not at their default
+    weights          scheme and all settings of `weights`, but files and accept_poor_scorer
     policy           type, chunk (ticks)
     selected         episodes, exclude: as in the section `dataset`
     run, arm         of the comparison
@@ -26,7 +26,7 @@ A receipt may be of others, as scores may: it is read as data, and what is shown
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,14 +41,15 @@ from rabc.system.home import scores_root
 from rabc.system.stages import Result
 from rabc.system.terminal import duration, shown
 
-FORMAT = 1
+FORMAT = 2
 FOLDER = "receipts"
 LARGEST = 64_000_000
 """Bytes of a receipt that is read: two million segments."""
 SEEDS, ROLLOUTS = 3, 100
 """Of the comparison that is proposed where there was none."""
 COMMAND = f"rabc compare --arms weighted --seeds {SEEDS} --rollouts {ROLLOUTS}"
-_FILES = ("progress_file", "weights_file")
+_OF_NO_WEIGHT = ("progress_file", "weights_file", "accept_poor_scorer")
+"""Settings that receipts leave out: files are known by their content."""
 _WIDEST = 100.0  # ends of intervals over two training seeds lie far outside of what a difference can be
 
 
@@ -112,14 +113,11 @@ def subject(config: Config, results: Mapping[str, Result]) -> dict[str, Any]:
 
     results: of the stages up to the scores. Raises OSError where a file from elsewhere is gone.
     """
-    data, settings = results["demonstrations"], differences(config.weights)
+    data, settings = results["demonstrations"], {**asdict(config.weights), "apply": config.apply}
     return {
         "dataset": {"path": data["root"], "content": data["content"]},
         "scorer": _source(config, results["scores"]),
-        "weights": {
-            "scheme": config.weights.scheme,
-            **{name: value for name, value in settings.items() if name not in _FILES},
-        },
+        "weights": {name: value for name, value in settings.items() if name not in _OF_NO_WEIGHT},
         "policy": {"type": config.policy.type, "chunk": config.policy.chunk},
         "selected": {"episodes": config.dataset.episodes, "exclude": config.dataset.exclude},
     }
@@ -269,7 +267,7 @@ def note(config: Config, results: Mapping[str, Result]) -> list[str]:
 
 def weighed(weights: Result) -> bool:
     """Whether any frame counts more than another: nothing is to be known of a run that is plain."""
-    return bool(weights.get("progress_file")) and weights["share_saturated"] < 1
+    return bool(weights.get("progress_file")) and not weights["equal"]
 
 
 def _as_made(receipt: Receipt, results: Mapping[str, Result]) -> str:

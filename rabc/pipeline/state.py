@@ -105,9 +105,13 @@ def inputs(config: Config, stage: str, results: Mapping[str, Result]) -> Inputs:
             if section == "scorer":
                 facts["scorer.content"] = scorer_content(config)
                 facts["scorer.dtype"] = device.resolve_dtype(config.scorer.dtype, resolved)
-        if name == "weights" and stage not in _JUDGED:
-            del facts["weights.accept_poor_scorer"]
+        if name == "weights":
+            facts["weights.apply"] = config.apply
+            if stage not in _JUDGED:
+                del facts["weights.accept_poor_scorer"]
         if name == "training":
+            # What a scorer is found to be good for makes other weights by the same settings.
+            facts["weights.content"] = results["weights"]["content"]
             # Only there: earlier trainings from scratch keep their keys.
             if config.policy.pretrained_path is not None:
                 facts["policy.pretrained_content"] = start_content(config.policy.pretrained_path)
@@ -134,6 +138,8 @@ def lost(config: Config, stage: str, results: Mapping[str, Result], result: Resu
         return f"{gone[0]} is gone"
     if stage == "demonstrations" and "identity" not in result:
         return "an earlier version of this program knew the dataset by its bytes"
+    if stage == "weights" and "content" not in result:
+        return "an earlier version of this program left it, which knew weights by their settings"
     if stage == "demonstrations" and fingerprint(Path(result["root"])) != result.get("content"):
         return f"{result['root']} has changed"
     if stage == "scores" and "diagnosis" in result:

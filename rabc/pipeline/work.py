@@ -4,6 +4,7 @@ Each function gets the configuration, the run's folders and the results of the s
 JSON values: what the summary shows, and under `files` the paths whose loss makes the stage stale.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -131,6 +132,8 @@ def do_weights(config: Config, where: Paths, results: dict[str, Result]) -> Resu
         "scheme": settings.scheme,
         "caution": report.caution,
         **asdict(schemes.summary(made.values[made.selected])),
+        "content": hashlib.sha256(made.values.tobytes()).hexdigest(),
+        "equal": bool((made.values[made.selected] == made.values[made.selected][:1]).all()),
         "unjudged": list(made.unjudged),
         "progress_file": source or None,
         "weights_file": str(path),

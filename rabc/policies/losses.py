@@ -125,7 +125,9 @@ def step_noise(
 
 def masks_padding(policy: "PreTrainedConfig") -> bool:
     """Whether what lies behind an episode's end is left out of the loss; else it repeats the last action."""
-    return policy.type != "diffusion" or cast("DiffusionConfig", policy).do_mask_loss_for_padding
+    if policy.type == "diffusion":
+        return cast("DiffusionConfig", policy).do_mask_loss_for_padding
+    return policy.type == "act" or policy.type in _MASKED_MEAN
 
 
 def sample_losses(

@@ -122,9 +122,16 @@ def drawn_frames(
         # As at an episode's end.
         there, drop_last = np.flatnonzero(allowed), int(getattr(policy, "drop_n_last_frames", 0))
         allowed[there] = timeline.ahead(there) > drop_last
+        if not masks_padding(policy):
+            # What lies behind a cut would be learned as a stop before it.
+            ahead = max(Windows.of(policy).action) + 1
+            last = timeline.frames[timeline.end[timeline.place[there]] - 1]
+            to_end = last + 1 == split.table.episode_end[there]
+            allowed[there] &= to_end | (timeline.ahead(there) >= ahead)
         if len(there) and not allowed.any():
+            least = drop_last if masks_padding(policy) else max(Windows.of(policy).action)
             raise InputError(
-                f"weights.apply cuts: no stretch between cuts is longer than the {drop_last} frames at its "
+                f"weights.apply cuts: no stretch between cuts is longer than the {least} frames at its "
                 "end that this policy does not train on; give ticks or loss"
             )
     scaled, drawable = drawable_weights(weights, len(split.table), allowed)

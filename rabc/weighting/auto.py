@@ -74,7 +74,7 @@ def leave(progress: NDArray[np.float64], episode_index: NDArray[np.int64], span:
         lacks = _lacks(kept, progress)
         if not lacks and 1 - kept.mean() <= LEAST_LEFT:
             few = f"{100 * (1 - kept.mean()):.0f} % of the frames gain less than {WORDS[share]} of the usual"
-            return Left(nothing, 0.0, why or few)
+            return Left(nothing, 0.0, f"{why}, and only {few}" if why else few)
         if not lacks:
             return Left(kept, share, why)
         why = why or f"half would leave no more than {lacks}"

@@ -84,8 +84,9 @@ def scheme_text(settings: WeightsConfig) -> str:
         case "auto":
             return (
                 "Left out: what gains less than half of what good demonstrations, the shortest of those that "
-                "end well, gain at that stage of the task; less where that would leave too little. Slow ones "
-                "that end well are watched for longer."
+                "end well, gain at that stage of the task; less where that would leave too little, and "
+                "nothing where it is no more than a tenth of the frames, or the verdict on the scorer is `do "
+                "not weight`. Slow ones that end well are watched for longer."
             )
         case "topreward":
             return (

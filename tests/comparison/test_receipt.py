@@ -115,7 +115,8 @@ def test_it_says_what_was_left_out_and_what_that_showed(
     assert content["dataset"] == {"path": str(simulated), "content": data["content"]}
     assert content["scorer"]["model"] == "so101-scorer"
     assert content["scorer"]["content"] == state.scorer_content(config) == result["scorer"]["revision"]
-    assert content["weights"] == {"scheme": "mask", "min_delta": 0.1}
+    said = {"scheme": "mask", "min_delta": 0.1, "calibration": "dataset", "apply": "loss"}
+    assert content["weights"].items() >= said.items()
     assert content["selected"] == {"episodes": None, "exclude": "0"}
 
     # The list, read back, is the zeros of the selected episodes' weights.
@@ -212,7 +213,7 @@ def test_other_settings_are_not_taken_for_these(mine: tuple[Config, dict[str, Re
 def test_where_nothing_is_weighted_nothing_is_said(mine: tuple[Config, dict[str, Result], Path]) -> None:
     config, results, _ = mine
     plain = {**results, "weights": {**results["weights"], "progress_file": None}}
-    equal = {**results, "weights": {**results["weights"], "share_zero": 0.0, "share_saturated": 1.0}}
+    equal = {**results, "weights": {**results["weights"], "equal": True}}
     none = replace(config, weights=WeightsConfig(scheme="none"))
     for silent, found in ((none, results), (config, plain), (config, equal)):
         assert note(silent, found) == card_lines(silent, found) == []
@@ -309,7 +310,7 @@ def _spoken(path: Path) -> None:
         lambda path: path.write_bytes(b"\xff\xfe\x00"),
         lambda path: path.write_text("[]"),
         lambda path: path.write_text("[" * 100_000),
-        lambda path: path.write_text(path.read_text().replace('"format": 1', '"format": 2')),
+        lambda path: path.write_text(path.read_text().replace('"format": 2', '"format": 3')),
         lambda path: path.write_text(path.read_text().replace('"min_delta": 0.1', '"min_delta": 0.3')),
         lambda path: os.truncate(path, 70_000_000),
         _changed(difference={"value": "+99", "low": 0.1, "high": 0.2}),

@@ -14,7 +14,7 @@ from rabc.comparison.experiments import EXPERIMENTS, KINDS, Experiment
 from rabc.comparison.pages import texts
 from rabc.comparison.pairs import contrasts_of, pairs_of, shares_of_oracle
 from rabc.comparison.plan import planned_run, shuffled_file
-from rabc.comparison.results import LEVEL, answer
+from rabc.comparison.results import LEVEL, answer, same_as_baseline
 from rabc.comparison.rollouts import decided, play_until_decided
 from rabc.comparison.run import check_comparison
 from rabc.comparison.trainings import failure, steps_logged
@@ -410,6 +410,40 @@ def test_after_a_sequential_stop_only_what_holds_at_every_look_is_said() -> None
     assert "always-valid interval" in said
     assert "p =" not in said
     assert "p <" not in said
+
+
+def test_an_arm_with_the_baseline_s_policies_differs_by_nothing_and_asks_for_no_correction() -> None:
+    rows = {"plain": "1100 1010", "weighted": "1100 1010", "mask": "1111 1011"}
+    alone = pairs_of(outcomes(plain=rows["plain"], mask=rows["mask"]))
+    for level in (None, LEVEL):
+        same, mask = pairs_of(outcomes(**rows), level, {"weighted"})
+        assert (same["same"], mask["same"]) == (True, False)
+        assert mask == (alone[0] if level is None else pairs_of(
+            outcomes(plain=rows["plain"], mask=rows["mask"]), level
+        )[0])  # fmt: skip
+        assert (same["difference"]["value"], same["difference"]["low"], same["difference"]["high"]) == (
+            0,
+            0,
+            0,
+        )
+        assert same["over_seeds"] == {"low": 0, "high": 0}
+        assert same["p_states"] == (1 if level is None else None)
+    runs = [
+        {"arm": arm, "seed": seed, "run": f"r-{run}-s{seed}"}
+        for seed in (0, 1)
+        for arm, run in (("plain", "plain"), ("weighted", "plain"), ("mask", "mask"))
+    ]
+    assert same_as_baseline(runs) == {"weighted"}
+    whole = {
+        "pairs": pairs_of(outcomes(**rows), None, {"weighted"}),
+        "contrasts": [],
+        "training_seeds": [0, 1],
+    }
+    only = {**whole, "pairs": whole["pairs"][:1]}
+    assert answer(only) == (
+        "`weighted` is plain on these data: its weights are all equal, and its policies the same."
+    )
+    assert answer(whole).startswith("`mask`, the best arm,")
 
 
 def test_every_experiment_is_a_sound_configuration() -> None:

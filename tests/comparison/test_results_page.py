@@ -145,7 +145,9 @@ def test_what_is_known_beforehand_stands_beside_what_was_gained(result: dict[str
     assert rows(prediction_part({"few": unlabelled}, {}))["few"][1:4:2] == ["", ""]
     assert "Rank correlation" not in prediction_part({"few": result}, {})
     many = {f"kind {number}": result for number in range(5)}
-    assert "over 5 kinds: 0.00 (Spearman; exact p = 1)." in prediction_part(many, {})
+    assert "over the 5 kinds of which something is: 0.00 (Spearman; exact p = 1)." in prediction_part(
+        many, {}
+    )
 
 
 def test_tables_of_recipes_are_of_kinds_that_are_there() -> None:

@@ -7,11 +7,11 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import pytest
 
-from rabc.config.settings import Config
+from rabc.config.settings import Config, PolicyConfig
 from rabc.pipeline.state import STAGES, inputs
 from rabc.system.stages import key
 
-RESULTS = {"demonstrations": {"content": "d"}, "training": {"content": "t"}}
+RESULTS = {"demonstrations": {"content": "d"}, "weights": {"content": "w"}, "training": {"content": "t"}}
 FIRST = {
     "demonstrations": "demonstrations", "diagnostics": "scores", "weights": "weights", "policy": "training",
     "rollouts": "rollouts",
@@ -82,7 +82,12 @@ def test_the_seed_is_of_the_training_and_what_follows_from_it() -> None:
 
 
 def test_what_is_read_counts_by_its_content() -> None:
-    for stage, changes in (("demonstrations", list(STAGES[1:])), ("training", ["rollouts"])):
+    """Of weights, too: what a scorer is found to be good for makes others by the same settings."""
+    for stage, changes in (
+        ("demonstrations", list(STAGES[1:])),
+        ("weights", ["training", "rollouts"]),
+        ("training", ["rollouts"]),
+    ):
         results = {**RESULTS, stage: {"content": "other"}}
         config = Config()
         assert [
@@ -179,3 +184,14 @@ def test_the_rollouts_of_a_recorded_dataset_depend_on_the_task() -> None:
     config = replace(Config(), demonstrations=replace(Config().demonstrations, simulate=False))
     placing = replace(config, demonstrations=replace(config.demonstrations, task="place"))
     assert stale(config, placing) == ["rollouts"]
+
+
+def test_where_weights_act_follows_from_the_policy() -> None:
+    """The page of the weights says where, so that it is stale with a policy whose loss has no ticks."""
+    act, smolvla = (Config(policy=PolicyConfig(type=kind)) for kind in ("act", "smolvla"))
+    assert (act.apply, smolvla.apply) == ("ticks", "cuts")
+    made = [inputs(config, "weights", RESULTS)["weights.apply"] for config in (act, smolvla)]
+    assert made == ["ticks", "cuts"]
+    said = Config(weights=replace(act.weights, apply="ticks"))
+    assert inputs(said, "training", RESULTS) == inputs(act, "training", RESULTS)
+    assert Config(weights=replace(act.weights, scheme="mask")).apply == "loss"

@@ -60,7 +60,7 @@ TRAINER = TrainerConfig(
 
 def tiny(policy: str = "act", apply: Any = "loss", **trainer: Any) -> Config:
     """A configuration with the given settings of the trainer, and weights that act so."""
-    weights = WeightsConfig(apply=apply)
+    weights = WeightsConfig(scheme="rabc", apply=apply)
     return Config(policy=POLICIES[policy], trainer=replace(TRAINER, **trainer), weights=weights, device="cpu")
 
 

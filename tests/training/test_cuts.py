@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lerobot.policies.act.configuration_act import ACTConfig
+from lerobot.policies.pi0.configuration_pi0 import PI0Config
 
+from rabc.config.settings import Config, WeightsConfig
 from rabc.system.errors import InputError
-from rabc.training.drawn import tick_weights
+from rabc.training.drawn import SplitFrames, drawn_frames, tick_weights
 from rabc.training.windows import Timeline, rows
 from tests.support.made_scores import frame_table
 
@@ -89,3 +92,19 @@ def test_all_equal_they_are_1_and_every_frame_is_drawn() -> None:
 def test_no_action_left_is_refused() -> None:
     with pytest.raises(InputError, match="all actions behind the 15 drawable frames have weight 0"):
         tick_weights(np.zeros(15), Timeline.whole(frame_table([9, 6])), (0, 1), np.ones(15, bool))
+
+
+def test_no_policy_learns_a_stop_before_a_cut() -> None:
+    """pi0's loss sees padding: of a stretch that a cut ends it draws what has a whole chunk ahead."""
+    table, weights = frame_table([12]), np.ones(12)
+    weights[5] = 0
+    split = SplitFrames(table, np.ones(12, bool), np.zeros(0, np.int64), (0,), ())
+    config = Config(weights=WeightsConfig(scheme="auto", apply="cuts"))
+    act = drawn_frames(config, ACTConfig(chunk_size=4, n_action_steps=4), split, weights)
+    assert act.drawable.tolist() == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
+    pi0 = drawn_frames(config, PI0Config(chunk_size=4, n_action_steps=4), split, weights)
+    assert pi0.drawable.tolist() == [0, 1, 6, 7, 8, 9, 10, 11]  # padding at an episode's end is LeRobot's
+    weights[[2, 9]] = 0
+    weights[11] = 0
+    with pytest.raises(InputError, match="no stretch between cuts is longer than the 3 frames at its end"):
+        drawn_frames(config, PI0Config(chunk_size=4, n_action_steps=4), split, weights)

@@ -142,7 +142,9 @@ def test_less_is_left_out_where_a_stage_would_be_lost() -> None:
     slower = np.r_[np.linspace(0, 0.5, 30), np.linspace(0.5, 0.8, 94)[1:], np.linspace(0.8, 1, 13)[1:]]
     left, episode = left_of([*[even()] * 2, *[slower] * 6], span=6)
     assert left.share == 0
-    assert re.fullmatch(r"half would leave no more than \d % of what shows \d0-\d0 % of progress", left.why)
+    assert re.fullmatch(
+        r"half would leave no more than \d % of what shows \d0-\d0 % .*, and only 0 % .*", left.why
+    )
     assert left.kept[episode > 1].all()
 
 
@@ -353,5 +355,9 @@ def test_the_rule_judges_actions_and_not_chunks(apply: Any, fits: bool) -> None:
     rule = WeightsConfig(scheme="auto", calibration="dataset", apply=apply)
     clamped = replace(rule, horizon="clamped")
     assert any("weights.horizon 'clamped'" in line for line in weight_problems(Config(weights=clamped)))
+    other = replace(rule, kappa=0.2, min_delta=None)
+    said = [line for line in weight_problems(Config(weights=other)) if "alone" in line]
+    assert ["set weights.scheme rabc" in line for line in said] == [True, False]
+    assert said[1].startswith("weights.min_delta None: is read by weights.scheme 'mask' alone")
     found = list(weight_problems(Config(weights=rule)))
     assert found == [] if fits else "judges actions by what is around them; give ticks or cuts" in found[0]

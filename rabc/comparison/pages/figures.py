@@ -80,7 +80,7 @@ def write_gains(shares: Mapping[str, float], gains: Mapping[str, Mapping[str, An
         axes.plot([place[0]] * 2, [100 * end for end in ends], color=BLUE, linewidth=2)
         axes.plot(*place, "o", color=BLUE, markersize=6)
         axes.annotate(label, place, (6, 5), textcoords="offset points", fontsize=8, **LITERAL)
-    axes.set_xlim(-2, 75)
+    axes.set_xlim(-2, 95)
     axes.set_xlabel("frames that auto leaves out, %")
     axes.set_ylabel("points more than plain")
     axes.grid(color="#eeeeee")

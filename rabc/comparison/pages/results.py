@@ -12,8 +12,9 @@ from rabc.statistics.intervals import Proportion
 
 Found = Mapping[str, Any]
 """Content of a `comparison.json`."""
-FEWEST = 5
-"""Kinds of demonstrations below which no correlation is stated."""
+FEWEST, MOST = 5, 9
+"""Kinds of demonstrations of which a correlation is stated, with its exact p."""
+SAME = "0: nothing is left out, the policies are the same"
 _NONE = "no interval"
 _DIFFERENCE_HEADERS = ("points more", OVER_SEEDS_HEADER)
 
@@ -35,8 +36,8 @@ def experiment_part(result: Found) -> str:
     ]  # fmt: skip
     if result["gains"]:
         headers.append("of the oracle's gain")
-    hours = sum(run["training_seconds"] for run in result["runs"]) / 3600
-    states, runs = result["start_states"], len(result["runs"])
+    trained = {run["run"]: run["training_seconds"] for run in result["runs"]}  # arms may share one
+    states, runs, hours = result["start_states"], len(trained), sum(trained.values()) / 3600
     return "\n\n".join(
         [
             result["answer"],
@@ -72,6 +73,9 @@ def short_part(results: Mapping[str, Found]) -> str:
             for rate in (rates[BASELINE], rates[WEIGHTED])
         ]
         gained = points(pair["difference"]["value"], 0)
+        if pair.get("same"):
+            rows.append([label, *lifted, SAME, ""])
+            continue
         over = ends(pair["over_seeds"], 0) if pair["over_seeds"] else ""
         rows.append([label, *lifted, f"{gained} ({ends(pair['difference'], 0) or _NONE})", over or _NONE])
     headers = ["demonstrations", "plain", "with `auto`", "points more", "over training seeds"]
@@ -81,6 +85,8 @@ def short_part(results: Mapping[str, Found]) -> str:
 def _both(pair: Found) -> str:
     """Points more, with their interval over start states and, where there are several, over seeds."""
     over = ends(pair["over_seeds"], 0) if pair["over_seeds"] else ""
+    if pair.get("same"):
+        return SAME
     p = p_value(pair["p_states"])
     said = (_points(pair), over and f"over seeds {over}", f"p {p if p.startswith('<') else f'= {p}'}")
     return "; ".join(part for part in said if part)
@@ -110,21 +116,21 @@ def prediction_part(kinds: Mapping[str, Found], behind: Mapping[str, float]) -> 
             label,
             *("" if value is None else f"{100 * value:.0f} %" for value in known[label].values()),
             (found["scorer"] or {}).get("verdict", ""),
-            _points(gains[label]),
+            SAME if gains[label].get("same") else _points(gains[label]),
         ]
         for label, found in kinds.items()
     ]
     table = markdown_table(["", *next(iter(known.values())), "verdict", "points more"], rows)
-    if len(kinds) < FEWEST:
+    table += "\n\n![What was gained over what was left out](gains.png)"
+    # A kind of which nothing is left out gains 0 by construction.
+    told = [label for label, gain in gains.items() if not gain.get("same")]
+    if not FEWEST <= len(told) <= MOST:
         return table
-    out, gained = (
-        [known[label]["left out"] or 0.0 for label in kinds],
-        [gain["difference"]["value"] for gain in gains.values()],
-    )
-    correlation, p = rank_correlation(out, gained)
+    out = [known[label]["left out"] or 0.0 for label in told]
+    correlation, p = rank_correlation(out, [gains[label]["difference"]["value"] for label in told])
     return (
-        f"{table}\n\nRank correlation of what is left out with the points that are gained, over "
-        f"{len(kinds)} kinds: {correlation:.2f} (Spearman; exact p = {p:.2g})."
+        f"{table}\n\nRank correlation of what is left out with the points that are gained, over the "
+        f"{len(told)} kinds of which something is: {correlation:.2f} (Spearman; exact p = {p:.2g})."
     )
 
 
@@ -151,6 +157,8 @@ def _contrasts(contrasts: Sequence[Found]) -> list[str]:
 def _pair(pair: Found | None) -> list[str]:
     if pair is None:
         return [""] * 6
+    if pair.get("same"):
+        return [SAME, *[""] * 5]
     return [*_difference(pair), *_p_values(pair), probability(pair["posterior"])]
 
 
