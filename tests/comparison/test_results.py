@@ -421,11 +421,7 @@ def test_an_arm_with_the_baseline_s_policies_differs_by_nothing_and_asks_for_no_
         assert mask == (alone[0] if level is None else pairs_of(
             outcomes(plain=rows["plain"], mask=rows["mask"]), level
         )[0])  # fmt: skip
-        assert (same["difference"]["value"], same["difference"]["low"], same["difference"]["high"]) == (
-            0,
-            0,
-            0,
-        )
+        assert [same["difference"][name] for name in ("value", "low", "high")] == [0, 0, 0]
         assert same["over_seeds"] == {"low": 0, "high": 0}
         assert same["p_states"] == (1 if level is None else None)
     runs = [
