@@ -156,13 +156,13 @@ def test_a_second_run_redoes_nothing(done: tuple[Path, str]):
 
 def test_a_dry_run_says_what_is_stale_and_why(done: tuple[Path, str]):
     folder, _ = done
-    output = again(folder, "--dry_run", "--weights.kappa", "0.3")
+    output = again(folder, "--dry_run", "--weights.calibration", "logodds")
     # What follows is of stderr: that this machine is being measured.
     states, costs, *_ = (part.splitlines() for part in output.strip().split("\n\n"))
     rows = {line.split()[0]: line for line in states}
     assert "done" in rows["scores"]
     assert "stale" in rows["weights"]
-    assert "weights.kappa: 0.01 -> 0.3" in rows["weights"]
+    assert "weights.calibration: dataset -> logodds" in rows["weights"]
     assert "to do" in rows["training"]
     assert "after weights" in rows["training"]
     assert any(line.startswith("together") and "MB" in line for line in costs)

@@ -21,7 +21,7 @@ from rabc.system.stages import key
 from rabc.training.identity import claim, identity
 from tests.support.training_runs import tiny
 
-RESULTS = {"demonstrations": {"content": "d"}, "training": {"content": "t"}}
+RESULTS = {"demonstrations": {"content": "d"}, "weights": {"content": "w"}, "training": {"content": "t"}}
 ACT = PolicyConfig(
     chunk_size=5, n_action_steps=5, dim_model=32, n_heads=4, dim_feedforward=64, n_encoder_layers=1
 )

@@ -49,7 +49,7 @@ def test_what_the_weights_depend_on_makes_another_training(name: str, tmp_path: 
         changed("trainer", checkpoint_every=7, keep_checkpoints=9, log_every=3, workers=1, threads=1),
         changed("trainer", eval_steps=5),
         changed("rollouts", episodes=3),
-        changed("weights", scheme="mask"),  # what it gives is there as the weights
+        changed("weights", calibration="logodds"),  # what it gives is there as the weights
         replace(Config(), run="another name"),
     ],
 )
