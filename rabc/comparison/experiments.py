@@ -12,6 +12,8 @@ SELECTION_SEED = 100
 """First training seed of the selection; the measurement begins with 0."""
 SELECTION_START_STATES = 1000
 """Offset of the selection's start states; the measurement begins with 0."""
+STEPS = 1000
+"""Of a training, where the main job takes 2400: 80 of them are hours and not days."""
 MEASURED_DEMONSTRATIONS = 500_000
 """Offset of the measurement's demonstrations; the selection looked at those of the shipped configurations."""
 
@@ -69,6 +71,7 @@ class Kind:
     title: str
     demonstrations: Mapping[str, Any]
     policy: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    trainer: Mapping[str, Any] = field(default_factory=lambda: {"max_steps": STEPS})
     config: str = "so101_pick.yaml"
 
 
@@ -83,7 +86,7 @@ KINDS = {
         "all succeed, 20 % clean",
         {"give_up": 0.0, **dict.fromkeys(("clean", "stall", "retry", "drop", "detour"), 0.2)},
     ),
-    "place": Kind("placing, 40 % clean", {}, config="so101_place.yaml"),
+    "place": Kind("placing, 40 % clean", {}, trainer={}, config="so101_place.yaml"),
     "speeds": Kind("clean, half of them at half speed", {**_FLAWLESS, "clean": 0.5, "slow": 0.5}),
     "pauses": Kind(
         "60 % with stops of 1 s, chunks of 5 s",
@@ -111,6 +114,7 @@ def _measured(name: str, arms: str) -> Experiment:
             "dataset": {"path": f"data/so101_{name}_measured"},
             "demonstrations": {**kind.demonstrations, "first_seed": MEASURED_DEMONSTRATIONS},
             "policy": kind.policy,
+            "trainer": kind.trainer,
             "comparison": {"arms": _OWN_ARMS},
         },
     )  # fmt: skip
@@ -124,6 +128,7 @@ def _selecting(name: str, kind: Kind) -> Experiment:
             "dataset": {"path": f"data/so101_{name}_selection"},
             "demonstrations": kind.demonstrations,
             "policy": kind.policy,
+            "trainer": kind.trainer,
             "rollouts": {"first_seed": SELECTION_START_STATES},
             "comparison": {"arms": {CUTS: {"scheme": "auto", "apply": "cuts"}}},
         },
