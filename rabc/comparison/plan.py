@@ -58,7 +58,6 @@ def with_plain_shared(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
     from rabc.pipeline.receipt import weighed
 
     plain = {run.seed: run.config for run in runs if run.arm.name == BASELINE}
-
     equal: dict[str, dict[str, Result]] = {}
     for run in runs:  # weights are made once for all seeds
         made = state.finished(run.config)
